@@ -1,0 +1,99 @@
+// RPC contract: calls, streams with credit, events, over any FrameChannel (a link's lanes, or the
+// local Unix socket). Bodies are plain data of the hardened CBOR profile (fabric/rpc/codec.ts):
+// null, boolean, number, bigint, string, Uint8Array, arrays, and null-prototype maps with string keys.
+// User values never appear in bodies except as opaque byte strings.
+
+import type { Clock } from '../clock.ts'
+import type { NodeId } from '../id.ts'
+
+export type Body = unknown
+
+/** Who is at the other end. Local shells come through the node's Unix socket. */
+export type Caller =
+  | { readonly via: 'link'; readonly node: NodeId; readonly name: string }
+  | { readonly via: 'socket'; readonly uid: number }
+
+/** Travels with each call and shrinks or grows per hop. */
+export interface CallMeta {
+  /** On whose behalf, e.g. "local:0" or "local:0/tenant". Set by the entry node, believed between members. */
+  readonly principal: string
+  /** One id for everything that a user's call caused, 16 hex characters. */
+  readonly trace: string
+  /** Calls between the user's and this one; above LIMITS.hopsMax refused with FABRIC_ERR_TOO_MANY_HOPS. */
+  readonly hop: number
+}
+
+export interface CallContext extends CallMeta {
+  readonly caller: Caller
+  /** Aborts on cancellation, deadline or loss of the caller. Its reason is a CodedError. */
+  readonly signal: AbortSignal
+  /** Milliseconds left until the deadline, on this node's monotonic clock. */
+  remainingMs(): number
+}
+
+export interface CallOptions {
+  /** Budget of the call; sent as remaining milliseconds, never as a wall-clock time. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  /** Same key within the window = one effect, same answer. */
+  readonly idempotencyKey?: string
+  /** Continues a call: principal, trace and hop + 1, and never more time than it has left. */
+  readonly parent?: CallContext
+  /** For an entry node only: starts a call on behalf of a principal. */
+  readonly principal?: string
+  readonly lane?: 'rpc' | 'bulk'
+}
+
+/** One direction-pair of messages inside a call. */
+export interface RpcStream extends AsyncIterable<Body> {
+  /** Sends one message; resolves when credit allows the next. Rejects with the error that ended the stream. */
+  write(message: Body): Promise<void>
+  /** No more messages from this side. */
+  end(): void
+  /** The next message; undefined after the other side's end. Rejects with its coded error. Advances credit. */
+  read(): Promise<Body | undefined>
+  /** Ends both directions; the other side's signal aborts with this error. */
+  cancel(error?: Error): void
+}
+/** Client end: `result` is the body the handler returned. */
+export interface ClientStream extends RpcStream { readonly result: Promise<Body> }
+
+export interface RpcPeer {
+  readonly caller: Caller
+  call(method: string, body: Body, options?: CallOptions): Promise<Body>
+  /** Opens a stream; the first frames ride with the open, so a short exchange is one round trip. */
+  open(method: string, body: Body, options?: CallOptions): ClientStream
+  /** Fire and forget. */
+  emit(event: string, body: Body): void
+  readonly closed: boolean
+  onClose(closed: () => void): void
+  close(): void
+}
+
+export type Handler = (body: Body, context: CallContext) => Body | Promise<Body>
+export type StreamHandler = (body: Body, context: CallContext, stream: RpcStream) => Promise<Body>
+
+/** Methods and events of a node; one registry serves links and the local socket. Registering a name twice is a broken invariant. */
+export interface RpcRegistry {
+  method(name: string, handler: Handler): void
+  stream(name: string, handler: StreamHandler): void
+  event(name: string, handler: (body: Body, caller: Caller) => void): void
+}
+
+/** What RPC needs of whatever carries it: ordered frames, back-pressure, close. */
+export interface FrameChannel {
+  send(lane: 'rpc' | 'bulk', frame: Uint8Array): boolean
+  onFrame(receive: (frame: Uint8Array, lane: 'rpc' | 'bulk') => void): void
+  onDrain(drained: () => void): void
+  onClose(closed: () => void): void
+  close(): void
+}
+
+export interface RpcPeerOptions {
+  readonly channel: FrameChannel
+  readonly caller: Caller
+  readonly registry: RpcRegistry
+  readonly clock: Clock
+  /** Fallback principal for calls that arrive on this channel without one (Unix socket: "local:<uid>"); on sockets it overrides what the frame says unless that extends it by "/suffix". */
+  readonly principal?: string
+}

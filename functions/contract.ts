@@ -1,0 +1,221 @@
+// Contracts between the parts of functions/: what capture makes, what a plan says, what a cell is
+// asked and answers. Loads nothing; every part imports this and no part another's internals.
+//
+//   capture/ (caller) --Program + Environment--> plan/ (relay) --Job--> sandbox/ (target) --ResultRun--> back
+//
+// User values are opaque here: Uint8Array holding value-codec bytes (functions/value), decoded only in
+// isolates and in the shell that asked.
+
+import type { ErrorRecord, Hash, NodeId } from '../fabric/base.ts'
+
+// ---------------------------------------------------------------- capture
+
+/** Code of one captured function with all it calls: content-addressed, deterministic, carries no values. */
+export interface Program {
+  /** SHA-256 of `code`. */
+  readonly hash: Hash
+  /** UTF-8 of a JavaScript expression: `(environment, runtime) => function` (see functions/value/link.ts). */
+  readonly code: Uint8Array
+}
+
+/** Captured values of one function at one moment. */
+export interface Environment {
+  readonly hash: Hash
+  /** Value-codec bytes; zero length when nothing was captured. */
+  readonly bytes: Uint8Array
+}
+
+export interface CapturedName { readonly path: string; readonly type: string; readonly bytes: number }
+export interface PackageImport { readonly specifier: string; readonly name: string; readonly version: string }
+
+/** What `explain(fn)` shows, and what a node may refuse by. */
+export interface Manifest {
+  readonly name: string
+  readonly location: string | undefined
+  readonly codeHash: Hash
+  readonly codeBytes: number
+  readonly environmentHash: Hash
+  readonly environmentBytes: number
+  readonly captured: readonly CapturedName[]
+  /** npm packages carried by reference (name + version); the target must have them. */
+  readonly packages: readonly PackageImport[]
+  /** Kinds of RMO references and collections reached ("PhysicalMachine", "pms"). */
+  readonly capabilities: readonly string[]
+}
+
+export interface Captured { readonly program: Program; readonly environment: Environment; readonly manifest: Manifest }
+
+// ---------------------------------------------------------------- references
+
+/** Property under which a remote reference (a proxy in a shell, a handle in a sandbox) carries its record. */
+export const REFERENCE = Symbol.for('kumoi.reference')
+/** Property under which a collection carries its SourceSpec (so that a captured `pms` re-binds). */
+export const COLLECTION = Symbol.for('kumoi.collection')
+
+/** Identity of a resource-mapped object, never a table slot. */
+export interface ReferenceRecord {
+  readonly kind: string
+  readonly uuid: string
+  /** Node it was last known at. */
+  readonly home: NodeId
+  readonly name: string
+  /** Attributes as of when the reference was made. */
+  readonly attributes: Readonly<Record<string, unknown>>
+}
+
+/** What the sandbox and the shell must know of a kind to make handles for it; plain data, made by rmo/defineKind. */
+export interface KindShape {
+  readonly kind: string
+  /** Read without a call, from the reference's attributes. */
+  readonly attributes: readonly string[]
+  /** Asynchronous methods: handle.verb(...args) is one host call. */
+  readonly verbs: readonly string[]
+  /** Asynchronous collections of references: property -> kind. */
+  readonly collections: Readonly<Record<string, string>>
+}
+
+// ---------------------------------------------------------------- plan
+
+export type StageVerb = 'map' | 'filter' | 'flatMap' | 'forEach'
+export interface FunctionRef { readonly code: Hash; readonly environment: Hash; readonly name: string }
+export interface Stage extends FunctionRef { readonly verb: StageVerb }
+
+/**
+ * What happens to the outputs of the stages inside the cell. 'collect' returns them; the others fold them:
+ * 'reduce' combines outputs (associative, order kept), 'fold' starts at `initial` (value bytes, same operator
+ * for partials), 'count' counts, 'sum' | 'min' | 'max' are numeric (or bigint), 'group' makes key -> outputs
+ * by a function, 'some' | 'every' | 'find' stop early.
+ */
+export type Terminal =
+  | { readonly verb: 'collect' | 'count' | 'sum' | 'min' | 'max' }
+  | ({ readonly verb: 'reduce' } & FunctionRef)
+  | ({ readonly verb: 'fold'; readonly initial: Uint8Array } & FunctionRef)
+  | ({ readonly verb: 'group' | 'some' | 'every' | 'find' } & FunctionRef)
+
+/** Where elements come from. */
+export type SourceSpec =
+  /** All objects of a kind, resolved by rmo at the relay. */
+  | { readonly type: 'kind'; readonly kind: string }
+  /** These objects. */
+  | { readonly type: 'references'; readonly references: readonly ReferenceRecord[] }
+  | { readonly type: 'range'; readonly from: number; readonly to: number; readonly step: number }
+  /** Items the caller sends, chunk by chunk. */
+  | { readonly type: 'items' }
+
+export interface RunLimits {
+  readonly timeoutMs: number
+  readonly heapLimitMiB: number
+  readonly cpuTimeMs: number
+  readonly resultBytes: number
+  readonly hostCalls: number
+  /** Async elements of one chunk under way at once inside an isolate. */
+  readonly concurrency: number
+  /** A new context for each call instead of the warm one. */
+  readonly fresh: boolean
+}
+
+// ---------------------------------------------------------------- outcomes
+
+export type OutcomeStatus = 'value' | 'error' | 'crash' | 'out-of-memory' | 'timeout' | 'cancelled' | 'unreachable'
+export type FailureStatus = Exclude<OutcomeStatus, 'value'>
+
+/** One per element that was asked; `.settled()` gives these. */
+export type Outcome<T> =
+  | { readonly status: 'value'; readonly index: number; readonly value: T; readonly node: NodeId; readonly nodeName: string }
+  | { readonly status: FailureStatus; readonly index: number; readonly error: Error & { readonly code?: string }; readonly node: NodeId | undefined; readonly nodeName: string | undefined; readonly element: string | undefined; readonly mayHaveRun: boolean }
+
+/**
+ * Results of consecutive source elements [from, from + count): either all produced values, `outputs` of
+ * them as one value-codec array in `values` (for a map outputs = count; `counts`, when present, is a u32
+ * little-endian output count per element, for filter and flatMap), or one failure that they all share.
+ * Folding terminals put one partial result (an array of one value) for all of the chunk.
+ */
+export type ResultRun =
+  | { readonly from: number; readonly count: number; readonly outputs: number; readonly counts?: Uint8Array; readonly values: Uint8Array }
+  | { readonly from: number; readonly count: number; readonly failure: Failure }
+
+export interface Failure { readonly status: FailureStatus; readonly error: ErrorRecord; readonly mayHaveRun: boolean }
+
+// ---------------------------------------------------------------- sandbox
+
+/** Elements of one chunk. `items`: value-codec array of `count` values, or, for RMO elements, of references. */
+export type ChunkInput =
+  | { readonly type: 'items'; readonly count: number; readonly bytes: Uint8Array }
+  | { readonly type: 'range'; readonly count: number; readonly start: number; readonly step: number }
+
+/** One chunk of one run, given to the cell of its principal. */
+export interface Job {
+  readonly principal: string
+  /** For logs and for naming in errors. */
+  readonly trace: string
+  readonly stages: readonly Stage[]
+  readonly terminal: Terminal
+  readonly input: ChunkInput
+  /** Index of the first element, added to the indices in results. */
+  readonly baseIndex: number
+  readonly limits: RunLimits
+  /** Code and environments by hash; asked at most once per cell for each hash that it lacks. */
+  blob(hash: Hash): Uint8Array
+}
+
+/** A call out of the sandbox through a capability handle. `target` undefined: a fabric-wide function such as reading `pms`. */
+export interface HostCall {
+  readonly target: { readonly kind: string; readonly uuid: string; readonly home: NodeId } | undefined
+  readonly verb: string
+  /** Value-codec array of the arguments: hostile until decoded with the hardened decoder. */
+  readonly args: Uint8Array
+}
+
+export interface ConsoleLine { readonly level: 'log' | 'info' | 'warn' | 'error' | 'debug'; readonly text: string }
+
+export interface JobHooks {
+  /** Answers value-codec bytes of the result; a rejection reaches the sandboxed caller as its error record. */
+  hostCall(call: HostCall, signal: AbortSignal): Promise<Uint8Array>
+  console(line: ConsoleLine): void
+}
+
+export interface JobResult {
+  /** Covers exactly [baseIndex, baseIndex + count), each index in exactly one run, in order. */
+  readonly runs: readonly ResultRun[]
+  /** Time spent inside the isolate; feeds adaptive chunking. */
+  readonly cpuMs: number
+  readonly wallMs: number
+  /** 'some' | 'every' | 'find': decided, later chunks need not run. */
+  readonly decided: boolean
+}
+
+/** One node's sandbox: cells by principal. Implementations: cells (processes), and none other for user code. */
+export interface Sandbox {
+  /** Never rejects for what the user's code did: that is in the result. Rejects with a CodedError when the job was not accepted (busy, quarantined). */
+  run(job: Job, hooks: JobHooks, signal: AbortSignal): Promise<JobResult>
+  /** Makes a cell ready for a principal ahead of its first job. */
+  warm(principal: string): Promise<void>
+  stats(): SandboxStats
+  /** SIGKILLs every cell. */
+  close(): Promise<void>
+}
+
+export interface CellStats { readonly principal: string; readonly pid: number; readonly residentMiB: number; readonly running: number; readonly queued: number; readonly kills: number }
+export interface SandboxStats { readonly cells: readonly CellStats[]; readonly quarantined: readonly Hash[] }
+
+// ---------------------------------------------------------------- capabilities (handed in by rmo)
+
+/** On whose behalf something is done, and for how long. */
+export interface Authority {
+  readonly principal: string
+  readonly trace: string
+  readonly hop: number
+  readonly signal: AbortSignal
+  remainingMs(): number
+}
+
+/** What functions/ knows of resources: a table handed in by rmo/, never an import. */
+export interface Capabilities {
+  readonly shapes: readonly KindShape[]
+  /** Relay: all objects of a kind, ordered by name then uuid. Attributes may be absent (names, uuid and home are there). */
+  resolve(kind: string, authority: Authority): Promise<readonly ReferenceRecord[]>
+  /** Target: records with attributes as of now for objects that live on this node; an error record for one that does not. */
+  refresh(references: readonly ReferenceRecord[], authority: Authority): Promise<readonly (ReferenceRecord | { readonly error: ErrorRecord })[]>
+  /** The gate: every verb of every object, from a sandbox, a shell or another node, passes here; forwards to the object's home when it is not this node. */
+  invoke(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown>
+}

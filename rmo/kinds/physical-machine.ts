@@ -1,0 +1,1 @@
+export interface PhysicalMachine { readonly name: string }

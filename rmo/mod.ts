@@ -1,0 +1,2 @@
+// Public names of rmo/.
+export type { PhysicalMachine } from './kinds/physical-machine.ts'
