@@ -17,6 +17,12 @@ export const LIMITS = {
   cborItemsMax: 65_536,
   cborStringBytesMax: 256 * KiB,
   cborBigintBytesMax: 64,
+  /** Maps, and entries of all maps together, in one control record: building an object costs up to 1 us, a new key 0.5 us. */
+  cborMapsMax: 8_192,
+  cborMapEntriesMax: 16_384,
+  /** Long messages sent in turns per lane, and their bytes together: what a receiver may have to hold half-received. */
+  interleavedMessagesMax: 8,
+  interleavedBytesMax: 128 * MiB,
   /** CBOR profile of user values, decoded only in isolates and in the shell that asked for them. */
   valueDepthMax: 200,
   valueItemsMax: 8_000_000,
@@ -26,6 +32,39 @@ export const LIMITS = {
   pendingHandshakesMax: 64,
   /** New handshakes per source address and second. */
   handshakesPerSourcePerSecond: 10,
+  /** Handshakes one source may start in a burst (a node that restarts is dialled by all members behind one address). */
+  handshakeBurst: 64,
+  /** Source addresses whose handshake rate is remembered. */
+  handshakeSourcesMax: 1_024,
+  /** One frame before the hello is accepted; certificates and addresses fit several times over. */
+  helloBytesMax: 16 * KiB,
+  /** Addresses in a hello or ticket, and characters in one. */
+  addressesMax: 8,
+  addressCharsMax: 80,
+  /** One attempt to connect by TCP; after it the overlay (UDX) is tried beside it. */
+  tcpDialTimeoutMs: 1_000,
+  /** dial() without a bound of its own. */
+  dialTimeoutMs: 5_000,
+  /** First pause between attempts within one dial, doubled each time up to a second. */
+  dialRetryMs: 100,
+  /** An idle link is pinged this often, and given up as lost after this much silence. Membership is quicker. */
+  linkPingMs: 5_000,
+  linkSilenceMs: 20_000,
+  /** Redial that tells a dead process (refused) from a cut path; also the longest an ended link waits for its reason. */
+  resetProbeMs: 500,
+  /** Plaintext of one encrypted record on a TCP link: bigger frames are cut so that both ends' ciphers overlap. */
+  recordBytes: 64 * KiB,
+  /** Frames kept while a lane moves from one stream of a link to another; more cuts the link. */
+  laneHoldBytesMax: 4 * MiB,
+  /** A second stream of the same kind (both sides dialled at once) is closed after it was idle this long. */
+  spareStreamMs: 2_000,
+  /** Helper DHT nodes beside the founder's own: a DHT of one node stores nothing. */
+  dhtHelpers: 2,
+  /** Connections the overlay opens by itself to discovered peers, and peers it remembers. */
+  swarmPeersMax: 64,
+  swarmPeersKnownMax: 1_024,
+  /** Goodbyes and the overlay's unannouncing at close; then everything is destroyed. */
+  transportCloseMs: 800,
   /** From connection to a complete, valid hello. */
   helloTimeoutMs: 3_000,
   /** From a frame's first byte to its last (slow-drip peers). */
@@ -34,16 +73,25 @@ export const LIMITS = {
   callsInFlightMax: 256,
   /** Unsent bytes per connection before writers wait. */
   unsentBytesMax: 4 * MiB,
+  /** Small frames waiting behind a stuck connection; above it the peer floods us without reading and is cut off. */
+  queuedFramesMax: 8_192,
+  /** Writes of one stream that wait for credit; one more is refused. */
+  pendingWritesMax: 1_024,
   /** Stream credit: bytes that may be under way per stream and direction. */
   streamCreditBytes: 4 * MiB,
   /** Outcomes kept for idempotency keys: how long, and how many. */
   idempotencyWindowMs: 60_000,
   idempotencyEntriesMax: 4_096,
+  idempotencyBytesMax: 64 * MiB,
+  /** Deadlines are checked in steps of this: one timer per connection instead of one per call. */
+  deadlineStepMs: 10,
   // --- calls
   /** Deadline of a call that names none. */
   callTimeoutMs: 30_000,
   /** Longest deadline accepted. */
   callTimeoutMsMax: 24 * 3_600_000,
+  /** Whole map (dmap, ...) that names no timeout: long enough for a fleet-wide command, short enough to end. */
+  mapTimeoutMs: 600_000,
   /** Nested calls a call may cause, one below the other. */
   hopsMax: 8,
   // --- functions
@@ -87,12 +135,99 @@ export const LIMITS = {
   windowBytes: 16 * MiB,
   /** Times a data chunk is moved away from a node that died under it. */
   chunkReschedulesMax: 3,
+  // --- resource-mapped objects
+  /** Processor figures: one reading of /proc/stat costs about 50 us, so one a second is 0.005 % of a core; cpuRatio is over the window. */
+  cpuSampleMs: 1_000,
+  cpuWindowMs: 5_000,
+  /** Output of one exec that is kept by default and at most, and how much more is read and dropped before the program is killed. */
+  execOutputBytes: MiB,
+  execOutputBytesMax: 8 * MiB,
+  execDrainBytesMax: 64 * MiB,
+  /** Standard input of one exec. */
+  execInputBytesMax: MiB,
+  /** Programs started by exec at once on one node. */
+  execsInFlightMax: 64,
+  /** From the end of a program to the end of its output, which a background child may hold open. */
+  execOutputGraceMs: 250,
+  /** readFile: bytes by default and at most (a result must fit a message with room to spare). */
+  fileReadBytes: MiB,
+  fileReadBytesMax: 8 * MiB,
+  /** Mounts and devices in one stats() answer, and the wait for a file system that does not answer. */
+  statsEntriesMax: 256,
+  statsWaitMs: 1_000,
+  /** Watches served by one node, and events kept for a watcher that is slow (the oldest go first and are counted). */
+  watchesMax: 256,
+  watchQueueMax: 256,
+  /** Pause before a watch is opened again after its home was lost: doubles from, up to. */
+  watchReopenMs: 500,
+  watchReopenMsMax: 10_000,
+  /** Nodes asked at once by rmo.list, and how long one may take. */
+  listFanOutMax: 64,
+  listTimeoutMs: 5_000,
+  /** Known homes of moved objects (least recently used go first), and how often one call follows a move. */
+  directoryEntriesMax: 16_384,
+  movedFollowsMax: 3,
   // --- stores
   /** Code and environment blobs kept in memory, and on disk. */
   blobMemoryBytes: 64 * MiB,
   blobDiskBytes: 1024 * MiB,
+  /** One blob; bigger data travels as several. */
+  blobBytesMax: 64 * MiB,
+  /** One piece of a blob on the wire: below fragmentBytesMax, so it is one frame. */
+  blobChunkBytes: 192 * KiB,
+  // --- membership
+  /** Live members of one fabric; a view beyond that would need partial views (HyParView), not more memory. */
+  membersMax: 4_096,
+  /** Dead and left members remembered; the longest gone is forgotten first. */
+  tombstonesMax: 1_024,
+  /** Records waiting to be passed on; anti-entropy carries what does not fit. */
+  gossipNewsMax: 8_192,
+  /** One gossip frame, and the news that may ride on a probe (one packet, so that probes stay quick). */
+  gossipFrameBytesMax: 8_000,
+  gossipRiderBytesMax: 1_100,
+  /** Hashes of a view digest: 256 bytes, and one difference costs 1/64 of the view. */
+  digestBuckets: 64,
+  /** Probes that a node makes at once for others, and dials of the membership layer under way or planned. */
+  gossipRelaysMax: 256,
+  gossipDialsInFlightMax: 8,
+  gossipDialsMax: 256,
+  /** Links that one piece of urgent own news (suspicion, refutation, leave) is sent to at once. */
+  gossipUrgentLinksMax: 32,
+  /** Texts in a member record. */
+  memberNameBytesMax: 64,
+  memberAddressesMax: 8,
+  memberAddressBytesMax: 64,
+  /** One refutation or restart each; far above what a life can use, far below where numbers lose precision. */
+  incarnationMax: 2 ** 40,
   // --- tickets
   ticketLifetimeMs: 24 * 3_600_000,
+  /** Longest ticket read; eight certificates and sixteen addresses fit. */
+  ticketCharsMax: 8_192,
+  /** Certificates from the founder to a node. */
+  chainDepthMax: 8,
+  // --- shell
+  /** After Ctrl-C: how long clean-up may take before the shell leaves anyway. */
+  interruptGraceMs: 2_000,
+  /** Progress is shown for work that takes longer than this, and redrawn no more often than every ... */
+  progressDelayMs: 500,
+  progressRedrawMs: 100,
+  /** From `kumoi up --detach` to the node's "ready"; it includes founding or joining a fabric. */
+  nodeStartTimeoutMs: 60_000,
+  /** Start-up messages of a detached node kept while it has not yet said "ready". */
+  readyLineBytesMax: 64 * KiB,
+  /** Lines of REPL history kept on disk. */
+  historyEntriesMax: 1_000,
+  /** Failures shown in the table under a partial result; the rest are counted. */
+  failuresShownMax: 20,
+  /** Nesting and elements of one result shown to people; JSON has everything. */
+  inspectDepthMax: 6,
+  inspectItemsMax: 1_000,
+  /** Rows whose widths decide a table's columns (the rest are cut to fit on a terminal). */
+  tableSampleRowsMax: 10_000,
+  /** From SIGTERM to SIGKILL of the tour's nodes. */
+  tourStopGraceMs: 4_000,
+  /** One step of the tour. */
+  tourStepTimeoutMs: 30_000,
 } as const
 
 export type Limits = typeof LIMITS

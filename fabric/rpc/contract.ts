@@ -31,6 +31,9 @@ export interface CallContext extends CallMeta {
   remainingMs(): number
 }
 
+/** What a nested call inherits. */
+export type CallParent = Omit<CallContext, 'caller'>
+
 export interface CallOptions {
   /** Budget of the call; sent as remaining milliseconds, never as a wall-clock time. */
   readonly timeoutMs?: number
@@ -38,7 +41,7 @@ export interface CallOptions {
   /** Same key within the window = one effect, same answer. */
   readonly idempotencyKey?: string
   /** Continues a call: principal, trace and hop + 1, and never more time than it has left. */
-  readonly parent?: CallContext
+  readonly parent?: CallParent
   /** For an entry node only: starts a call on behalf of a principal. */
   readonly principal?: string
   readonly lane?: 'rpc' | 'bulk'
@@ -66,7 +69,8 @@ export interface RpcPeer {
   /** Fire and forget. */
   emit(event: string, body: Body): void
   readonly closed: boolean
-  onClose(closed: () => void): void
+  /** `reason` is the coded error that ended the connection; undefined after a goodbye of either side. */
+  onClose(closed: (reason?: Error) => void): void
   close(): void
 }
 
@@ -85,7 +89,8 @@ export interface FrameChannel {
   send(lane: 'rpc' | 'bulk', frame: Uint8Array): boolean
   onFrame(receive: (frame: Uint8Array, lane: 'rpc' | 'bulk') => void): void
   onDrain(drained: () => void): void
-  onClose(closed: () => void): void
+  /** `reason` is set when the channel ended for a fault (oversize frame, slow frame, reset). */
+  onClose(closed: (reason?: Error) => void): void
   close(): void
 }
 

@@ -27,7 +27,7 @@ export interface CollectionOptions {
 /** What an awaited value becomes: promises and collections returned from a shipped function are awaited there. */
 export type Landed<T> = T extends Collection<infer U> ? U[] : T extends PromiseLike<infer V> ? Landed<V> : T
 
-type Flat<T> = T extends readonly (infer U)[] ? U : T
+export type Flat<T> = T extends readonly (infer U)[] ? U : T
 
 export interface Collection<T> extends PromiseLike<T[]>, AsyncIterable<T> {
   // shipped

@@ -1,0 +1,84 @@
+// What flows from a run to the user: batches of values and failures, with where they came from; and
+// the pure operations on them (order, gaps, outcomes, the one error of a failed map).
+
+import { CodedError, fromErrorRecord } from '../../fabric/base.ts'
+import type { NodeId } from '../../fabric/base.ts'
+import type { Failure, Outcome } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
+
+export interface Entry { readonly index: number; readonly value: unknown; readonly node: NodeId; readonly nodeName: string }
+export interface FailedEntry { readonly index: number; readonly failure: Failure; readonly node: NodeId | undefined; readonly nodeName: string | undefined; readonly element: string | undefined }
+
+/** Results of source elements [from, from + count). */
+export interface Batch { readonly from: number; readonly count: number; readonly entries: readonly Entry[]; readonly failed: readonly FailedEntry[] }
+
+/** Batches in element order, whatever order they arrive in. Bounded by the relay's window, not here. */
+export async function* inOrder(batches: AsyncIterable<Batch>): AsyncGenerator<Batch> {
+  const early = new Map<number, Batch>()
+  let next = 0
+  for await (const batch of batches) {
+    early.set(batch.from, batch)
+    for (let ready = early.get(next); ready !== undefined; ready = early.get(next)) {
+      early.delete(next)
+      next += ready.count
+      yield ready
+    }
+  }
+  // Only an early-ending run (find, some) leaves gaps.
+  yield* [...early.values()].sort((a, b) => a.from - b.from)
+}
+
+/** Which of the elements [0, total) have had an outcome. */
+export class Coverage {
+  #spans: { from: number; to: number }[] = []
+  add(from: number, count: number): void {
+    const last = this.#spans.at(-1)
+    if (last !== undefined && last.to === from) last.to += count
+    else this.#spans.push({ from, to: from + count })
+  }
+  /** Spans of [0, total) without an outcome. */
+  gaps(total: number): { readonly from: number; readonly count: number }[] {
+    const gaps: { from: number; count: number }[] = []
+    let next = 0
+    for (const span of this.#spans.sort((a, b) => a.from - b.from)) {
+      if (span.from > next) gaps.push({ from: next, count: span.from - next })
+      next = Math.max(next, span.to)
+    }
+    if (next < total) gaps.push({ from: next, count: total - next })
+    return gaps
+  }
+}
+
+export function outcomesOf(batches: readonly Batch[]): Outcome<unknown>[] {
+  const outcomes: Outcome<unknown>[] = []
+  for (const batch of batches) {
+    for (const entry of batch.entries) outcomes.push({ status: 'value', ...entry })
+    for (const failed of batch.failed) outcomes.push(failedOutcome(failed))
+  }
+  return outcomes.sort((a, b) => a.index - b.index)
+}
+
+/** As outcomesOf, for batches whose order says more than their indices (after a local sort). */
+export function outcomesInOrder(batches: readonly Batch[]): Outcome<unknown>[] {
+  return batches.flatMap((batch) => [...batch.entries.map((entry) => ({ status: 'value' as const, ...entry })), ...batch.failed.map(failedOutcome)])
+}
+
+function failedOutcome(failed: FailedEntry): Outcome<unknown> {
+  const { index, node, nodeName, element, failure } = failed
+  return { status: failure.status, index, node, nodeName, element, error: fromErrorRecord(failure.error), mayHaveRun: failure.mayHaveRun }
+}
+
+/** The one error of a failed map; holds every outcome. */
+export class MapError extends CodedError {
+  readonly outcomes: readonly Outcome<unknown>[]
+  constructor(outcomes: readonly Outcome<unknown>[]) {
+    const failed = outcomes.filter((outcome) => outcome.status !== 'value')
+    const first = failed[0]
+    const where = first === undefined ? '' : first.nodeName ?? first.element ?? `element ${first.index}`
+    const what = first !== undefined && 'error' in first ? `${where}: ${first.error.message}` : ''
+    const like = FUNCTIONS.MAP_FAILED({ failed: failed.length, total: outcomes.length, first: what })
+    super(like.message, { code: like.code, details: like.details, ...(first !== undefined && 'error' in first ? { cause: first.error } : {}) })
+    this.outcomes = outcomes
+    Object.defineProperty(this, 'outcomes', { enumerable: false })
+  }
+}

@@ -1,0 +1,224 @@
+// Caller side of a map: opens 'functions.run' at the connected node, answers its questions for code
+// and items, decodes results, and accounts for every element even when the relay falls silent.
+
+import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
+import type { Hash } from '../../fabric/base.ts'
+import type { ClientStream } from '../../fabric/mod.ts'
+import type { Captured, FailureStatus, ResultRun, SourceSpec, Stage, Terminal } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
+import { bytes, count, hashes, INLINE_ENVIRONMENT_BYTES_MAX, message, readRuns, RUN_METHOD, text } from '../plan/wire.ts'
+import { decodeValue } from '../value/mod.ts'
+import { Coverage } from './batch.ts'
+import type { Batch, Entry, FailedEntry } from './batch.ts'
+import type { CollectionOptions } from './contract.ts'
+import type { Input } from './input.ts'
+import { limitsOf } from './options.ts'
+import type { Session } from './session.ts'
+
+export interface RemoteRun {
+  readonly session: Session
+  readonly source: SourceSpec
+  /** Elements of an 'items' source. */
+  readonly input: Input | undefined
+  readonly stages: readonly Stage[]
+  readonly terminal: Terminal
+  readonly captured: readonly Captured[]
+  readonly options: CollectionOptions
+}
+
+/** Time after the user's deadline in which the relay's own outcomes may still arrive. */
+const ANSWER_GRACE_MS = LIMITS.killGraceMs + 150
+
+/** Results in completion order. Leaving the loop early ends the remote work. */
+export async function* runRemote(run: RemoteRun): AsyncGenerator<Batch> {
+  const { session, options } = run
+  const limits = limitsOf(options)
+  const blobs = new Map<Hash, Uint8Array>()
+  const inline: Record<Hash, Uint8Array> = {}
+  for (const { program, environment } of run.captured) {
+    blobs.set(program.hash, program.code)
+    if (environment.bytes.byteLength <= INLINE_ENVIRONMENT_BYTES_MAX) inline[environment.hash] = environment.bytes
+    else blobs.set(environment.hash, environment.bytes)
+  }
+  const stream = session.peer.open(RUN_METHOD, {
+    source: run.source, stages: run.stages, terminal: run.terminal, limits, inline,
+    retries: options.retries ?? null,
+  }, {
+    timeoutMs: limits.timeoutMs + ANSWER_GRACE_MS,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(session.principal === undefined ? {} : { principal: session.principal }),
+  })
+  stream.result.catch(() => {})
+  const state = new RunState(run)
+  const pump = run.input === undefined ? undefined : new Pump(run.input, stream)
+  if (run.input === undefined) state.total = undefined
+  let ended = false
+  try {
+    for (;;) {
+      const body = await readOr(stream, pump)
+      if (body === undefined) break
+      const { tag, fields } = message(body)
+      switch (tag) {
+        case 'need': for (const hash of hashes(fields[1], 'hashes')) { const blob = blobs.get(hash); if (blob !== undefined) stream.write(['blob', hash, blob]).catch(() => {}) } break
+        case 'pull': pump?.pull(count(fields[1], 'pull items'), count(fields[2], 'pull chunks')); break
+        case 'total': state.setTotal(count(fields[1], 'total')); break
+        case 'console': session.console({ nodeName: text(fields[1], 'node'), level: text(fields[2], 'level'), text: text(fields[3], 'text') }); break
+        case 'runs': {
+          const node = fields[1] === null ? undefined : text(fields[1], 'node')
+          const nodeName = fields[2] === null ? undefined : text(fields[2], 'node name')
+          for (const result of readRuns(fields[3])) yield state.take(result, node, nodeName)
+          break
+        }
+        default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
+      }
+    }
+    ended = true
+    if (pump?.exhausted === false && run.terminal.verb !== 'find' && run.terminal.verb !== 'some' && run.terminal.verb !== 'every') throw FUNCTIONS.NO_NODES({})
+  } catch (error) {
+    ended = true
+    if (pump?.failed !== undefined) { stream.cancel(); throw pump.failed }
+    const { status, told } = explain(error, options, limits.timeoutMs)
+    const rest = state.rest(pump?.sent, status, told)
+    if (rest === undefined) throw told
+    yield* rest
+  } finally {
+    if (!ended) stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
+    await pump?.close()
+  }
+}
+
+/** What a stream that ended badly means for the elements still out. */
+function explain(error: unknown, options: CollectionOptions, timeoutMs: number): { readonly status: FailureStatus; readonly told: Error } {
+  const code = errorCode(error) ?? ''
+  if (options.signal?.aborted === true) return { status: 'cancelled', told: FUNCTIONS.RUN_CANCELLED({}, { cause: error }) }
+  if (code.includes('DEADLINE') || code.includes('TIMEOUT')) return { status: 'timeout', told: FUNCTIONS.RUN_TIMEOUT({ timeoutMs }, { cause: error }) }
+  if (code.includes('PEER_GONE') || code.includes('CLOSED')) return { status: 'unreachable', told: FUNCTIONS.NODE_GONE({ node: 'the connected node', why: (error as Error).message }, { cause: error }) }
+  return { status: 'error', told: error instanceof Error ? error : new Error(String(error)) }
+}
+
+class RunState {
+  total: number | undefined
+  readonly #run: RemoteRun
+  readonly #coverage = new Coverage()
+  #done = 0
+  #failed = 0
+
+  constructor(run: RemoteRun) { this.#run = run }
+
+  setTotal(total: number): void {
+    this.total = total
+    this.#progress()
+  }
+
+  take(result: ResultRun, node: string | undefined, nodeName: string | undefined): Batch {
+    this.#coverage.add(result.from, result.count)
+    if ('failure' in result) {
+      this.#failed += result.count
+      this.#progress()
+      const failed: FailedEntry[] = Array.from({ length: result.count }, (_, i) => ({ index: result.from + i, failure: result.failure, node, nodeName, element: undefined }))
+      return { from: result.from, count: result.count, entries: [], failed }
+    }
+    this.#done += result.count
+    this.#progress()
+    const { session } = this.#run
+    const values = decodeValue(result.values, { reference: (record) => session.reference(record), collection: (spec) => session.collection(spec) })
+    if (!Array.isArray(values) || values.length !== result.outputs) throw FUNCTIONS.BAD_MESSAGE({ what: 'result values' })
+    return { from: result.from, count: result.count, entries: place(result, values, node ?? '', nodeName ?? ''), failed: [] }
+  }
+
+  /** One failure for each element without an outcome; undefined when nobody knows how many there are. */
+  rest(sent: number | undefined, status: FailureStatus, error: Error): Batch[] | undefined {
+    const total = this.total ?? sent
+    if (total === undefined || this.#run.terminal.verb !== 'collect') return undefined
+    const failure = { status, error: toErrorRecord(error, 'FUNCTIONS_ERR_INTERNAL'), mayHaveRun: true }
+    return this.#coverage.gaps(total).map(({ from, count: n }) => this.take({ from, count: n, failure }, undefined, undefined))
+  }
+
+  #progress(): void {
+    const { onProgress } = this.#run.options
+    if (onProgress === undefined) return
+    const out = this.#done + this.#failed
+    onProgress({ total: this.total, done: this.#done, failed: this.#failed, pending: Math.max(0, (this.total ?? out) - out) })
+  }
+}
+
+/** Gives each output the index of its source element. */
+function place(run: Extract<ResultRun, { values: Uint8Array }>, values: readonly unknown[], node: string, nodeName: string): Entry[] {
+  if (run.counts === undefined) return values.map((value, i) => ({ index: run.from + Math.min(i, run.count - 1), value, node, nodeName }))
+  const counts = new DataView(run.counts.buffer, run.counts.byteOffset, run.counts.byteLength)
+  const entries: Entry[] = []
+  let at = 0
+  for (let i = 0; i < run.count; i++) {
+    for (let n = counts.getUint32(i * 4, true); n > 0 && at < values.length; n--) entries.push({ index: run.from + i, value: values[at++], node, nodeName })
+  }
+  return entries
+}
+
+/** The next message, or the input's failure, whichever is first. */
+function readOr(stream: ClientStream, pump: Pump | undefined): Promise<unknown> {
+  return pump === undefined ? stream.read() : Promise.race([stream.read(), pump.failure])
+}
+
+/** Sends chunks of the input as the relay asks for them. */
+class Pump {
+  /** Rejects when the input throws; never resolves. */
+  readonly failure: Promise<never>
+  failed: Error | undefined
+  /** Elements sent so far. */
+  sent = 0
+  readonly #input: Input
+  readonly #stream: ClientStream
+  readonly #fail: (error: Error) => void
+  #wanted = 0
+  #itemsPerChunk = 1
+  #running = false
+  #ended = false
+  /** The input has been read to its end. */
+  exhausted = false
+
+  constructor(input: Input, stream: ClientStream) {
+    this.#input = input
+    this.#stream = stream
+    const failure = Promise.withResolvers<never>()
+    failure.promise.catch(() => {})
+    this.failure = failure.promise
+    this.#fail = failure.reject
+  }
+
+  pull(items: number, chunks: number): void {
+    this.#itemsPerChunk = Math.max(1, items)
+    this.#wanted += chunks
+    if (!this.#running) void this.#run()
+  }
+
+  async close(): Promise<void> {
+    this.#ended = true
+    await this.#input.close()
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    try {
+      while (this.#wanted > 0 && !this.#ended) {
+        const chunk = this.#input.ready(this.#itemsPerChunk, this.#wanted) ?? await this.#input.next(this.#itemsPerChunk, this.#wanted)
+        this.#wanted--
+        if (chunk === undefined) {
+          this.#ended = true
+          this.exhausted = true
+          this.#stream.end()
+        } else if (!this.#ended) {
+          const from = this.sent
+          this.sent += chunk.count
+          await this.#stream.write(['items', from, chunk.count, bytes(chunk.bytes, 'items')])
+        }
+      }
+    } catch (error) {
+      if (this.#ended) return
+      this.#ended = true
+      this.failed = errorCode(error) === FUNCTIONS.MAP_FAILED.code ? error as Error : FUNCTIONS.INPUT_FAILED({ index: this.sent, reason: error instanceof Error ? error.message : String(error) }, { cause: error })
+      this.#fail(this.failed)
+    } finally {
+      this.#running = false
+    }
+  }
+}

@@ -1,0 +1,210 @@
+// Target side of a map: takes chunks of a run, gives them to the sandbox cell of the run's principal,
+// hands the answers back. Sits between the wire (service.ts) or the relay on the same node, and
+// functions/sandbox. User code and user values pass through as bytes.
+//
+// Invariant: every chunk taken is answered once: done, or busy (nothing ran).
+
+import { assert, errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
+import type { Clock, ErrorRecord, Hash } from '../../fabric/base.ts'
+import type { Authority, Capabilities, ChunkInput, ConsoleLine, HostCall, Job, JobHooks, ReferenceRecord, ResultRun, Sandbox } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
+import { decodeValue, encodeValue } from '../value/mod.ts'
+import { REFERENCE } from '../contract.ts'
+import type { ChunkSource } from './run-core.ts'
+import { blobsOf } from './wire.ts'
+import type { RunSpec } from './wire.ts'
+
+/** Content-addressed bytes of this node (fabric/blob). */
+export interface Blobs {
+  get(hash: Hash): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  /** Verifies the hash; throws a coded error when the bytes are others. */
+  put(hash: Hash, bytes: Uint8Array): void | Promise<void>
+}
+
+export interface ExecutorOptions {
+  readonly sandbox: Sandbox
+  readonly blobs: Blobs
+  readonly capabilities: Capabilities
+  readonly cores: number
+  readonly clock: Clock
+}
+
+/** Where a session's answers go. */
+export interface ExecuteSink {
+  ready(cores: number): void
+  need(hashes: readonly Hash[]): void
+  done(chunkId: number, runs: readonly ResultRun[], ms: number, decided: boolean): void
+  busy(chunkId: number): void
+  console(line: ConsoleLine): void
+}
+
+/** One run on one node. */
+export interface ExecuteSession {
+  blob(hash: Hash, bytes: Uint8Array): void
+  chunk(id: number, from: number, count: number, source: ChunkSource): void
+  cancel(id: number): void
+  /** Ends everything that still runs. */
+  close(): void
+}
+
+/** Codes with which a sandbox says "not now": nothing ran, another node or moment may do. */
+const BUSY_CODES: ReadonlySet<string> = new Set(['FUNCTIONS_ERR_CELL_BUSY', 'FUNCTIONS_ERR_TOO_MANY_CELLS'])
+
+export class Executor {
+  readonly #options: ExecutorOptions
+  constructor(options: ExecutorOptions) { this.#options = options }
+
+  open(spec: RunSpec, authority: Authority, sink: ExecuteSink): ExecuteSession {
+    return new Session(this.#options, spec, authority, sink)
+  }
+}
+
+class Session implements ExecuteSession {
+  readonly #options: ExecutorOptions
+  readonly #spec: RunSpec
+  readonly #authority: Authority
+  readonly #sink: ExecuteSink
+  readonly #blobs = new Map<Hash, Uint8Array>()
+  readonly #missing = new Map<Hash, PromiseWithResolvers<void>>()
+  readonly #chunks = new Map<number, AbortController>()
+  readonly #ended = new AbortController()
+  readonly #deadlineMs: number
+  #code: true | Promise<void> | undefined
+
+  constructor(options: ExecutorOptions, spec: RunSpec, authority: Authority, sink: ExecuteSink) {
+    this.#options = options
+    this.#spec = spec
+    this.#authority = authority
+    this.#sink = sink
+    this.#deadlineMs = options.clock.nowMs() + spec.limits.timeoutMs
+    for (const [hash, bytes] of Object.entries(spec.inline)) this.#blobs.set(hash, bytes)
+    sink.ready(options.cores)
+  }
+
+  blob(hash: Hash, bytes: Uint8Array): void {
+    const waiting = this.#missing.get(hash)
+    if (waiting === undefined) return
+    Promise.resolve(this.#options.blobs.put(hash, bytes)).then(() => {
+      this.#blobs.set(hash, bytes)
+      this.#missing.delete(hash)
+      waiting.resolve()
+    }, (error: unknown) => waiting.reject(error))
+  }
+
+  chunk(id: number, from: number, count: number, source: ChunkSource): void {
+    const control = new AbortController()
+    this.#chunks.set(id, control)
+    const signal = AbortSignal.any([control.signal, this.#ended.signal, this.#authority.signal])
+    const { clock } = this.#options
+    const startedMs = clock.nowMs()
+    this.#run(from, count, source, signal).then(
+      ({ runs, decided }) => { if (this.#chunks.delete(id)) this.#sink.done(id, runs, clock.nowMs() - startedMs, decided) },
+      (error: unknown) => {
+        if (!this.#chunks.delete(id)) return
+        if (BUSY_CODES.has(errorCode(error) ?? '')) this.#sink.busy(id)
+        else this.#sink.done(id, [{ from, count, failure: { status: signal.aborted ? 'cancelled' : 'error', error: toErrorRecord(error, 'FUNCTIONS_ERR_INTERNAL'), mayHaveRun: false } }], 0, false)
+      })
+  }
+
+  cancel(id: number): void {
+    const control = this.#chunks.get(id)
+    this.#chunks.delete(id)
+    control?.abort(FUNCTIONS.RUN_CANCELLED({}))
+  }
+
+  close(): void {
+    this.#chunks.clear()
+    this.#ended.abort(FUNCTIONS.RUN_CANCELLED({}))
+    for (const waiting of this.#missing.values()) waiting.reject(FUNCTIONS.RUN_CANCELLED({}))
+    this.#missing.clear()
+  }
+
+  async #run(from: number, count: number, source: ChunkSource, signal: AbortSignal): Promise<{ runs: readonly ResultRun[]; decided: boolean }> {
+    if (this.#code !== true) {
+      this.#code ??= this.#loadCode().then(() => { this.#code = true })
+      await this.#code
+    }
+    switch (source.type) {
+      case 'range': return this.#job(from, { type: 'range', count, start: source.start, step: source.step }, signal)
+      case 'items': return this.#job(from, { type: 'items', count, bytes: source.bytes }, signal)
+      case 'references': return this.#references(from, source.references, signal)
+    }
+  }
+
+  /** Has every blob of the spec in memory, asking the other side once for what this node lacks. */
+  async #loadCode(): Promise<void> {
+    const missing: Hash[] = []
+    for (const hash of blobsOf(this.#spec)) {
+      if (this.#blobs.has(hash)) continue
+      const found = this.#options.blobs.get(hash)
+      const bytes = found instanceof Promise ? await found : found
+      if (bytes === undefined) missing.push(hash)
+      else this.#blobs.set(hash, bytes)
+    }
+    if (missing.length === 0) return
+    const arrivals = missing.map((hash) => {
+      const waiting = Promise.withResolvers<void>()
+      this.#missing.set(hash, waiting)
+      return waiting.promise
+    })
+    this.#sink.need(missing)
+    await Promise.all(arrivals)
+  }
+
+  /** References become current ones; one that is gone fails alone. */
+  async #references(from: number, references: readonly ReferenceRecord[], signal: AbortSignal): Promise<{ runs: readonly ResultRun[]; decided: boolean }> {
+    const fresh = await this.#options.capabilities.refresh(references, this.#authority)
+    assert(fresh.length === references.length, 'refresh answers for each reference')
+    const runs: ResultRun[] = []
+    let decided = false
+    for (let i = 0; i < fresh.length;) {
+      const entry = fresh[i]!
+      if ('error' in entry) {
+        runs.push({ from: from + i, count: 1, failure: { status: 'unreachable', error: entry.error as ErrorRecord, mayHaveRun: false } })
+        i++
+        continue
+      }
+      const alive: object[] = []
+      let to = i
+      for (; to < fresh.length && !('error' in fresh[to]!); to++) alive.push({ [REFERENCE]: fresh[to] })
+      const done = await this.#job(from + i, { type: 'items', count: alive.length, bytes: encodeValue(alive) }, signal)
+      runs.push(...done.runs)
+      decided ||= done.decided
+      i = to
+    }
+    return { runs, decided }
+  }
+
+  async #job(baseIndex: number, input: ChunkInput, signal: AbortSignal): Promise<{ runs: readonly ResultRun[]; decided: boolean }> {
+    const job: Job = {
+      principal: this.#authority.principal,
+      trace: this.#authority.trace,
+      stages: this.#spec.stages,
+      terminal: this.#spec.terminal,
+      input, baseIndex,
+      limits: { ...this.#spec.limits, timeoutMs: this.#remainingMs() },
+      blob: (hash) => this.#blobs.get(hash) ?? raiseMissing(hash),
+    }
+    const hooks: JobHooks = {
+      hostCall: (call, callSignal) => this.#hostCall(call, callSignal),
+      console: (line) => this.#sink.console(line),
+    }
+    return this.#options.sandbox.run(job, hooks, signal)
+  }
+
+  #remainingMs(): number { return Math.max(1, this.#deadlineMs - this.#options.clock.nowMs()) }
+
+  async #hostCall(call: HostCall, signal: AbortSignal): Promise<Uint8Array> {
+    if (call.args.byteLength > LIMITS.hostCallBytesMax) throw FUNCTIONS.BAD_MESSAGE({ what: `host call arguments: ${call.args.byteLength} bytes, at most ${LIMITS.hostCallBytesMax}` })
+    const args = decodeValue(call.args, { profile: 'args' })
+    if (!Array.isArray(args)) throw FUNCTIONS.BAD_MESSAGE({ what: 'host call arguments' })
+    const authority: Authority = { principal: this.#authority.principal, trace: this.#authority.trace, hop: this.#authority.hop + 1, signal, remainingMs: () => this.#remainingMs() }
+    if (call.target !== undefined) return encodeValue(await this.#options.capabilities.invoke(call.target, call.verb, args, authority))
+    const kind = /^list:(\w+)$/.exec(call.verb)?.[1]
+    if (kind === undefined) throw FUNCTIONS.BAD_MESSAGE({ what: `host call ${call.verb.slice(0, 80)}` })
+    const found = await this.#options.capabilities.resolve(kind, authority)
+    return encodeValue(found.map((reference) => ({ [REFERENCE]: reference })))
+  }
+}
+
+function raiseMissing(hash: Hash): never { throw FUNCTIONS.MISSING_BLOB({ hash }) }

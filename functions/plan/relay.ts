@@ -1,0 +1,263 @@
+// Relay side of a map: the node a caller is connected to. Plans with the pure core (run-core.ts),
+// opens one execute session per node that gets work, forwards code on demand, streams runs back.
+//
+//   caller --functions.run--> Relay --RunCore--> sessions: this node (direct) | other nodes (functions.execute)
+
+import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
+import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
+import type { Authority, Capabilities, ReferenceRecord, ResultRun } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
+import type { RateBook } from './chunking.ts'
+import type { Blobs, ExecuteSession, ExecuteSink } from './executor.ts'
+import { PartialFold } from './partial-fold.ts'
+import { RunCore } from './run-core.ts'
+import type { Action } from './run-core.ts'
+import { rangeCount } from './wire.ts'
+import type { RunRequest, RunSpec } from './wire.ts'
+
+export interface RelayOptions {
+  readonly self: NodeId
+  readonly clock: Clock
+  readonly random: Random
+  readonly blobs: Blobs
+  readonly capabilities: Capabilities
+  readonly rates: RateBook
+  /** Nodes that may run data chunks, with their load (0 idle .. 1 busy per core). */
+  nodes(): readonly { readonly id: NodeId; readonly name: string; readonly load: number }[]
+  nameOf(id: NodeId): string
+  /** A session on a node; for other nodes `lost` is called once when the session ends before its close(). */
+  openSession(node: NodeId, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void): Promise<ExecuteSession> | ExecuteSession
+  /** Calls back when a member is declared dead or left; returns the unsubscription. */
+  onMemberGone(gone: (id: NodeId) => void): () => void
+}
+
+/** The caller's end of the run. */
+export interface RunCaller {
+  need(hashes: readonly Hash[]): void
+  pull(items: number, chunks: number): void
+  total(count: number): void
+  /** Resolves when the caller can take more. */
+  runs(node: NodeId | undefined, nodeName: string | undefined, runs: readonly ResultRun[]): Promise<void>
+  console(nodeName: string, level: string, text: string): void
+}
+
+interface Seat { session: ExecuteSession | Promise<ExecuteSession>; open: ExecuteSession | undefined }
+
+export class Run {
+  readonly finished: Promise<void>
+  readonly #options: RelayOptions
+  readonly #request: RunRequest
+  readonly #authority: Authority
+  readonly #caller: RunCaller
+  readonly #core: RunCore
+  readonly #seats = new Map<NodeId, Seat>()
+  readonly #blobs = new Map<Hash, PromiseWithResolvers<Uint8Array>>()
+  readonly #rateKey: string
+  readonly #fold: PartialFold | undefined
+  readonly #done = Promise.withResolvers<void>()
+  readonly #deadlineMs: number
+  #sending: Promise<void> = Promise.resolve()
+  #unsubscribe: () => void = () => {}
+
+  constructor(options: RelayOptions, request: RunRequest, authority: Authority, caller: RunCaller) {
+    this.#options = options
+    this.#request = request
+    this.#authority = authority
+    this.#caller = caller
+    this.#deadlineMs = options.clock.nowMs() + request.limits.timeoutMs
+    this.finished = this.#done.promise
+    this.#rateKey = [...request.stages.map((stage) => stage.code), 'code' in request.terminal ? request.terminal.code : request.terminal.verb].join()
+    const onMachines = request.source.type === 'kind' || request.source.type === 'references'
+    this.#core = new RunCore({
+      retries: request.retries ?? (onMachines ? 0 : LIMITS.chunkReschedulesMax),
+      random: options.random,
+      rate: options.rates.get(this.#rateKey),
+      stopsEarly: ['some', 'every', 'find'].includes(request.terminal.verb),
+    })
+    this.#fold = request.terminal.verb === 'reduce' || request.terminal.verb === 'fold'
+      ? new PartialFold(request.terminal, (spec, input, sink) => this.#combine(spec, input, sink))
+      : undefined
+  }
+
+  async start(): Promise<void> {
+    const { source } = this.#request
+    this.#unsubscribe = this.#options.onMemberGone((id) => this.#nodeLost(id, FUNCTIONS.NODE_GONE({ node: this.#options.nameOf(id), why: 'it was declared dead by the fabric' })))
+    this.#authority.signal.addEventListener('abort', () => this.#aborted(), { once: true })
+    if (this.#authority.signal.aborted) return this.#aborted()
+    const now = this.#options.clock.nowMs()
+    if (source.type === 'kind' || source.type === 'references') {
+      const references: readonly ReferenceRecord[] = source.type === 'references' ? source.references : await this.#options.capabilities.resolve(source.kind, this.#authority)
+      for (const reference of references) this.#core.addNode(reference.home, 0)
+      this.#caller.total(references.length)
+      this.#act(this.#core.startReferences(references, now))
+      return
+    }
+    for (const node of this.#options.nodes()) this.#core.addNode(node.id, node.load)
+    if (source.type === 'range') {
+      const count = rangeCount(source.from, source.to, source.step)
+      this.#caller.total(count)
+      this.#act(this.#core.startRange(source.from, source.step, count, now))
+    } else this.#act(this.#core.startItems(now))
+  }
+
+  items(from: number, count: number, bytes: Uint8Array): void { this.#act(this.#core.items(from, count, bytes, this.#options.clock.nowMs())) }
+  inputEnded(): void { this.#act(this.#core.inputEnded(this.#options.clock.nowMs())) }
+
+  /** The caller delivered code or captured values. */
+  async blob(hash: Hash, bytes: Uint8Array): Promise<void> {
+    const waiting = this.#blobs.get(hash)
+    if (waiting === undefined) return
+    await this.#options.blobs.put(hash, bytes)
+    waiting.resolve(bytes)
+  }
+
+  /** Ends the run and everything it started; safe to call twice. */
+  close(): void {
+    this.#unsubscribe()
+    for (const seat of this.#seats.values()) {
+      if (seat.open !== undefined) seat.open.close()
+      else void Promise.resolve(seat.session).then((session) => session.close(), () => {})
+    }
+    this.#seats.clear()
+    for (const waiting of this.#blobs.values()) waiting.reject(FUNCTIONS.RUN_CANCELLED({}))
+    this.#blobs.clear()
+    if (this.#core.rate !== undefined) this.#options.rates.set(this.#rateKey, this.#core.rate)
+  }
+
+  // ------------------------------------------------------------------ inside
+
+  /** The limits with the time that is left, as sent to a node. */
+  #limitsNow(): RunSpec['limits'] {
+    return { ...this.#request.limits, timeoutMs: Math.max(1, this.#deadlineMs - this.#options.clock.nowMs()) }
+  }
+
+  #aborted(): void {
+    const reason: unknown = this.#authority.signal.reason
+    const timedOut = errorCode(reason)?.includes('DEADLINE') === true || errorCode(reason)?.includes('TIMEOUT') === true
+    const error = timedOut ? FUNCTIONS.RUN_TIMEOUT({ timeoutMs: Math.round(this.#request.limits.timeoutMs) }) : FUNCTIONS.RUN_CANCELLED({})
+    this.#act(this.#core.stop(timedOut ? 'timeout' : 'cancelled', toErrorRecord(error, error.code)))
+  }
+
+  #act(actions: readonly Action[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case 'dispatch': {
+          const { chunk } = action
+          this.#withSeat(action.node, (session) => session.chunk(chunk.id, chunk.from, chunk.count, chunk.source))
+          break
+        }
+        case 'cancel': this.#withSeat(action.node, (session) => session.cancel(action.chunk.id)); break
+        case 'emit': this.#emit(action.node, action.runs); break
+        case 'pull': this.#caller.pull(action.items, action.chunks); break
+        case 'retry-after': this.#options.clock.after(action.delayMs, () => this.#act(this.#core.wake(this.#options.clock.nowMs()))); break
+        case 'finish': void this.#finish(); break
+      }
+    }
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      const folded = await this.#fold?.result()
+      if (folded !== undefined) this.#send(folded.node, folded.runs)
+      await this.#sending
+      this.#done.resolve()
+    } catch (error) {
+      this.#done.reject(error)
+    } finally {
+      this.close()
+    }
+  }
+
+  #emit(node: NodeId | undefined, runs: readonly ResultRun[]): void {
+    if (this.#fold === undefined) return this.#send(node, runs)
+    const failures = runs.filter((run) => 'failure' in run)
+    for (const run of runs) if ('values' in run) this.#fold.add(run.from, run.outputs, run.values)
+    if (failures.length > 0) this.#send(node, failures)
+  }
+
+  #send(node: NodeId | undefined, runs: readonly ResultRun[]): void {
+    const name = node === undefined ? undefined : this.#options.nameOf(node)
+    this.#sending = this.#sending.then(() => this.#caller.runs(node, name, runs))
+    // A caller that went away aborts the authority's signal, which ends the run.
+    this.#sending.catch(() => {})
+  }
+
+  #withSeat(node: NodeId, use: (session: ExecuteSession) => void): void {
+    let seat = this.#seats.get(node)
+    if (seat === undefined) {
+      seat = this.#openSeat(node)
+      this.#seats.set(node, seat)
+    }
+    if (seat.open !== undefined) return use(seat.open)
+    Promise.resolve(seat.session).then(use, (error: unknown) => this.#nodeLost(node, error))
+  }
+
+  #openSeat(node: NodeId): Seat {
+    const { stages, terminal, inline } = this.#request
+    const limits = this.#limitsNow()
+    const sink = this.#sink(node)
+    const session = this.#options.openSession(node, { stages, terminal, limits, inline }, this.#authority, sink, (error) => this.#nodeLost(node, error))
+    const seat: Seat = { session, open: session instanceof Promise ? undefined : session }
+    if (session instanceof Promise) session.then((opened) => { seat.open = opened }, () => {})
+    return seat
+  }
+
+  #sink(node: NodeId): ExecuteSink {
+    const now = (): number => this.#options.clock.nowMs()
+    return {
+      ready: (cores) => { queueMicrotask(() => this.#act(this.#core.nodeReady(node, cores, now()))) },
+      need: (hashes) => { for (const hash of hashes) this.#withSeat(node, (session) => { this.#deliver(hash, session) }) },
+      done: (id, runs, ms, decided) => this.#act(this.#core.chunkDone(id, runs, ms, decided, now())),
+      busy: (id) => this.#act(this.#core.chunkBusy(id, now())),
+      console: (line) => this.#caller.console(this.#options.nameOf(node), line.level, line.text),
+    }
+  }
+
+  #deliver(hash: Hash, session: ExecuteSession): void {
+    this.#obtain(hash).then((bytes) => session.blob(hash, bytes), () => {})
+  }
+
+  /** A blob of this run: from the store, or from the caller, asked once however many nodes lack it. */
+  async #obtain(hash: Hash): Promise<Uint8Array> {
+    const present = this.#blobs.get(hash)
+    if (present !== undefined) return present.promise
+    const found = this.#options.blobs.get(hash)
+    const bytes = found instanceof Promise ? await found : found
+    if (bytes !== undefined) return bytes
+    const again = this.#blobs.get(hash)
+    if (again !== undefined) return again.promise
+    const waiting = Promise.withResolvers<Uint8Array>()
+    waiting.promise.catch(() => {})
+    this.#blobs.set(hash, waiting)
+    this.#caller.need([hash])
+    return waiting.promise
+  }
+
+  #nodeLost(node: NodeId, error: unknown): void {
+    this.#seats.delete(node)
+    const name = this.#options.nameOf(node)
+    const notStarted = (error as { outcome?: string }).outcome === 'not-started'
+    const record = toErrorRecord(error, 'FUNCTIONS_ERR_NODE_GONE')
+    const told = FUNCTIONS.NODE_GONE({ node: name, why: record.message }, { cause: error, ...(notStarted ? { outcome: 'not-started' as const } : {}) })
+    this.#act(this.#core.nodeGone(node, toErrorRecord(told, told.code), this.#options.clock.nowMs()))
+  }
+
+  /** Runs the reduce operator over partial results, in this node's own sandbox. */
+  async #combine(spec: Pick<RunSpec, 'stages' | 'terminal'>, input: { readonly count: number; readonly bytes: Uint8Array }, sink: (runs: readonly ResultRun[]) => void): Promise<void> {
+    const { self } = this.#options
+    const done = Promise.withResolvers<void>()
+    let session: ExecuteSession | undefined
+    const opened = await this.#options.openSession(self, { ...spec, limits: this.#limitsNow(), inline: this.#request.inline }, this.#authority, {
+      ready: () => {},
+      need: (hashes) => { queueMicrotask(() => { for (const hash of hashes) this.#deliver(hash, session!) }) },
+      done: (_id, runs) => { sink(runs); done.resolve() },
+      busy: () => { this.#options.clock.after(COMBINE_RETRY_MS, () => session?.chunk(0, 0, input.count, { type: 'items', bytes: input.bytes })) },
+      console: (line) => this.#caller.console(this.#options.nameOf(self), line.level, line.text),
+    }, (error) => done.reject(error))
+    session = opened
+    session.chunk(0, 0, input.count, { type: 'items', bytes: input.bytes })
+    try { await done.promise } finally { session.close() }
+  }
+}
+
+const COMBINE_RETRY_MS = 50

@@ -1,0 +1,158 @@
+// The two streams of a map on the wire: registers 'functions.run' (for shells) and
+// 'functions.execute' (for other nodes), and opens sessions on other nodes.
+//
+// Concurrency: messages of one stream are handled in order; handlers never block the reading side
+// but on credit.
+
+import type { CallContext, RpcPeer, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
+import { LIMITS } from '../../fabric/base.ts'
+import type { Clock, NodeId } from '../../fabric/base.ts'
+import type { Authority } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
+import { Executor } from './executor.ts'
+import type { ExecuteSession, ExecuteSink, ExecutorOptions } from './executor.ts'
+import { Run } from './relay.ts'
+import type { RelayOptions, RunCaller } from './relay.ts'
+import { bytes, count, EXECUTE_METHOD, hash, hashes, int, message, readChunkSource, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
+import type { Message, RunSpec } from './wire.ts'
+
+export interface FunctionServiceOptions extends ExecutorOptions, Omit<RelayOptions, 'openSession'> {
+  readonly registry: RpcRegistry
+  /** A connection to a member; rejects with a coded error when it cannot be reached. */
+  peer(node: NodeId): RpcPeer | Promise<RpcPeer>
+}
+
+export function registerFunctions(options: FunctionServiceOptions): void {
+  const executor = new Executor(options)
+  const relay: RelayOptions = {
+    self: options.self, clock: options.clock, random: options.random, blobs: options.blobs,
+    capabilities: options.capabilities, rates: options.rates,
+    nodes: options.nodes, nameOf: options.nameOf, onMemberGone: options.onMemberGone,
+    openSession: (node, spec, authority, sink, lost) => {
+      if (node === options.self) return executor.open(spec, authority, sink)
+      const peer = options.peer(node)
+      return peer instanceof Promise ? peer.then((found) => remoteSession(found, spec, authority, sink, lost)) : remoteSession(peer, spec, authority, sink, lost)
+    },
+  }
+  options.registry.stream(RUN_METHOD, (body, context, stream) => serveRun(relay, body, context, stream))
+  options.registry.stream(EXECUTE_METHOD, (body, context, stream) => serveExecute(executor, body, context, stream))
+}
+
+/** Sends in order; a send after the stream's end is dropped, the stream's own error is reported by its reader. */
+function sender(stream: RpcStream): (message: Message) => Promise<void> {
+  return (body) => stream.write(body)
+}
+const ignore = (): void => {}
+
+async function serveRun(relay: RelayOptions, body: unknown, context: CallContext, stream: RpcStream): Promise<unknown> {
+  const request = readRequest(body)
+  const send = sender(stream)
+  const post = (body: Message): void => { send(body).catch(ignore) }
+  const caller: RunCaller = {
+    need: (missing) => post(['need', missing]),
+    pull: (items, chunks) => post(['pull', items, chunks]),
+    total: (n) => post(['total', n]),
+    runs: (node, nodeName, runs) => send(['runs', node ?? null, nodeName ?? null, runs.map(writeRun)]),
+    console: (nodeName, level, line) => post(['console', nodeName, level, line]),
+  }
+  const { authority, settle } = withDeadline(relay.clock, context, request.limits.timeoutMs)
+  const run = new Run(relay, request, authority, caller)
+  const reading = readMessages(stream, async ({ tag, fields }) => {
+    switch (tag) {
+      case 'blob': await run.blob(hash(fields[1], 'blob hash'), bytes(fields[2], 'blob')); break
+      case 'items': run.items(count(fields[1], 'items.from'), count(fields[2], 'items.count'), bytes(fields[3], 'items')); break
+      default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
+    }
+  }).then(() => { if (request.source.type === 'items') run.inputEnded() })
+  reading.catch(() => run.close())
+  try {
+    await run.start()
+    await Promise.race([run.finished, reading.then(() => run.finished)])
+  } finally {
+    settle()
+    run.close()
+  }
+  return null
+}
+
+/**
+ * The caller's own deadline, plus the time that outcomes of cut-off functions need to come back; only
+ * then does the relay speak for nodes that have not answered.
+ */
+function withDeadline(clock: Clock, context: CallContext, timeoutMs: number): { readonly authority: Authority; settle(): void } {
+  const control = new AbortController()
+  const endMs = clock.nowMs() + timeoutMs + OUTCOME_GRACE_MS
+  const timer = clock.after(timeoutMs + OUTCOME_GRACE_MS, () => control.abort(FUNCTIONS.RUN_TIMEOUT({ timeoutMs })))
+  const { principal, trace, hop } = context
+  return {
+    authority: { principal, trace, hop, signal: AbortSignal.any([control.signal, context.signal]), remainingMs: () => Math.max(1, endMs - clock.nowMs()) },
+    settle: () => timer.cancel(),
+  }
+}
+
+/** Inside "deadline + 500 ms": cut off at the deadline, killed at most LIMITS.killGraceMs later, told here. */
+const OUTCOME_GRACE_MS = LIMITS.killGraceMs + 50
+
+async function serveExecute(executor: Executor, body: unknown, context: CallContext, stream: RpcStream): Promise<unknown> {
+  const send = sender(stream)
+  const post = (body: Message): void => { send(body).catch(ignore) }
+  const session = executor.open(readSpec(body), context, {
+    ready: (cores) => post(['ready', cores]),
+    need: (missing) => post(['need', missing]),
+    done: (id, runs, ms, decided) => post(['done', id, runs.map(writeRun), ms, decided]),
+    busy: (id) => post(['busy', id]),
+    console: (line) => post(['console', line.level, line.text]),
+  })
+  try {
+    await readMessages(stream, ({ tag, fields }) => {
+      switch (tag) {
+        case 'blob': session.blob(hash(fields[1], 'blob hash'), bytes(fields[2], 'blob')); break
+        case 'chunk': session.chunk(int(fields[1], 'chunk id'), count(fields[2], 'chunk.from'), count(fields[3], 'chunk.count'), readChunkSource(fields[4])); break
+        case 'cancel': session.cancel(int(fields[1], 'chunk id')); break
+        default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
+      }
+    })
+  } finally {
+    session.close()
+  }
+  return null
+}
+
+/** The relay's session on another node. */
+function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void): ExecuteSession {
+  const { stages, terminal, limits, inline } = spec
+  const stream = peer.open(EXECUTE_METHOD, { stages, terminal, limits, inline }, { parent: authority })
+  stream.result.catch(ignore)
+  let closed = false
+  const post = (body: Message): void => { stream.write(body).catch(ignore) }
+  readMessages(stream, ({ tag, fields }) => {
+    switch (tag) {
+      case 'ready': sink.ready(count(fields[1], 'cores')); break
+      case 'need': sink.need(hashes(fields[1], 'hashes')); break
+      case 'done': sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true); break
+      case 'busy': sink.busy(int(fields[1], 'chunk id')); break
+      case 'console': sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text') }); break
+      default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
+    }
+  }).then(() => { if (!closed) lost(FUNCTIONS.BAD_MESSAGE({ what: 'the session ended early' })) }, (error: unknown) => { if (!closed) lost(error) })
+  return {
+    blob: (id, data) => post(['blob', id, data]),
+    chunk: (id, from, n, source) => post(['chunk', id, from, n, writeSource(source)]),
+    cancel: (id) => post(['cancel', id]),
+    close: () => {
+      closed = true
+      stream.end()
+      // Work that nobody waits for any more is ended, not left to finish.
+      stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
+    },
+  }
+}
+
+async function readMessages(stream: RpcStream, handle: (message: { readonly tag: string; readonly fields: Message }) => void | Promise<void>): Promise<void> {
+  for (;;) {
+    const body = await stream.read()
+    if (body === undefined) return
+    const handled = handle(message(body))
+    if (handled !== undefined) await handled
+  }
+}
