@@ -31,8 +31,6 @@ export interface NodeRow extends Member {
   readonly cpuRatio: number | undefined
   readonly memoryTotalBytes: number | undefined
   readonly memoryFreeBytes: number | undefined
-  /** Time of the node's answer minus ours would need synchronised clocks; this is the round trip. */
-  readonly roundTripMs: number | undefined
 }
 
 export interface DataCenter {

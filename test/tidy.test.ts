@@ -1,0 +1,132 @@
+// The house rules as a test: layout, one-way imports, owner files, sizes, error tables against
+// ERRORS.md, decision numbers, leftovers.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { test } from 'tap'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const FOLDERS = ['fabric', 'functions', 'rmo', 'kali', 'cli'] as const
+const LINES_MAX = 310
+
+/** Files that are longer, each with its reason. */
+const LONGER: Readonly<Record<string, string>> = {
+  'functions/contract.ts': 'one page of contracts, read together',
+  'functions/plan/run-core.ts': 'one state machine',
+}
+
+/** npm package -> the files (or folder, ending in /) that may import it. DECISIONS.md says what each is for. */
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  'hyperswarm': ['fabric/transport/'], 'hyperdht': ['fabric/transport/'], 'protomux': ['fabric/transport/'],
+  '@hyperswarm/secret-stream': ['fabric/transport/'], 'compact-encoding': ['fabric/transport/'],
+  'cbor-x': ['fabric/rpc/codec.ts', 'functions/value/'],
+  'acorn': ['functions/capture/', 'cli/'], 'isolated-vm': ['functions/sandbox/', 'cli/doctor'], 'piscina': ['functions/sandbox/'],
+  'esbuild': ['functions/sandbox/bundle.ts'],
+  'commander': ['cli/command.ts'], 'cli-table3': ['cli/render/'], 'picocolors': ['cli/'], 'pino': ['fabric/log.ts'],
+}
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts')).map((file) => join(folder, file))
+}
+const sources = FOLDERS.flatMap(filesUnder)
+const textOf = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
+
+/** Code without comments and strings' insides, near enough to look for words. */
+const codeOf = (file: string): string => textOf(file).replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1')
+
+function importsOf(file: string): { readonly specifier: string; readonly typeOnly: boolean }[] {
+  const found: { specifier: string; typeOnly: boolean }[] = []
+  for (const match of codeOf(file).matchAll(/^\s*(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm)) found.push({ specifier: match[2]!, typeOnly: match[1] !== undefined })
+  for (const match of codeOf(file).matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)/g)) found.push({ specifier: match[1]!, typeOnly: false })
+  return found
+}
+
+test('imports run one way, across folders only through the front doors', (t) => {
+  const wrong: string[] = []
+  for (const file of sources) {
+    const room = file.split('/')[0] as typeof FOLDERS[number]
+    for (const { specifier } of importsOf(file)) {
+      if (!specifier.startsWith('.')) continue
+      const target = relative(ROOT, resolve(ROOT, dirname(file), specifier))
+      const there = target.split('/')[0] as typeof FOLDERS[number]
+      if (!FOLDERS.includes(there)) { wrong.push(`${file} imports ${target}`); continue }
+      if (there === room) continue
+      if (FOLDERS.indexOf(there) > FOLDERS.indexOf(room)) wrong.push(`${file} imports upwards: ${target}`)
+      const door = target === `${there}/mod.ts` || target === 'fabric/base.ts' || target === 'kali/contract.ts'
+      if (!door) wrong.push(`${file} reaches past the door: ${target}`)
+    }
+  }
+  t.same(wrong, [])
+  t.end()
+})
+
+test('each npm package has its owner, and no file imports a package without one', (t) => {
+  const wrong: string[] = []
+  for (const file of sources) {
+    for (const { specifier } of importsOf(file)) {
+      if (specifier.startsWith('.') || specifier.startsWith('node:')) continue
+      const name = specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')
+      const owners = OWNERS[name]
+      if (owners === undefined) wrong.push(`${file}: ${name} has no owner`)
+      else if (!owners.some((owner) => file === owner || file.startsWith(owner))) wrong.push(`${file}: ${name} belongs to ${owners.join(', ')}`)
+    }
+  }
+  t.same(wrong, [])
+  t.end()
+})
+
+test('files are one idea long', (t) => {
+  const long = sources.map((file) => ({ file, lines: textOf(file).split('\n').length })).filter(({ file, lines }) => lines > LINES_MAX && LONGER[file] === undefined)
+  t.same(long, [])
+  t.same(Object.keys(LONGER).filter((file) => !existsSync(join(ROOT, file)) || textOf(file).split('\n').length <= LINES_MAX), [], 'exceptions are still needed')
+  t.end()
+})
+
+test('files open with what they are, and leave nothing behind', (t) => {
+  const wrong: string[] = []
+  for (const file of sources) {
+    if (!file.endsWith('.d.ts') && !/^(#!.*\n)?(\/\/|\/\*)/.test(textOf(file))) wrong.push(`${file}: no header comment`)
+    const code = codeOf(file)
+    if (/\bas any\b|:\s*any\b|<any>/.test(code)) wrong.push(`${file}: any`)
+    if (/@ts-(ignore|expect-error|nocheck)/.test(textOf(file))) wrong.push(`${file}: silences the type check`)
+    if (/\b(TODO|FIXME|XXX|HACK)\b/.test(textOf(file))) wrong.push(`${file}: a marker left behind`)
+    if (/^export default /m.test(code) && !file.startsWith('functions/sandbox/')) wrong.push(`${file}: default export`)
+    if (/^(export )?(declare )?enum /m.test(code)) wrong.push(`${file}: enum`)
+    if (!/^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/.test(file.split('/').at(-1)!)) wrong.push(`${file}: not kebab-case`)
+  }
+  t.same(wrong, [])
+  t.end()
+})
+
+test('only clock.ts reads the wall clock or draws randomness in the pure parts', (t) => {
+  const pure = sources.filter((file) => /^fabric\/(membership|identity\/(admission|certificate|ticket))|^functions\/(plan\/(run-core|chunking)|value|capture)/.test(file) && !/\/(driver|store|keys)\.ts$/.test(file))
+  const wrong = pure.filter((file) => /\b(Date\.now|performance\.now|Math\.random|new Date\(\))/.test(codeOf(file)))
+  t.same(wrong, [])
+  t.end()
+})
+
+test('every error code stands in ERRORS.md, and every row there in the code', async (t) => {
+  const tables: Record<string, unknown>[] = []
+  for (const [file, name] of [['fabric/errors-table.ts', 'FABRIC'], ['functions/errors.ts', 'FUNCTIONS'], ['rmo/errors.ts', 'RMO'], ['kali/errors.ts', 'KALI'], ['cli/errors.ts', 'CLI']] as const) {
+    if (!existsSync(join(ROOT, file))) continue
+    tables.push((await import(join(ROOT, file)) as Record<string, Record<string, unknown>>)[name]!)
+  }
+  const inCode = new Set(tables.flatMap((table) => Object.values(table).map((factory) => (factory as { code: string }).code)))
+  const inDocs = new Set([...readFileSync(join(ROOT, 'ERRORS.md'), 'utf8').matchAll(/^\| `([A-Z_0-9]+)` \|/gm)].map((match) => match[1]!))
+  t.same([...inCode].filter((code) => !inDocs.has(code)), [], 'undocumented codes')
+  t.same([...inDocs].filter((code) => !inCode.has(code)), [], 'documented codes that do not exist')
+  t.end()
+})
+
+test('cited decisions exist', (t) => {
+  const decisions = new Set([...readFileSync(join(ROOT, 'DECISIONS.md'), 'utf8').matchAll(/^## (D-\d{3})/gm)].map((match) => match[1]!))
+  const cited = sources.flatMap((file) => [...textOf(file).matchAll(/\bD-\d{3}\b/g)].map((match) => ({ file, number: match[0] })))
+  t.same(cited.filter(({ number }) => !decisions.has(number)), [])
+  t.end()
+})
+
+test('the lock file and the sources name no registry and no place of this machine', (t) => {
+  const wrong = [...sources, 'package-lock.json', 'README.md', 'HACKING.md'].filter((file) => existsSync(join(ROOT, file)) && /registry\.npmjs|\/work\/main|"resolved"/.test(textOf(file)))
+  t.same(wrong, [])
+  t.end()
+})
