@@ -1,8 +1,6 @@
 // Clock and Random: the only file that touches system time or randomness, so that the same code
 // runs on virtual time from a seed in simulation.
 
-import { randomBytes } from 'node:crypto'
-
 export interface Timer { cancel(): void }
 
 export interface Clock {
@@ -32,10 +30,18 @@ export const systemClock: Clock = {
   },
 }
 
+/** Most that getRandomValues fills at once. */
+const RANDOM_BYTES_PER_CALL = 65_536
+
 export const systemRandom: Random = {
   next: () => Math.random(),
   int: (below) => Math.floor(Math.random() * below),
-  bytes: (length) => new Uint8Array(randomBytes(length)),
+  // Web Crypto, not node:crypto: base.ts is bundled into sandboxes, which have no Node modules.
+  bytes(length) {
+    const bytes = new Uint8Array(length)
+    for (let at = 0; at < length; at += RANDOM_BYTES_PER_CALL) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES_PER_CALL))
+    return bytes
+  },
 }
 
 /** Deterministic generator (sfc32 seeded by splitmix32): same seed, same sequence, on every platform. */

@@ -63,6 +63,9 @@ export const LIMITS = {
   /** Connections the overlay opens by itself to discovered peers, and peers it remembers. */
   swarmPeersMax: 64,
   swarmPeersKnownMax: 1_024,
+  /** Members written down for the next start, and named in a ticket (its issuer included). */
+  membersRememberedMax: 32,
+  ticketMembers: 3,
   /** Goodbyes and the overlay's unannouncing at close; then everything is destroyed. */
   transportCloseMs: 800,
   /** From connection to a complete, valid hello. */
@@ -71,6 +74,10 @@ export const LIMITS = {
   frameTimeoutMs: 10_000,
   /** Calls in flight per connection and direction; one more is answered "busy". */
   callsInFlightMax: 256,
+  /** Shells connected to a node's local socket at once; further ones are turned away. */
+  localConnectionsMax: 256,
+  /** A closing local socket may take this long to say what is queued. */
+  socketFlushTimeoutMs: 1_000,
   /** Unsent bytes per connection before writers wait. */
   unsentBytesMax: 4 * MiB,
   /** Small frames waiting behind a stuck connection; above it the peer floods us without reading and is cut off. */
@@ -100,6 +107,8 @@ export const LIMITS = {
   environmentBytesMax: 16 * MiB,
   /** Source text of one captured function with everything it calls. */
   codeBytesMax: 4 * MiB,
+  /** Distinct source texts whose analysis capture keeps (about 2 KiB each); the oldest goes first. */
+  captureAnalysesMax: 2_048,
   /** Encoded result of one element. */
   resultBytesMax: 16 * MiB,
   /** Host calls (pm.exec, ...) one invocation may make, and how many at once. */
@@ -122,6 +131,36 @@ export const LIMITS = {
   /** Warm isolates per worker (least recently used goes first) and ready-made spares. */
   warmIsolatesPerWorkerMax: 32,
   spareIsolatesPerWorker: 1,
+  /** Cells started ahead, for the next principal or the next kill. */
+  spareCells: 1,
+  /** From a cell's first use to the start of the next spare: the user's call goes first. */
+  spareDelayMs: 100,
+  /** Start of a cell, spawn to ready; a machine under load takes several times the usual 0.2 s. */
+  cellStartTimeoutMs: 10_000,
+  /** A chunk expected to take less, from its plan's last run, runs on the lane's own thread. */
+  runHereMs: 1,
+  /** Runs of one lane that have begun (one uses the CPU, the others wait for answers). */
+  jobsPerLaneMax: 16,
+  /** Plans known to a lane by number; the least recently used is forgotten. */
+  plansPerLaneMax: 256,
+  /** Code and environments kept by a lane for linking again; what was dropped is asked for again. */
+  laneBlobBytes: 32 * MiB,
+  /** One frame between kernel and cell; above messageBytesMax by the room for result headers. */
+  cellFrameBytesMax: 72 * MiB,
+  /** After the deadline: time an isolate has to hand over what has settled, before it is disposed. */
+  flushGraceMs: 80,
+  /** How often a busy isolate's CPU time, and a busy cell's resident size, are looked at. */
+  cpuPollMs: 25,
+  residentPollMs: 50,
+  /** Idle time of a lane after which its isolates are asked whether they are really at rest. */
+  quiesceDelayMs: 20,
+  /** Runs again of parts of one job whose cell or isolate died. */
+  rerunsMax: 24,
+  /** Answers kept per job for such runs. Above it the job is not run again but fails. */
+  journalBytesMax: 16 * MiB,
+  /** Text of one npm package bundled for sandboxes, and how many are kept. */
+  packageBytesMax: 8 * MiB,
+  packagesCachedMax: 64,
   /** Chunk jobs waiting for one cell; one more is answered "busy". */
   cellQueueMax: 1_024,
   /** A function that killed this many cells within the window is refused for as long. */
@@ -167,6 +206,8 @@ export const LIMITS = {
   /** Known homes of moved objects (least recently used go first), and how often one call follows a move. */
   directoryEntriesMax: 16_384,
   movedFollowsMax: 3,
+  /** Forwarding addresses a node keeps of objects that moved away; the oldest goes first. */
+  movedForwardsMax: 4_096,
   // --- stores
   /** Code and environment blobs kept in memory, and on disk. */
   blobMemoryBytes: 64 * MiB,
@@ -208,6 +249,10 @@ export const LIMITS = {
   // --- shell
   /** After Ctrl-C: how long clean-up may take before the shell leaves anyway. */
   interruptGraceMs: 2_000,
+  /** After Ctrl-C or --timeout: how long the answers that did come back may take to be put together. */
+  interruptSettleMs: 500,
+  /** One Ctrl-C may arrive twice, from the terminal and from the launcher: within this it is one. */
+  interruptRepeatMs: 100,
   /** Progress is shown for work that takes longer than this, and redrawn no more often than every ... */
   progressDelayMs: 500,
   progressRedrawMs: 100,

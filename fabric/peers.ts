@@ -2,7 +2,6 @@
 
 import type { Clock } from './clock.ts'
 import { FABRIC } from './errors-table.ts'
-import { shortId } from './id.ts'
 import type { NodeId } from './id.ts'
 import type { Membership } from './membership/contract.ts'
 import type { RpcPeer, RpcRegistry } from './rpc/contract.ts'
@@ -21,6 +20,7 @@ export interface PeersOptions {
 export class Peers {
   readonly #options: PeersOptions
   readonly #peers = new Map<NodeId, RpcPeer>()
+  readonly #links = new Map<NodeId, Link>()
   readonly #dials = new Map<NodeId, Promise<RpcPeer>>()
 
   constructor(options: PeersOptions) {
@@ -42,7 +42,7 @@ export class Peers {
 
   async #dial(node: NodeId): Promise<RpcPeer> {
     const member = this.#options.membership()?.member(node)
-    if (member === undefined || member.state === 'dead' || member.state === 'left') throw FABRIC.MEMBER_GONE({ name: member?.name ?? shortId(node), state: member?.state ?? 'unknown' })
+    if (member === undefined || member.state === 'dead' || member.state === 'left') throw FABRIC.UNREACHABLE({ node, reason: member === undefined ? 'no such member is known' : `the member ${member.name} is ${member.state}` })
     const link = await this.#options.transport.dial(node, { addresses: member.addresses })
     return this.#adopt(link)
   }
@@ -61,6 +61,4 @@ export class Peers {
     })
     return peer
   }
-
-  readonly #links = new Map<NodeId, Link>()
 }

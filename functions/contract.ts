@@ -72,6 +72,8 @@ export interface KindShape {
   readonly verbs: readonly string[]
   /** Asynchronous collections of references: property -> kind. */
   readonly collections: Readonly<Record<string, string>>
+  /** Single pipelined references, such as pm.vmm: property -> kind. */
+  readonly references?: Readonly<Record<string, string>>
 }
 
 // ---------------------------------------------------------------- plan

@@ -1,4 +1,12 @@
 // Public names of functions/.
 export { COLLECTION, REFERENCE } from './contract.ts'
 export type * from './contract.ts'
+export { capture, explain } from './capture/mod.ts'
+export { MapError } from './collection/batch.ts'
+export { collectionFrom, collectionOf } from './collection/collection.ts'
 export type { Collection, CollectionOptions, Landed, Progress } from './collection/contract.ts'
+export type { Session as FunctionSession } from './collection/session.ts'
+export { RateBook } from './plan/chunking.ts'
+export { registerFunctions } from './plan/service.ts'
+export { createSandbox } from './sandbox/sandbox.ts'
+export { decodeValue, encodeValue } from './value/mod.ts'

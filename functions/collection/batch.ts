@@ -41,7 +41,8 @@ export class Coverage {
     const gaps: { from: number; count: number }[] = []
     let next = 0
     for (const span of this.#spans.sort((a, b) => a.from - b.from)) {
-      if (span.from > next) gaps.push({ from: next, count: span.from - next })
+      if (next >= total) break
+      if (span.from > next) gaps.push({ from: next, count: Math.min(span.from, total) - next })
       next = Math.max(next, span.to)
     }
     if (next < total) gaps.push({ from: next, count: total - next })

@@ -16,9 +16,11 @@ import type { RunSpec } from './wire.ts'
 
 /** Content-addressed bytes of this node (fabric/blob). */
 export interface Blobs {
-  get(hash: Hash): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  /** From memory only, at once. */
+  peek(hash: Hash): Uint8Array | undefined
+  get(hash: Hash): Promise<Uint8Array | undefined>
   /** Verifies the hash; throws a coded error when the bytes are others. */
-  put(hash: Hash, bytes: Uint8Array): void | Promise<void>
+  put(hash: Hash, bytes: Uint8Array, from?: string): void
 }
 
 export interface ExecutorOptions {
@@ -48,7 +50,7 @@ export interface ExecuteSession {
 }
 
 /** Codes with which a sandbox says "not now": nothing ran, another node or moment may do. */
-const BUSY_CODES: ReadonlySet<string> = new Set(['FUNCTIONS_ERR_CELL_BUSY', 'FUNCTIONS_ERR_TOO_MANY_CELLS'])
+const BUSY_CODES: ReadonlySet<string> = new Set([FUNCTIONS.SANDBOX_BUSY.code])
 
 export class Executor {
   readonly #options: ExecutorOptions
@@ -84,11 +86,14 @@ class Session implements ExecuteSession {
   blob(hash: Hash, bytes: Uint8Array): void {
     const waiting = this.#missing.get(hash)
     if (waiting === undefined) return
-    Promise.resolve(this.#options.blobs.put(hash, bytes)).then(() => {
+    this.#missing.delete(hash)
+    try {
+      this.#options.blobs.put(hash, bytes)
       this.#blobs.set(hash, bytes)
-      this.#missing.delete(hash)
       waiting.resolve()
-    }, (error: unknown) => waiting.reject(error))
+    } catch (error) {
+      waiting.reject(error)
+    }
   }
 
   chunk(id: number, from: number, count: number, source: ChunkSource): void {
@@ -136,8 +141,7 @@ class Session implements ExecuteSession {
     const missing: Hash[] = []
     for (const hash of blobsOf(this.#spec)) {
       if (this.#blobs.has(hash)) continue
-      const found = this.#options.blobs.get(hash)
-      const bytes = found instanceof Promise ? await found : found
+      const bytes = this.#options.blobs.peek(hash) ?? await this.#options.blobs.get(hash)
       if (bytes === undefined) missing.push(hash)
       else this.#blobs.set(hash, bytes)
     }

@@ -4,7 +4,7 @@
 
 import type { NodeId } from '../../fabric/base.ts'
 import type { Failure, ResultRun, Terminal } from '../contract.ts'
-import { concatEncodedArrays } from '../value/mod.ts'
+import { checkArray, joinArrays } from '../value/mod.ts'
 import type { RunSpec } from './wire.ts'
 
 /** Partials combined by one job. */
@@ -26,7 +26,9 @@ export class PartialFold {
 
   /** `bytes`: a value-codec array of `outputs` values, 0 or 1. */
   add(from: number, outputs: number, bytes: Uint8Array): void {
-    if (outputs > 0) this.#partials.push({ from, bytes })
+    if (outputs === 0) return
+    checkArray(bytes, outputs)
+    this.#partials.push({ from, bytes })
   }
 
   /** One run with the final value, or none when there was nothing to reduce. */
@@ -51,7 +53,7 @@ export class PartialFold {
     const { verb: _verb, ...ref } = this.#terminal as Extract<Terminal, { verb: 'reduce' }>
     const terminal: Terminal = { verb: 'reduce', code: ref.code, environment: ref.environment, name: ref.name }
     let outcome: { readonly bytes: Uint8Array | undefined } | { readonly failure: Failure } = { bytes: undefined }
-    await this.#combine({ stages: [], terminal }, { count: group.length, bytes: concatEncodedArrays(group.map((partial) => partial.bytes), group.length) }, (runs) => {
+    await this.#combine({ stages: [], terminal }, { count: group.length, bytes: joinArrays(group.map((partial) => partial.bytes)) }, (runs) => {
       for (const run of runs) {
         if ('failure' in run) outcome = { failure: run.failure }
         else if (run.outputs > 0) outcome = { bytes: run.values }

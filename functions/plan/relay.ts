@@ -104,10 +104,10 @@ export class Run {
   inputEnded(): void { this.#act(this.#core.inputEnded(this.#options.clock.nowMs())) }
 
   /** The caller delivered code or captured values. */
-  async blob(hash: Hash, bytes: Uint8Array): Promise<void> {
+  blob(hash: Hash, bytes: Uint8Array): void {
     const waiting = this.#blobs.get(hash)
     if (waiting === undefined) return
-    await this.#options.blobs.put(hash, bytes)
+    this.#options.blobs.put(hash, bytes, 'the caller')
     waiting.resolve(bytes)
   }
 
@@ -221,8 +221,7 @@ export class Run {
   async #obtain(hash: Hash): Promise<Uint8Array> {
     const present = this.#blobs.get(hash)
     if (present !== undefined) return present.promise
-    const found = this.#options.blobs.get(hash)
-    const bytes = found instanceof Promise ? await found : found
+    const bytes = this.#options.blobs.peek(hash) ?? await this.#options.blobs.get(hash)
     if (bytes !== undefined) return bytes
     const again = this.#blobs.get(hash)
     if (again !== undefined) return again.promise

@@ -57,9 +57,9 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
   }
   const { authority, settle } = withDeadline(relay.clock, context, request.limits.timeoutMs)
   const run = new Run(relay, request, authority, caller)
-  const reading = readMessages(stream, async ({ tag, fields }) => {
+  const reading = readMessages(stream, ({ tag, fields }) => {
     switch (tag) {
-      case 'blob': await run.blob(hash(fields[1], 'blob hash'), bytes(fields[2], 'blob')); break
+      case 'blob': run.blob(hash(fields[1], 'blob hash'), bytes(fields[2], 'blob')); break
       case 'items': run.items(count(fields[1], 'items.from'), count(fields[2], 'items.count'), bytes(fields[3], 'items')); break
       default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
     }

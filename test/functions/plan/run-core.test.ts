@@ -148,7 +148,7 @@ test('a node that answers for other elements is not believed', (t) => {
   core.addNode(id(1), 0)
   const [first] = core.startRange(0, 1, 1, 0)
   t.ok(first?.type === 'dispatch')
-  if (first?.type !== 'dispatch') return t.end()
+  if (first?.type !== 'dispatch') { t.end(); return }
   const answer = core.chunkDone(first.chunk.id, [{ from: 5, count: 1, outputs: 1, values: new Uint8Array(0) }], 1, false, 1)
   t.match(answer.find((action) => action.type === 'emit'), { runs: [{ from: 0, count: 1, failure: { status: 'error', error: { code: 'FUNCTIONS_ERR_BAD_ANSWER' } } }] })
   t.end()

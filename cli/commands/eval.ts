@@ -1,0 +1,43 @@
+import { defineCommand } from '../command.ts'
+import { CLI } from '../errors.ts'
+import { Evaluator } from '../evaluate.ts'
+import { bindingsOf, show } from '../expression.ts'
+import { JSON_RULES } from '../render/json.ts'
+import { withDataCenter } from '../session.ts'
+import { toScript } from '../source.ts'
+import { readAll } from '../world.ts'
+
+export const evaluateCommand = defineCommand({
+  name: 'eval',
+  summary: 'Evaluate a TypeScript expression over the fabric (the default command)',
+  operands: '<expression>',
+  details: [
+    'pms (every machine), range, from, dc and explain are there. Statements are allowed: the value of the',
+    'last expression counts, and it is awaited. "-" reads the text from standard input.',
+    '', 'With --json:', ...JSON_RULES.map((rule) => `  ${rule}`),
+  ].join('\n'),
+  options: {},
+  examples: [
+    { command: "kumoi 'pms.dmap(pm => pm.name)'", does: 'the name of every machine' },
+    { command: "kumoi --json 'pms.dfilter(pm => pm.cpuRatio < 0.5).dmap(pm => pm.name)'", does: 'as JSON' },
+    { command: "kumoi --merge \"pms.dmap(pm => pm.exec('uname', ['-r']))\"", does: 'equal answers once' },
+  ],
+  output: 'value',
+  async run(shell, [given = '']) {
+    const text = given === '-' ? await readAll(shell.world.stdin) : given
+    if (text.trim() === '') throw CLI.USAGE({ problem: 'kumoi: the expression is empty', hint: "Write one, in quotes: kumoi 'pms.dmap(pm => pm.name)'." })
+    // A text that cannot be read need not wait for a connection.
+    const script = toScript(text)
+    if (script.incomplete) throw script.error
+    return withDataCenter(shell, async (dc) => {
+      const evaluator = new Evaluator(bindingsOf(dc), 'kumoi:expression')
+      try {
+        await evaluator.open()
+        const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs, onBreak: () => shell.interrupt.press() })
+        return await show(completion?.value, shell.out, shell.settings)
+      } finally {
+        evaluator.close()
+      }
+    })
+  },
+})

@@ -1,0 +1,62 @@
+// Every message of the shell's own: what happened, to what, and what to do. One table, see
+// fabric/errors.ts; exit statuses follow from the codes at the end of this file.
+
+import { defineErrors, errorCode } from '../fabric/base.ts'
+
+export const CLI = defineErrors('CLI_ERR', {
+  USAGE: {
+    message: (d: { readonly problem: string; readonly hint?: string }) => `${d.problem}${d.hint === undefined ? '' : `\n${d.hint}`}`,
+    outcome: 'not-started',
+  },
+  NO_NODE: {
+    message: (d: { readonly data: string; readonly reason: string }) =>
+      `No node answers in ${d.data} (${d.reason}). Start one with \`kumoi up --detach\`, or name another directory with --data DIR.`,
+    retryable: true, outcome: 'not-started',
+  },
+  TIMEOUT: {
+    message: (d: { readonly timeoutMs: number }) =>
+      `Not done within the --timeout of ${d.timeoutMs} ms; what was under way has been cancelled. Give it longer, or ask fewer machines.`,
+    retryable: true, outcome: 'unknown',
+  },
+  INTERRUPTED: {
+    message: () => 'Interrupted; what was under way has been cancelled.',
+    outcome: 'unknown',
+  },
+  SYNTAX: {
+    message: (d: { readonly reason: string; readonly excerpt: string }) => `The expression cannot be read: ${d.reason}\n${d.excerpt}`,
+    outcome: 'not-started',
+  },
+  NOT_A_FUNCTION: {
+    message: (d: { readonly type: string }) =>
+      `explain needs a function, and the expression gives ${d.type}. Write it as you would pass it: kumoi explain 'pm => pm.name'.`,
+    outcome: 'not-started',
+  },
+  SCRIPT_MISSING: {
+    message: (d: { readonly file: string; readonly reason: string }) => `Cannot run ${d.file}: ${d.reason}. Give the path of a .ts, .js, .mjs or .cjs file.`,
+    outcome: 'not-started',
+  },
+  START_FAILED: {
+    message: (d: { readonly reason: string; readonly log: string }) => `The node did not start: ${d.reason}\nIts log is ${d.log}; \`kumoi doctor\` checks this machine.`,
+  },
+  START_TIMEOUT: {
+    message: (d: { readonly timeoutMs: number; readonly log: string; readonly pid: number }) =>
+      `The node was not ready after ${d.timeoutMs} ms and has been stopped (process ${d.pid}). Its log is ${d.log}; \`kumoi doctor\` checks this machine.`,
+    outcome: 'unknown',
+  },
+  TOUR_STEP: {
+    message: (d: { readonly step: string; readonly reason: string }) => `The tour stopped at "${d.step}": ${d.reason}\nEverything it started has been removed. \`kumoi doctor\` checks this machine.`,
+  },
+})
+
+/** What a process of ours may end with. */
+export const EXIT = { done: 0, failed: 1, usage: 2, noNode: 3, interrupted: 130, terminated: 143 } as const
+
+const NO_NODE_CODES: ReadonlySet<string> = new Set([CLI.NO_NODE.code, 'FABRIC_ERR_NO_NODE'])
+
+/** Exit status of a command that ended with this error. */
+export function exitStatusOf(error: unknown): number {
+  const code = errorCode(error)
+  if (code === CLI.USAGE.code) return EXIT.usage
+  if (code === CLI.INTERRUPTED.code) return EXIT.interrupted
+  return code !== undefined && NO_NODE_CODES.has(code) ? EXIT.noNode : EXIT.failed
+}

@@ -1,0 +1,53 @@
+// Telling apart what a result can be, without disturbing it: a reference is a proxy whose every other
+// property may start a call, so its record is looked for first and nothing else is touched.
+
+import { REFERENCE } from '../../functions/mod.ts'
+import type { Outcome } from '../../functions/mod.ts'
+
+export interface Reference { readonly kind: string; readonly uuid: string; readonly home: string; readonly name: string; readonly attributes: Readonly<Record<string, unknown>> }
+
+/** The record of a reference (a proxy in the shell); undefined for anything else. */
+export function referenceOf(value: unknown): Reference | undefined {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
+  try {
+    const record = (value as { readonly [REFERENCE]?: unknown })[REFERENCE]
+    return typeof record === 'object' && record !== null && 'kind' in record && 'uuid' in record ? record as Reference : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A plain object: made by {} or Object.create(null), in this realm or another. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || referenceOf(value) !== undefined) return false
+  const proto: unknown = Object.getPrototypeOf(value)
+  return proto === null || Object.getPrototypeOf(proto) === null
+}
+
+const STATUSES: ReadonlySet<unknown> = new Set(['value', 'error', 'crash', 'out-of-memory', 'timeout', 'cancelled', 'unreachable'])
+
+const isOutcome = (value: unknown): value is Outcome<unknown> =>
+  isRecord(value) && STATUSES.has(value['status']) && typeof value['index'] === 'number' && ('value' in value || 'mayHaveRun' in value)
+
+export const areOutcomes = (value: unknown): value is readonly Outcome<unknown>[] =>
+  Array.isArray(value) && value.length > 0 && value.every(isOutcome)
+
+/** The outcomes that an error of a partly failed map holds, in `outcomes` or `details.outcomes`. */
+export function outcomesOf(error: unknown): readonly Outcome<unknown>[] | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  const direct: unknown = (error as { outcomes?: unknown }).outcomes
+  if (areOutcomes(direct)) return direct
+  const inDetails: unknown = (error as { details?: { outcomes?: unknown } }).details?.outcomes
+  return areOutcomes(inDetails) ? inDetails : undefined
+}
+
+/** Something that `await` would wait for and that is not a reference. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (referenceOf(value) !== undefined) return false
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** A collection: it can say what became of each element. */
+export function isCollection(value: unknown): value is PromiseLike<unknown[]> & { settled(): Promise<Outcome<unknown>[]> } {
+  return isThenable(value) && typeof (value as { settled?: unknown }).settled === 'function'
+}

@@ -1,0 +1,23 @@
+// What `import ... from 'kumoi'` gives a script under `kumoi run`: the same names as cli/api.ts, with
+// --data, --as, --timeout and Ctrl-C as defaults of `connect`. The script's own options win.
+
+import type { ConnectOptions, DataCenter } from '../kali/contract.ts'
+import type { Kali } from './world.ts'
+
+let defaults: ConnectOptions = {}
+let kali: (() => Promise<Kali>) | undefined
+
+/** Set once by run-script.ts, before the script is loaded. */
+export function configureRun(options: ConnectOptions, load: () => Promise<Kali>): void {
+  defaults = options
+  kali = load
+}
+
+export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
+  if (kali === undefined) throw new Error('kumoi run has not been set up')
+  const { connect: open } = await kali()
+  return open({ ...defaults, ...options, defaults: { ...defaults.defaults, ...options.defaults } })
+}
+
+export { errorCode } from '../fabric/base.ts'
+export type * from './api.ts'

@@ -1,0 +1,197 @@
+// A node of the fabric: identity, transport, membership, connections, blobs, and the local door.
+// Knows no virtual machine and runs no user code. Started in the order below, stopped in reverse.
+//
+//   identity -> transport (listen) -> join or found -> membership -> [layers above register methods] -> open()
+
+import { existsSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import { createBlobStore } from './blob/store.ts'
+import type { BlobStore } from './blob/store.ts'
+import { serveBlobs } from './blob/transfer.ts'
+import type { Clock, Random } from './clock.ts'
+import { FABRIC } from './errors-table.ts'
+import type { NodeId } from './id.ts'
+import { openIdentity } from './identity/store.ts'
+import { LIMITS } from './limits.ts'
+import type { Log } from './log.ts'
+import { createMembership } from './membership/driver.ts'
+import type { Membership, MembershipEvent } from './membership/contract.ts'
+import { Peers } from './peers.ts'
+import type { RpcPeer, RpcRegistry } from './rpc/contract.ts'
+import { createRpcPeer } from './rpc/peer.ts'
+import { createRegistry } from './rpc/registry.ts'
+import { createHyperswarmTransport } from './transport/hyperswarm.ts'
+import { connectLocal, listenLocal } from './transport/local.ts'
+import { VERSION } from './version.ts'
+
+export interface FabricNodeOptions {
+  readonly data: string
+  /** Directory of the blob store. */
+  readonly blobs: string
+  /** Path of the local door. */
+  readonly socket: string
+  /** Principal of whoever comes through the local door. */
+  readonly principal: string
+  readonly name?: string
+  /** "host" or "host:port". */
+  readonly listen?: string
+  /** Ticket of the fabric to join. */
+  readonly join?: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Stops the whole node, this part included; asked for by 'node.down'. */
+  readonly stop: () => Promise<void>
+}
+
+export interface NodeInfo {
+  readonly id: NodeId
+  readonly name: string
+  readonly fabric: NodeId
+  readonly version: string
+  readonly pid: number
+  readonly data: string
+  readonly addresses: readonly string[]
+  readonly startedAtMs: number
+}
+
+export interface FabricNode {
+  readonly id: NodeId
+  readonly membership: Membership
+  readonly registry: RpcRegistry
+  readonly blobs: BlobStore
+  /** A connection to a member; rejects with FABRIC_ERR_UNREACHABLE. */
+  peer(node: NodeId): RpcPeer | Promise<RpcPeer>
+  info(): NodeInfo
+  /** Opens the local door; call when every method is registered. */
+  open(): Promise<void>
+  /** Leaves the fabric cleanly and stops. */
+  stop(): Promise<void>
+}
+
+const DEFAULT_NAME = 'node'
+/** Letters, digits, dot, dash, underscore: fits tables, prompts and certificates. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
+
+export async function startFabricNode(options: FabricNodeOptions): Promise<FabricNode> {
+  const { data, clock, random, log } = options
+  await refuseSecondNode(options)
+  const identity = await openIdentity(data, { random })
+  const name = options.name ?? identity.fabric?.name ?? DEFAULT_NAME
+  if (!NAME.test(name)) throw FABRIC.NAME_INVALID({ name })
+  const startedAtMs = clock.wallMs()
+
+  let membership: ReturnType<typeof createMembership> | undefined
+  const transport = createHyperswarmTransport({
+    identity, name, version: VERSION, listen: listenAddress(options.listen), clock, random,
+    nameHolder: (wanted, id) => membership?.members().find((member) => member.name === wanted && member.id !== id && (member.state === 'alive' || member.state === 'suspect'))?.id,
+  })
+  if (options.join !== undefined) await transport.join(options.join)
+  if (identity.fabric === undefined) await identity.found()
+
+  const registry = createRegistry({ onFault: (event, error) => log.warn('an event handler threw', { event, reason: String(error) }) })
+  const peers = new Peers({ transport, registry, clock, membership: () => membership })
+  await transport.start()
+  const members = createMembership({ transport, clock, random, self: { name, version: VERSION, startedAtMs } })
+  membership = members
+  members.onEvent(({ type, member }) => log.info(`member ${type}`, { member: member.name, id: member.id, incarnation: member.incarnation }))
+  members.start(identity.fabric?.members ?? [])
+
+  const blobs = await createBlobStore({ directory: options.blobs, clock, warn: (message, error) => log.warn(message, { reason: String(error) }) })
+  serveBlobs(registry, blobs, name)
+
+  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs })
+  serveNode({ registry, membership: members, info, ticket: (lifetimeMs) => transport.makeTicket({ lifetimeMs }), stop: options.stop, clock })
+
+  const shells = new Set<RpcPeer>()
+  let door: Awaited<ReturnType<typeof listenLocal>> | undefined
+  return {
+    id: transport.id, membership: members, registry, blobs, info,
+    peer: (node) => peers.get(node),
+    async open() {
+      door = await listenLocal(options.socket, clock, (channel, caller) => {
+        const peer = createRpcPeer({ channel, caller, registry, clock, principal: options.principal })
+        shells.add(peer)
+        peer.onClose(() => shells.delete(peer))
+      })
+      log.info('up', { id: transport.id, addresses: transport.addresses() })
+    },
+    async stop() {
+      await door?.close()
+      await members.leave()
+      members.stop()
+      for (const shell of shells) shell.close()
+      await transport.close()
+      await blobs.flush()
+      log.info('down')
+    },
+  }
+}
+
+async function refuseSecondNode({ socket, clock }: FabricNodeOptions): Promise<void> {
+  if (!existsSync(socket)) return
+  const answering = await connectLocal(socket, clock).catch(() => undefined)
+  if (answering === undefined) return
+  answering.close()
+  throw FABRIC.SOCKET_TAKEN({ path: socket })
+}
+
+/** Default: the first address of this machine that others can reach, else loopback; any free port. */
+function listenAddress(listen: string | undefined): { readonly host: string; readonly port: number } {
+  if (listen === undefined) {
+    const outside = Object.values(networkInterfaces()).flat().find((entry) => entry?.family === 'IPv4' && !entry.internal)
+    return { host: outside?.address ?? '127.0.0.1', port: 0 }
+  }
+  const [host = '', port = '0'] = listen.split(':')
+  const number = Number(port)
+  if (host === '' || listen.split(':').length > 2 || !Number.isInteger(number) || number < 0 || number > 65_535) throw FABRIC.LISTEN_INVALID({ listen })
+  return { host, port: number }
+}
+
+interface NodeService {
+  readonly registry: RpcRegistry
+  readonly membership: Membership
+  readonly info: () => NodeInfo
+  readonly ticket: (lifetimeMs: number) => string
+  readonly stop: () => Promise<void>
+  readonly clock: Clock
+}
+
+/** Events a slow watcher may have waiting. */
+const WATCH_QUEUE_MAX = 1_024
+
+/** What a shell asks of the node itself. Tickets and stopping are for this machine's own shells only. */
+function serveNode({ registry, membership, info, ticket, stop, clock }: NodeService): void {
+  registry.method('node.info', () => info())
+  registry.method('node.members', () => membership.members())
+  registry.method('node.ticket', (body, { caller }) => {
+    if (caller.via !== 'socket') throw FABRIC.LOCAL_ONLY({ method: 'node.ticket' })
+    const asked = (body as { readonly lifetimeMs?: unknown } | null)?.lifetimeMs
+    return ticket(typeof asked === 'number' && asked > 0 ? asked : LIMITS.ticketLifetimeMs)
+  })
+  registry.method('node.down', (_body, { caller }) => {
+    if (caller.via !== 'socket') throw FABRIC.LOCAL_ONLY({ method: 'node.down' })
+    // After the answer has left.
+    clock.after(0, () => void stop())
+    return null
+  })
+  registry.stream('node.watch', async (_body, context, stream) => {
+    const queue: MembershipEvent[] = []
+    let wake = Promise.withResolvers<void>()
+    const unsubscribe = membership.onEvent((event) => {
+      if (queue.length < WATCH_QUEUE_MAX) queue.push(event)
+      wake.resolve()
+    })
+    context.signal.addEventListener('abort', () => wake.resolve(), { once: true })
+    try {
+      while (!context.signal.aborted) {
+        for (let event = queue.shift(); event !== undefined; event = queue.shift()) await stream.write(event)
+        await wake.promise
+        wake = Promise.withResolvers<void>()
+      }
+    } finally {
+      unsubscribe()
+    }
+    return null
+  })
+}

@@ -1,0 +1,356 @@
+// The real transport: links over Noise/TCP where hosts reach each other, Noise/UDX through a private
+// hyperswarm otherwise, both behind one hello.
+//
+// A dial tries TCP at the known addresses first (a link is up in a few milliseconds), then the overlay. The
+// side that opened the first stream opens a second one for bulk; the overlay's stream, when it comes, takes
+// over gossip. Streams of the same (session, link number) on both sides belong to one link, so simultaneous
+// dials meet in one link, a restarted peer (new session) replaces its old one, and a half that noticed a loss
+// first (higher number) ends the other half. See link.ts for how a link ends, lanes.ts for who carries what.
+
+import type { Clock, Random } from '../clock.ts'
+import type { CodedError } from '../errors.ts'
+import { FABRIC } from '../errors-table.ts'
+import type { NodeId } from '../id.ts'
+import type { AdmissionContext, DialPurpose } from '../identity/admission.ts'
+import { PROTOCOL } from '../identity/hello.ts'
+import type { Introduction, StreamKind } from '../identity/hello.ts'
+import type { Identity } from '../identity/store.ts'
+import { printTicket } from '../identity/ticket.ts'
+import { LIMITS } from '../limits.ts'
+import { dialableAddresses } from './address.ts'
+import type { Link, Transport } from './contract.ts'
+import { Door } from './door.ts'
+import { greet } from './handshake.ts'
+import type { Greeting } from './handshake.ts'
+import { joinFabric } from './join.ts'
+import { WireLink } from './link.ts'
+import { dialTcp, listen, probeRefused } from './listener.ts'
+import type { Listener } from './listener.ts'
+import { openOverlay } from './overlay.ts'
+import type { Overlay } from './overlay.ts'
+import { Peers } from './peers.ts'
+import type { PeerRecord, WaitingWire } from './peers.ts'
+import type { Wire } from './wire.ts'
+
+export interface HyperswarmTransportOptions {
+  readonly identity: Identity
+  readonly name: string
+  readonly version: string
+  /** Address served, by TCP and UDP alike; port 0 takes the last one used, or a free one. */
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly clock: Clock
+  readonly random: Random
+  /** The live member, other than `id`, that holds `name`, as membership knows. */
+  readonly nameHolder?: (name: string, id: NodeId) => NodeId | undefined
+  /** 'direct' runs without the overlay: TCP between known addresses only, no discovery. Default 'full'. */
+  readonly overlay?: 'full' | 'direct'
+}
+
+export interface HyperswarmTransport extends Transport {
+  /** Joins the fabric of a ticket, before start(). Throws FABRIC_ERR_TICKET_*, _FABRIC_FOREIGN, _NAME_TAKEN, _JOIN_FAILED. */
+  join(ticket: string): Promise<void>
+  /** A ticket for new members, after start(). */
+  makeTicket(options?: { readonly lifetimeMs?: number }): string
+}
+
+type Ending = { readonly link: Link } | { readonly why: string; readonly refusal?: CodedError }
+
+export function createHyperswarmTransport(options: HyperswarmTransportOptions): HyperswarmTransport {
+  const { identity, clock, random } = options
+  const keys = identity.keys
+  const host = options.listen.host
+  const session = Buffer.from(random.bytes(8)).toString('hex')
+  const door = new Door()
+  const peers = new Peers()
+  const upListeners: ((link: Link) => void)[] = []
+  const foundListeners: ((peer: NodeId, addresses: readonly string[]) => void)[] = []
+  let listener: Listener | undefined
+  let overlay: Overlay | undefined
+  let addresses: readonly string[] = []
+  let closed = false
+
+  // ---- the hello
+
+  const introduction = (record: PeerRecord): Introduction | undefined => identity.fabric && {
+    protocol: PROTOCOL, fabric: identity.fabric.id, chain: identity.fabric.chain, name: options.name,
+    version: options.version, addresses, session, link: record.number,
+  }
+
+  function meet(wire: Wire, purpose: DialPurpose | undefined, done: (greeting: Greeting) => void): void {
+    const record = peers.of(wire.remote)
+    greet({
+      wire, purpose, clock, done,
+      context: (): AdmissionContext => ({
+        peer: wire.remote, wallMs: clock.wallMs(), keys, bootstraps: knownBootstraps(),
+        self: introduction(record), nameHolder,
+      }),
+      linkFor: (peer) => {
+        endIfStale(record, peer)
+        return record.number
+      },
+    })
+  }
+
+  function nameHolder(name: string, id: NodeId): NodeId | undefined {
+    if (name === options.name && id !== keys.id) return keys.id
+    return options.nameHolder?.(name, id)
+  }
+
+  /** A certified hello of another process, or of a later link, proves that the present link is over. */
+  function endIfStale(record: PeerRecord, peer: Introduction): void {
+    const link = record.link
+    if (link?.up !== true) return
+    if (link.session !== peer.session) link.finish('reset', 'drop')
+    else if (peer.link > link.peerNumber) link.finish('lost', 'drop')
+  }
+
+  function accept(wire: Wire, leave: () => void): void {
+    if (closed) return wire.destroy('ended')
+    meet(wire, undefined, (greeting) => {
+      leave()
+      if (greeting.at === 'up') admit(wire, greeting)
+    })
+  }
+
+  // ---- links
+
+  /** A wire whose hello is complete on both sides joins its link, makes it, or is turned away as stale. */
+  function admit(wire: Wire, greeting: Greeting & { readonly at: 'up' }): Link | undefined {
+    const { peer, stream, ours } = greeting
+    const record = peers.of(wire.remote)
+    endIfStale(record, peer)
+    const present = record.link
+    const stale = present?.up === true && (peer.link !== present.peerNumber || peer.session !== present.session)
+    if (closed || stale || ours.link !== record.number) {
+      wire.destroy('ended')
+      return undefined
+    }
+    record.addresses = peer.addresses
+    if (present?.up === true) present.attach(wire, stream)
+    else if (stream === 'udx' && peer.addresses.length > 0) wait(record, wire, peer)
+    else bringUp(record, wire, stream, peer)
+    return peers.upLink(record.id)
+  }
+
+  function bringUp(record: PeerRecord, wire: Wire, stream: StreamKind, peer: Introduction): WireLink {
+    // A former link still waiting for its reason hears it before the next one is announced.
+    record.link?.finish('lost', 'drop')
+    const link = new WireLink({
+      self: keys.id, peer: { ...peer, id: record.id }, number: record.number, clock,
+      probeRefused: () => probeRefused(peer.addresses, host, clock),
+      ended: () => peers.nextNumber(record),
+    })
+    link.onClose(() => { if (record.link === link) record.link = undefined })
+    record.link = link
+    link.attach(wire, stream)
+    for (const waiting of [...record.waiting]) if (waiting.wire !== wire) waiting.bringUp()
+    if (peer.addresses[0] !== undefined) overlay?.learn(peer.addresses[0])
+    for (const up of upListeners) up(link)
+    if (wire.dialled && stream === 'rpc') dialStream(record, wire.address, 'bulk', () => {})
+    rememberLater()
+    return link
+  }
+
+  /** UDX is there first: give TCP a moment, so that a link does not start on the slower path. */
+  function wait(record: PeerRecord, wire: Wire, peer: Introduction): void {
+    const number = record.number
+    const waiting: WaitingWire = {
+      wire,
+      bringUp: () => {
+        if (!record.waiting.delete(waiting)) return
+        if (record.number !== number) return wire.destroy('ended')
+        if (record.link?.up === true) record.link.attach(wire, 'udx')
+        else bringUp(record, wire, 'udx', peer)
+      },
+    }
+    record.waiting.add(waiting)
+    let handed = false
+    wire.handle({
+      drain: () => {},
+      close: () => record.waiting.delete(waiting),
+      // The peer's side is up and talks: so are we.
+      frame: (channel, frame) => {
+        waiting.bringUp()
+        const link = peers.upLink(record.id)
+        if (!handed && link !== undefined) link.replay(wire, channel, frame)
+        handed = true
+      },
+    })
+    void tcpDial(record, peer.addresses).then(() => waiting.bringUp())
+  }
+
+  // ---- dialling
+
+  function dialStream(record: PeerRecord, address: string, stream: 'rpc' | 'bulk', done: (ending: Ending) => void): void {
+    dialTcp({
+      keys, peer: record.id, address, from: host, timeoutMs: LIMITS.tcpDialTimeoutMs, clock,
+      opened: (wire) => meet(wire, { kind: 'link', stream }, (greeting) => done(dialled(wire, greeting))),
+      failed: (why) => done({ why: `${address} ${why}` }),
+    })
+  }
+
+  function dialled(wire: Wire, greeting: Greeting): Ending {
+    if (greeting.at === 'refused') return { why: greeting.error.message, refusal: greeting.error }
+    const link = greeting.at === 'up' ? admit(wire, greeting) : undefined
+    return link === undefined ? { why: `${wire.address} answered for a link that is over` } : { link }
+  }
+
+  /** One TCP attempt at each address, until a link is up (from whichever side). */
+  async function tcpDial(record: PeerRecord, candidates: readonly string[]): Promise<Ending> {
+    let ending: Ending = { why: 'no address is known' }
+    for (const address of candidates) {
+      const present = peers.upLink(record.id)
+      if (present !== undefined) return { link: present }
+      ending = await new Promise((resolve) => dialStream(record, address, 'rpc', resolve))
+      if ('link' in ending) return ending
+    }
+    const present = peers.upLink(record.id)
+    return present === undefined ? ending : { link: present }
+  }
+
+  async function overlayDial(record: PeerRecord): Promise<Ending> {
+    if (overlay === undefined) return { why: 'the overlay is off' }
+    let wire: Wire
+    try {
+      wire = await overlay.dial(record.id)
+    } catch {
+      return { why: 'not found through the overlay' }
+    }
+    return new Promise((resolve) => meet(wire, { kind: 'link', stream: 'udx' }, (greeting) => {
+      const ending = dialled(wire, greeting)
+      if ('link' in ending || record.waiting.size === 0) return resolve(ending)
+      // Its wire waits for TCP; the link announces itself.
+      const poll = (): void => {
+        const link = peers.upLink(record.id)
+        if (link !== undefined) resolve({ link })
+        else if (record.waiting.size === 0) resolve(ending)
+        else clock.after(LIMITS.dialRetryMs, poll, { background: true })
+      }
+      poll()
+    }))
+  }
+
+  async function dialLoop(record: PeerRecord, candidates: readonly string[], timeoutMs: number): Promise<Link> {
+    const deadlineMs = clock.nowMs() + timeoutMs
+    for (let pauseMs: number = LIMITS.dialRetryMs; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
+      const direct = await tcpDial(record, candidates)
+      if ('link' in direct) return direct.link
+      const final = direct.refusal !== undefined && direct.refusal.code !== FABRIC.HELLO_INVALID.code
+      const relayed: Ending = final || closed ? direct : await overlayDial(record)
+      if ('link' in relayed) return relayed.link
+      // Somebody hung up on us before the hello was over (its door was full, or it restarts): worth another try.
+      const again = direct.why.endsWith('closed') || direct.refusal?.code === FABRIC.HELLO_INVALID.code || direct.why.endsWith('is over')
+      if (closed || final || !again || clock.nowMs() + pauseMs >= deadlineMs) {
+        throw FABRIC.UNREACHABLE({ node: record.id, reason: relayed === direct ? direct.why : `${direct.why}; ${relayed.why}` }, direct.refusal === undefined ? {} : { cause: direct.refusal })
+      }
+      await new Promise<void>((resolve) => clock.after(pauseMs, resolve))
+    }
+  }
+
+  // ---- memory of the fabric, and tickets
+
+  function knownBootstraps(): string[] {
+    const linked = [...peers.upLinks()].map((link) => link.peer.addresses[0])
+    return [...new Set([addresses[0], ...linked, ...(identity.fabric?.bootstraps ?? [])].filter((item) => item !== undefined))].slice(0, LIMITS.addressesMax)
+  }
+
+  let remembering = false
+  function rememberLater(): void {
+    if (remembering) return
+    remembering = true
+    clock.after(1_000, () => {
+      remembering = false
+      if (!closed) void remember()
+    }, { background: true })
+  }
+
+  async function remember(): Promise<void> {
+    const linked = [...peers.upLinks()].map((link) => ({ id: link.peer.id, addresses: link.peer.addresses }))
+    const kept = (identity.fabric?.members ?? []).filter((member) => linked.every((other) => other.id !== member.id))
+    // A full disk must not stop the node: what is remembered only speeds the next start.
+    await identity.remember({ members: [...linked, ...kept].slice(0, LIMITS.membersRememberedMax), bootstraps: knownBootstraps() }).catch(() => {})
+  }
+
+  async function startListening(port: number): Promise<void> {
+    const listenOn = (wanted: number): Promise<Listener> => listen({ keys, host, port: wanted, door, clock, onWire: accept })
+    const remembered = port === 0 ? identity.fabric?.port ?? 0 : port
+    listener = await listenOn(remembered).catch((cause: unknown) => {
+      if (port === 0 && remembered !== 0) return listenOn(0)
+      throw cause
+    })
+    addresses = dialableAddresses(host, listener.port).slice(0, LIMITS.addressesMax)
+    if (options.overlay === 'direct' || identity.fabric === undefined) return
+    overlay = await openOverlay({
+      keys, fabric: identity.fabric.id, host, port: listener.port, bootstraps: identity.fabric.bootstraps, clock,
+      helpers: identity.founder ? LIMITS.dhtHelpers : 0,
+      onFound: found,
+      onWire: (wire) => {
+        const place = door.enter(wire.address, () => wire.destroy('ended'))
+        if (place === undefined || !door.speak(place, clock.nowMs())) return wire.destroy('ended')
+        // Whoever opened the stream speaks first.
+        if (!wire.dialled) return accept(wire, () => door.leave(place))
+        door.leave(place)
+        meet(wire, { kind: 'link', stream: 'udx' }, (greeting) => { if (greeting.at === 'up') admit(wire, greeting) })
+      },
+    })
+  }
+
+  function found(peer: NodeId): void {
+    for (const tell of foundListeners) tell(peer, peers.get(peer)?.addresses ?? [])
+  }
+
+  return {
+    id: keys.id,
+    addresses: () => addresses,
+    async start() {
+      if (identity.fabric === undefined) throw FABRIC.FABRIC_MISSING({ dataDir: identity.dataDir })
+      try {
+        await startListening(options.listen.port)
+      } catch (cause) {
+        listener?.close()
+        throw FABRIC.LISTEN_FAILED({ address: `${host}:${options.listen.port}`, why: cause instanceof Error ? cause.message : String(cause) }, { cause })
+      }
+      await identity.remember({ port: listener?.port ?? 0, name: options.name })
+      for (const member of identity.fabric.members) {
+        peers.of(member.id).addresses = member.addresses
+        for (const tell of foundListeners) queueMicrotask(() => tell(member.id, member.addresses))
+      }
+    },
+    async dial(peer, { addresses: given = [], timeoutMs = LIMITS.dialTimeoutMs } = {}) {
+      if (closed) throw FABRIC.TRANSPORT_CLOSED({ node: keys.id })
+      const present = peers.upLink(peer)
+      if (present !== undefined) return present
+      const record = peers.of(peer)
+      const candidates = [...new Set([...given, ...record.addresses])].slice(0, LIMITS.addressesMax)
+      record.dialling ??= dialLoop(record, candidates, timeoutMs).finally(() => { record.dialling = undefined })
+      return new Promise<Link>((resolve, reject) => {
+        const timer = clock.after(timeoutMs, () => reject(FABRIC.UNREACHABLE({ node: peer, reason: `no answer within ${Math.round(timeoutMs)} ms at ${candidates.join(', ') || 'any address'}` })))
+        record.dialling?.then(resolve, reject).finally(() => timer.cancel())
+      })
+    },
+    link: (peer) => peers.upLink(peer),
+    links: () => peers.upLinks(),
+    onLink: (up) => { upListeners.push(up) },
+    onDiscovered: (tell) => { foundListeners.push(tell) },
+    join: (ticket) => joinFabric({ identity, ticket, name: options.name, host, clock }),
+    makeTicket({ lifetimeMs = LIMITS.ticketLifetimeMs } = {}) {
+      if (identity.fabric === undefined) throw FABRIC.FABRIC_MISSING({ dataDir: identity.dataDir })
+      const others = [...peers.upLinks()].slice(0, LIMITS.ticketMembers - 1).map((link) => ({ id: link.peer.id, addresses: link.peer.addresses.slice(0, 2) }))
+      return printTicket({
+        fabric: identity.fabric.id, chain: identity.fabric.chain, issuer: keys, nonce: random.bytes(8),
+        expiresAtMs: clock.wallMs() + lifetimeMs, bootstraps: knownBootstraps().slice(0, LIMITS.ticketMembers),
+        members: [{ id: keys.id, addresses: addresses.slice(0, LIMITS.addressesMax) }, ...others],
+      })
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await remember()
+      for (const link of [...peers.upLinks()]) link.close()
+      for (const record of peers.records()) for (const waiting of record.waiting) waiting.wire.destroy('ended')
+      // Goodbyes leave with the sockets' own flush; the overlay unannounces meanwhile.
+      await overlay?.destroy()
+      listener?.close()
+    },
+  }
+}

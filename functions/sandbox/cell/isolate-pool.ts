@@ -1,0 +1,80 @@
+// Isolates of one lane: warm ones by plan (least recently used out first) and spares made ahead. An isolate
+// runs one plan for its whole life; a spare becomes warm by loading one. After a rest, warm isolates are
+// asked for a sign of life: one that still spins after its answer is disposed (reliability.md row 45).
+
+import { LIMITS } from '../../../fabric/limits.ts'
+import { SandboxIsolate, type PreludeText } from './isolate.ts'
+
+export interface IsolatePoolOptions { readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number }
+
+interface WarmIsolate { readonly plan: number; readonly isolate: SandboxIsolate }
+
+export class IsolatePool {
+  readonly #options: IsolatePoolOptions
+  readonly #prelude: PreludeText
+  /** Oldest first. */
+  #idle: WarmIsolate[] = []
+  #spares: SandboxIsolate[] = []
+  #refill: NodeJS.Timeout | undefined
+  #unrested = new Set<SandboxIsolate>()
+  #rest: NodeJS.Timeout | undefined
+
+  constructor(options: IsolatePoolOptions) {
+    this.#options = options
+    this.#prelude = { shapes: options.shapes, text: options.prelude, cached: undefined }
+  }
+
+  #make(heapLimitMiB: number): SandboxIsolate { return new SandboxIsolate(this.#prelude, heapLimitMiB) }
+
+  refill(): void {
+    this.#refill = undefined
+    while (this.#spares.length < this.#options.spares) this.#spares.push(this.#make(LIMITS.heapLimitMiB))
+  }
+
+  /** The warm isolate of a plan, now the caller's. */
+  warm(plan: number): SandboxIsolate | undefined {
+    for (let i = this.#idle.length - 1; i >= 0; i--) {
+      const entry = this.#idle[i] as WarmIsolate
+      if (entry.plan !== plan) continue
+      this.#idle.splice(i, 1)
+      if (!entry.isolate.disposed) return entry.isolate
+    }
+    return undefined
+  }
+
+  /** A spare when its heap fits, else a new one. */
+  take(heapLimitMiB: number): SandboxIsolate {
+    const spare = heapLimitMiB === LIMITS.heapLimitMiB ? this.#spares.shift() : undefined
+    this.#refill ??= setTimeout(() => this.refill(), 1)
+    return spare ?? this.#make(heapLimitMiB)
+  }
+
+  keep(plan: number, isolate: SandboxIsolate): void {
+    this.#idle.push({ plan, isolate })
+    if (this.#idle.length > this.#options.warm) this.#idle.shift()?.isolate.dispose()
+    this.#unrested.add(isolate)
+    this.#rest ??= setTimeout(() => this.#checkRest(), LIMITS.quiesceDelayMs)
+  }
+
+  drop(isolate: SandboxIsolate): void { isolate.dispose() }
+
+  forget(plan: number): void {
+    const gone = this.#idle.filter((entry) => entry.plan === plan)
+    this.#idle = this.#idle.filter((entry) => entry.plan !== plan)
+    for (const { isolate } of gone) isolate.dispose()
+  }
+
+  #checkRest(): void {
+    this.#rest = undefined
+    const isolates = this.#unrested
+    this.#unrested = new Set()
+    for (const isolate of isolates) {
+      if (isolate.disposed) continue
+      const timer = setTimeout(() => {
+        this.#idle = this.#idle.filter((entry) => entry.isolate !== isolate)
+        isolate.dispose()
+      }, LIMITS.killGraceMs)
+      isolate.ping().then(() => clearTimeout(timer), () => clearTimeout(timer))
+    }
+  }
+}

@@ -1,0 +1,26 @@
+// Entry of a worker thread: one lane. Reads frames from its own socketpair, runs jobs in isolates, writes
+// results back. piscina calls the default export once; it returns when the kernel closes the socket.
+
+import { Socket } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { LIMITS } from '../../../fabric/limits.ts'
+import { FrameReader, FROM_LANE, writeFrame } from '../frames.ts'
+import { Lane } from './lane.ts'
+
+export interface LaneSettings { readonly fd: number; readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number }
+
+export default function runLane(settings: LaneSettings): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = new Socket({ fd: settings.fd, readable: true, writable: true })
+    const lane = new Lane({
+      prelude: readFileSync(settings.prelude, 'utf8'), shapes: settings.shapes, spares: settings.spares, warm: settings.warm,
+      send: (fields) => { writeFrame(socket, fields) },
+    })
+    const reader = new FrameReader(LIMITS.cellFrameBytesMax, (frame) => lane.receive(frame))
+    socket.on('data', (chunk: Buffer) => { if (!reader.push(chunk)) socket.destroy() })
+    socket.on('error', () => {})
+    socket.on('close', () => resolve())
+    lane.ready()
+    writeFrame(socket, { type: FROM_LANE.ready })
+  })
+}

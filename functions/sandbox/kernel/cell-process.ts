@@ -1,0 +1,187 @@
+// One cell: a process of its own under Node's permission model (its scripts and node_modules readable,
+// nothing writable), without network where `unshare -rn` is allowed, with an empty environment, that dies with
+// its parent (setpriv --pdeathsig KILL, and end of file on the control pipe). The kernel may SIGKILL it at any time.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { createRequire } from 'node:module'
+import { dirname, sep } from 'node:path'
+import { LIMITS } from '../../../fabric/base.ts'
+import type { CellScripts } from '../bundle.ts'
+import { CellLane, type CellLaneHooks } from './cell-lane.ts'
+
+export type DeathCause = 'crash' | 'out-of-memory' | 'stuck' | 'closed'
+
+export interface CellSettings {
+  readonly scripts: CellScripts
+  readonly lanes: number
+  readonly spareIsolates: number
+  readonly warmIsolates: number
+  /** KindShape list as JSON text. */
+  readonly shapes: string
+  readonly stderr: 'ignore' | 'inherit'
+}
+
+export interface CellHooks {
+  ready(): void
+  died(): void
+  package: CellLaneHooks['package']
+}
+
+const PAGE_BYTES = 4_096
+const MiB = 1024 * 1024
+
+/** Wrappers that this machine allows, found out once: each is tried by running `true` under it. */
+let wrappers: readonly string[] | undefined
+function cellWrappers(): readonly string[] {
+  if (wrappers !== undefined) return wrappers
+  const allowed = (command: readonly string[]): boolean => spawnSync(command[0] as string, [...command.slice(1), 'true'], { stdio: 'ignore', timeout: 5_000 }).status === 0
+  const network = ['unshare', '-rn']
+  const parent = ['setpriv', '--no-new-privs', '--pdeathsig', 'KILL']
+  wrappers = allowed([...network, ...parent]) ? [...network, ...parent] : allowed(parent) ? parent : allowed(network) ? network : []
+  return wrappers
+}
+
+/** The part of a path up to the folder that holds the package. */
+function packageRoot(file: string): string {
+  const at = file.lastIndexOf(`${sep}node_modules${sep}`)
+  return file.slice(0, at + `${sep}node_modules${sep}`.length)
+}
+
+function nodeArguments(settings: CellSettings): string[] {
+  const require = createRequire(import.meta.url)
+  const readable = new Set([dirname(settings.scripts.main) + sep, ...['isolated-vm', 'piscina', 'node-gyp-build'].map((name) => packageRoot(require.resolve(name)))])
+  return [
+    '--no-node-snapshot', '--permission', '--allow-addons', '--allow-worker', ...[...readable].map((path) => `--allow-fs-read=${path}`),
+    '--disable-warning=PERM0001', '--disable-warning=PERM0006', '--disable-warning=ExperimentalWarning', '--disable-warning=SecurityWarning',
+    '--v8-pool-size=1', '--max-semi-space-size=2', '--max-old-space-size=256', '--no-global-search-paths',
+    settings.scripts.main,
+    JSON.stringify({ worker: settings.scripts.worker, prelude: settings.scripts.prelude, shapes: settings.shapes, lanes: settings.lanes, spares: settings.spareIsolates, warm: settings.warmIsolates }),
+  ]
+}
+
+const musl = (): boolean => (process.report.getReport() as { header?: { glibcVersionRuntime?: string } }).header?.glibcVersionRuntime === undefined
+
+export class CellProcess {
+  readonly #child: ChildProcess
+  readonly #control: Socket
+  readonly #hooks: CellHooks
+  readonly lanes: CellLane[] = []
+  /** Resolves once the process is gone. */
+  readonly gone: Promise<void>
+  #isGone: () => void = () => {}
+  ready = false
+  dead = false
+  /** Why it was killed; undefined when it died by itself. */
+  cause: DeathCause | undefined
+  how = ''
+  #residentPoll: NodeJS.Timeout | undefined
+
+  constructor(settings: CellSettings, hooks: CellHooks) {
+    this.#hooks = hooks
+    this.gone = new Promise((resolve) => { this.#isGone = resolve })
+    const [command = process.execPath, ...rest] = [...cellWrappers(), process.execPath, ...nodeArguments(settings)]
+    const pipes = Array.from({ length: settings.lanes + 1 }, () => 'pipe' as const)
+    this.#child = spawn(command, rest, {
+      stdio: ['ignore', 'ignore', settings.stderr, ...pipes], cwd: '/',
+      env: { LIBC: musl() ? 'musl' : 'glibc', MALLOC_ARENA_MAX: '2' },
+    })
+    this.#child.once('exit', (code, signal) => this.#exited(signal ?? `exit status ${code}`))
+    this.#child.once('error', (error) => this.#exited(error.message))
+    this.#control = this.#child.stdio[3] as Socket
+    this.#control.on('error', () => {})
+    this.#control.unref()
+    for (let i = 0; i < settings.lanes; i++) {
+      const socket = this.#child.stdio[4 + i] as unknown as Socket
+      this.lanes.push(new CellLane(socket, {
+        ready: () => this.#laneReady(),
+        catastrophe: () => this.kill('out-of-memory'),
+        broken: () => this.kill('crash'),
+        package: hooks.package,
+      }))
+      socket.unref()
+    }
+    this.#child.unref()
+    this.#preferForOom()
+    this.startLane(0)
+  }
+
+  get pid(): number { return this.#child.pid ?? 0 }
+  /** Dead, or about to be: nothing may be started on it. */
+  get doomed(): boolean { return this.dead || this.cause !== undefined }
+  get running(): number { return this.lanes.reduce((sum, lane) => sum + lane.attempts.size, 0) }
+
+  /** Under memory pressure the machine should take a cell before anything else. */
+  #preferForOom(): void {
+    try {
+      writeFileSync(`/proc/${this.pid}/oom_score_adj`, '900')
+    } catch {
+      // Not Linux, or already gone.
+    }
+  }
+
+  startLane(index: number): void {
+    const lane = this.lanes[index]
+    if (lane === undefined || lane.started || this.dead) return
+    lane.started = true
+    this.#control.write(Uint8Array.of(index))
+  }
+
+  #laneReady(): void {
+    if (this.ready) return
+    this.ready = true
+    this.#hooks.ready()
+  }
+
+  /** The lane with the least to do; a second lane is started when the first is busy, and used once it is up. */
+  pickLane(): CellLane {
+    let best = this.lanes[0] as CellLane
+    for (const lane of this.lanes) if (lane.ready && lane.attempts.size < best.attempts.size) best = lane
+    if (best.attempts.size > 0) {
+      const idle = this.lanes.findIndex((lane) => !lane.started)
+      if (idle >= 0) this.startLane(idle)
+    }
+    return best
+  }
+
+  residentMiB(): number {
+    try {
+      const pages = Number(readFileSync(`/proc/${this.pid}/statm`, 'latin1').split(' ')[1])
+      return pages * PAGE_BYTES / MiB
+    } catch {
+      return 0
+    }
+  }
+
+  /** Called when the cell gets its first attempt and when it has none left: an idle cell is not looked at. */
+  watchResident(busy: 'busy' | 'idle'): void {
+    if (busy === 'busy') {
+      this.#residentPoll ??= setInterval(() => { if (this.residentMiB() > LIMITS.cellResidentMiBMax) this.kill('out-of-memory') }, LIMITS.residentPollMs)
+      return
+    }
+    clearInterval(this.#residentPoll)
+    this.#residentPoll = undefined
+  }
+
+  /** SIGKILL; `died` follows once the process is gone. */
+  kill(cause: DeathCause): void {
+    this.cause ??= cause
+    this.#child.ref()
+    this.#child.kill('SIGKILL')
+  }
+
+  #exited(how: string): void {
+    if (this.dead) return
+    this.dead = true
+    this.watchResident('idle')
+    for (const stream of this.#child.stdio) stream?.destroy()
+    this.how = this.cause === 'out-of-memory' ? `above ${LIMITS.cellResidentMiBMax} MiB, or a heap that V8 gave up` : how
+    this.#isGone()
+    this.#hooks.died()
+    // Each asks how many were running with it, so none may be taken off the lists before all have asked.
+    const attempts = this.lanes.flatMap((lane) => [...lane.attempts.values()])
+    const running = attempts.length
+    for (const attempt of attempts) attempt.died(running)
+  }
+}

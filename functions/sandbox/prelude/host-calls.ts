@@ -1,0 +1,97 @@
+// Calls out of the sandbox: handle.verb(...args) -> one post, one answer. Budgets are spent here, before
+// anything leaves (reliability.md rows 5 to 8), and checked again by the kernel, which trusts nobody.
+//
+// Each call carries (element, sequence): the kernel's journal answers a re-run from it, so that a chunk
+// that is run again after its cell was killed repeats no effect. The element is known for handles that
+// came with an item, and for anything called before the element's first await; else it is -1.
+
+import type { ReferenceRecord } from '../../contract.ts'
+import { FROM_LANE } from '../frames.ts'
+import { SandboxError } from './error-capture.ts'
+import { host, job } from './host.ts'
+import { JSONParse, JSONStringify, mapClear, mapDelete, mapGet, mapSet, ObjectDefineProperty, PromiseConstructor } from './primordials.ts'
+import { decodeAnswer, encodeArguments } from './value.ts'
+
+interface Waiting { readonly element: number; readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void; readonly bytes: Uint8Array; readonly text: string; readonly sequence: number }
+
+export interface CallBudget { hostCalls: number; inFlight: number; argumentBytes: number }
+export const callBudget: CallBudget = { hostCalls: 0, inFlight: 0, argumentBytes: 0 }
+
+const waiting = new Map<number, Waiting>()
+let queue: { id: number; call: Waiting }[] = []
+let queueHead = 0
+let inFlight = 0
+let lastCall = 0
+
+export function hostCall(target: ReferenceRecord | undefined, verb: string, args: readonly unknown[], element: number): Promise<unknown> {
+  if (job.id === 0) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_CALL_AFTER_END', `${verb} was called after the function had returned; await it inside the function`)
+  if (job.hostCallsLeft <= 0) {
+    throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALLS', `The function made more than ${callBudget.hostCalls} calls to the system; do more per call, or split the work`)
+  }
+  job.hostCallsLeft--
+  const bytes = encodeArguments(args, callBudget.argumentBytes)
+  if (bytes.byteLength > callBudget.argumentBytes) {
+    throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL_BYTES', `The arguments of ${verb} take ${bytes.byteLength} bytes, more than the ${callBudget.argumentBytes} allowed; pass less, or pass it in parts`)
+  }
+  const owner = element >= 0 ? element : job.element
+  const slot = owner + 1
+  const sequence = job.sequences[slot] ?? 0
+  job.sequences[slot] = sequence + 1
+  const text = target === undefined
+    ? JSONStringify([verb]) as string
+    : JSONStringify([verb, target.kind, target.uuid, target.home]) as string
+  const id = ++lastCall
+  return new PromiseConstructor<unknown>((resolve, reject) => {
+    const call: Waiting = { element: owner, resolve, reject, bytes, text, sequence }
+    if (inFlight >= callBudget.inFlight) queue[queue.length] = { id, call }
+    else send(id, call)
+  })
+}
+
+function send(id: number, call: Waiting): void {
+  inFlight++
+  mapSet(waiting, id, call)
+  host.post(FROM_LANE.call, job.id, id, call.element + 1, call.sequence, 0, call.text, call.bytes)
+}
+
+/** An answer from the kernel: value bytes, or an error record as text. */
+export function answer(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void {
+  const call = mapGet(waiting, id)
+  if (call === undefined) return
+  mapDelete(waiting, id)
+  inFlight--
+  const next = queue[queueHead]
+  if (next !== undefined) {
+    queueHead++
+    if (queueHead === queue.length) { queue = []; queueHead = 0 }
+    send(next.id, next.call)
+  }
+  if (!ok) return call.reject(answeredError(text))
+  try {
+    call.resolve(decodeAnswer(bytes as Uint8Array, call.element))
+  } catch (error) {
+    call.reject(error)
+  }
+}
+
+interface AnsweredError { code?: string; message?: string; name?: string; cause?: AnsweredError }
+
+function answeredError(text: string): Error {
+  const record = JSONParse(text) as AnsweredError
+  return fromRecord(record)
+}
+
+function fromRecord(record: AnsweredError): Error {
+  const error = new SandboxError(record.code ?? 'FUNCTIONS_ERR_SANDBOX_HOST_CALL', record.message ?? 'The call failed')
+  if (record.name !== undefined) error.name = record.name
+  if (record.cause !== undefined) ObjectDefineProperty(error, 'cause', { value: fromRecord(record.cause), configurable: true, writable: true })
+  return error
+}
+
+/** The job is over: answers that still come are nobody's. */
+export function forgetCalls(): void {
+  mapClear(waiting)
+  queue = []
+  queueHead = 0
+  inFlight = 0
+}

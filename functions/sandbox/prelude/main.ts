@@ -1,0 +1,54 @@
+// Entry of the prelude bundle: the first code in every isolate. `boot` is called once by the lane with the
+// two callbacks; it shapes the realm and returns the functions that the lane keeps References to. User code
+// is linked after that and never sees any of these names (bundle.ts wraps the bundle in a function).
+
+import './primordials.ts'
+import type { KindShape } from '../../contract.ts'
+import { RUN_PROBE } from '../frames.ts'
+import { answer } from './host-calls.ts'
+import { defineShapes } from './handles.ts'
+import { errorJson } from './error-capture.ts'
+import { host, type Host } from './host.ts'
+import { JSONParse } from './primordials.ts'
+import { loadPlan, missingPackage, type LoadedPlan } from './plan.ts'
+import { addPackage } from './packages.ts'
+import { expireRun, startRun } from './run.ts'
+import { fireTimer } from './timers.ts'
+import { shapeRealm } from './globals.ts'
+
+let plan: LoadedPlan | undefined
+
+/** '' when the plan is ready, 'P' + request when a package is missing, 'E' + error record when it cannot be linked. */
+function load(json: string, initial: Uint8Array | undefined, ...blobs: (string | Uint8Array)[]): string {
+  const codes = new Map<string, string>()
+  const environments = new Map<string, Uint8Array>()
+  for (let i = 0; i + 1 < blobs.length; i += 2) {
+    const hash = blobs[i] as string
+    const blob = blobs[i + 1] as string | Uint8Array
+    if (typeof blob === 'string') codes.set(hash, blob)
+    else environments.set(hash, blob)
+  }
+  try {
+    const missing = missingPackage(codes)
+    if (missing !== undefined) return `P${missing}`
+    plan = loadPlan(json, codes, environments, initial)
+    return ''
+  } catch (error) {
+    return `E${errorJson(error, 'FUNCTIONS_ERR_SANDBOX_LINK', undefined)}`
+  }
+}
+
+function run(job: number, base: number, from: number, count: number, start: number, step: number, flags: number, items: Uint8Array | undefined): Uint8Array | undefined {
+  return startRun(plan as LoadedPlan, { job, base, from, count, start, step, items, probe: (flags & RUN_PROBE) !== 0 })
+}
+
+/** A do-nothing call: answered once everything before it has run, microtasks included. */
+const ping = (): void => {}
+
+export function boot(post: Host['post'], announce: Host['announce'], shapes: string): object {
+  host.post = post
+  host.announce = announce
+  defineShapes(JSONParse(shapes) as KindShape[])
+  shapeRealm()
+  return { load, run, answer, expire: expireRun, timer: fireTimer, package: addPackage, ping }
+}

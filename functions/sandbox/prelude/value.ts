@@ -1,0 +1,48 @@
+// The prelude's door to functions/value: the codec and the linker with this isolate's handles plugged in. The
+// only file of the prelude that decodes or encodes user values.
+
+import type { ReferenceRecord, SourceSpec } from '../../contract.ts'
+import { decodeValue, encodeArray, encodeValue } from '../../value/codec.ts'
+import { linkProgram, programPackages, type Linkable } from '../../value/link.ts'
+import { lazyCollection } from './collection.ts'
+import { SandboxError } from './error-capture.ts'
+import { assignElement, makeHandle } from './handles.ts'
+import { hostCall } from './host-calls.ts'
+import { packageNamespace } from './packages.ts'
+
+type AnyFunction = (...args: unknown[]) => unknown
+
+function collection(spec: SourceSpec): object {
+  switch (spec.type) {
+    case 'kind': return lazyCollection(() => hostCall(undefined, `list:${spec.kind}`, [], -1) as Promise<unknown[]>, spec.kind)
+    case 'references': return lazyCollection(async () => spec.references.map((record) => makeHandle(record, -1)), spec.references[0]?.kind)
+    case 'range': return lazyCollection(async () => {
+      const numbers: number[] = []
+      for (let n = spec.from; spec.step > 0 ? n < spec.to : n > spec.to; n += spec.step) numbers.push(n)
+      return numbers
+    }, undefined)
+    case 'items': throw new SandboxError('FUNCTIONS_ERR_SANDBOX_LINK', 'A collection over items of the caller was captured; await it first and capture the array')
+  }
+}
+
+const hooksFor = (element: number): { reference: (record: ReferenceRecord) => unknown; collection: (spec: SourceSpec) => unknown } =>
+  ({ reference: (record) => makeHandle(record, element), collection })
+const captured = hooksFor(-1)
+
+export function decodeItems(bytes: Uint8Array): unknown[] {
+  const items = decodeValue(bytes, captured) as unknown[]
+  if (typeof items[0] === 'object') for (let i = 0; i < items.length; i++) assignElement(items[i], i)
+  return items
+}
+
+export const encodeOutputs = (values: readonly unknown[], sizeBytesMax: number): Uint8Array => encodeArray(values, { sizeBytesMax })
+export const encodeArguments = (values: readonly unknown[], sizeBytesMax: number): Uint8Array => encodeArray(values, { root: 'arguments', sizeBytesMax })
+export const decodeAnswer = (bytes: Uint8Array, element: number): unknown => decodeValue(bytes, hooksFor(element))
+export const decodeInitial = (bytes: Uint8Array): unknown => decodeValue(bytes, captured)
+export const cloneValue = (value: unknown): unknown => decodeValue(encodeValue(value), captured)
+
+export const packagesOf = programPackages
+
+export function linkFunction(code: string, environment: Uint8Array, compile: (text: string) => Linkable): AnyFunction {
+  return linkProgram(code, environment, { ...captured, compile, package: packageNamespace })
+}

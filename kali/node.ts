@@ -1,0 +1,106 @@
+// A whole node: the fabric, the objects of this machine, and the functions service, started in order
+// and stopped in reverse. The only place where the layers are put together.
+
+import { availableParallelism } from 'node:os'
+import { createLog, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
+import type { FabricNode, Log, RpcPeer } from '../fabric/mod.ts'
+import { createSandbox, decodeValue, encodeValue, RateBook, registerFunctions } from '../functions/mod.ts'
+import type { Authority, Sandbox } from '../functions/mod.ts'
+import { createCapabilities, createGate, createLocalObjects, createMachine, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
+import type { Machine, NodeCapabilities } from '../rmo/mod.ts'
+import { LIMITS, uuidOfNode } from '../fabric/base.ts'
+import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
+import { blobsPath, cachePath, dataDir, localPrincipal, socketPath } from './data-dir.ts'
+
+/** How often this node's own load goes into gossip. */
+const LOAD_INTERVAL_MS = 2_000
+
+export async function startNode(options: StartNodeOptions): Promise<RunningNode> {
+  const data = dataDir(options.data)
+  const stopped = Promise.withResolvers<void>()
+  const stoppers: (() => void | Promise<void>)[] = []
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> => stopping ??= (async () => {
+    for (const stopper of stoppers.reverse()) await stopper()
+    stopped.resolve()
+  })()
+
+  try {
+    const log = createLog(options.name ?? '', options.onLog ?? (() => {}))
+    const fabric = await startFabricNode({
+      data, blobs: blobsPath(data), socket: socketPath(data), principal: localPrincipal(), log,
+      clock: systemClock, random: systemRandom, stop,
+      ...(options.name === undefined ? {} : { name: options.name }),
+      ...(options.listen === undefined ? {} : { listen: options.listen }),
+      ...(options.join === undefined ? {} : { join: options.join }),
+    })
+    stoppers.push(() => fabric.stop())
+    const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock })
+    stoppers.push(() => machine.stop())
+    const capabilities = serveObjects(fabric, machine, log)
+    const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectory: process.cwd() })
+    stoppers.push(() => sandbox.close())
+    serveFunctions(fabric, capabilities, sandbox)
+    stoppers.push(gossipLoad(fabric, machine, sandbox))
+    // Last, so that nobody is served by a half-made node.
+    await fabric.open()
+    void sandbox.warm(localPrincipal()).catch((error: unknown) => log.warn('the first cell did not start', { reason: String(error) }))
+    return { info: infoOf(fabric), socket: socketPath(data), stop, stopped: stopped.promise }
+  } catch (error) {
+    await stop().catch(() => {})
+    throw error
+  }
+}
+
+function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
+
+/** Opens calls to other members on behalf of an authority. */
+const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
+
+function serveObjects(fabric: FabricNode, machine: Machine, log: Log): NodeCapabilities {
+  const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
+  objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
+  const capabilities = createCapabilities({
+    self: fabric.id,
+    members: () => fabric.membership.members(),
+    callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
+    objects,
+    gate: createGate({ policy: localPolicy(), clock: systemClock, log: (record) => log.info('gate', { ...record }) }),
+    codec: { encode: (value) => encodeValue(value), decode: (bytes) => decodeValue(bytes, { profile: 'args' }) },
+    clock: systemClock,
+  })
+  const watches = createWatches({
+    capabilities,
+    openPeer: (node, method, body, authority) => {
+      const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
+      const peer = fabric.peer(node)
+      return peer instanceof Promise ? peer.then(open) : open(peer)
+    },
+    onMembership: (listener) => fabric.membership.onEvent(listener),
+    clock: systemClock,
+  })
+  registerRmo({ registry: fabric.registry, capabilities, watches })
+  return capabilities
+}
+
+function serveFunctions(fabric: FabricNode, capabilities: NodeCapabilities, sandbox: Sandbox): void {
+  const { membership } = fabric
+  registerFunctions({
+    registry: fabric.registry, sandbox, capabilities, blobs: fabric.blobs,
+    cores: availableParallelism(), clock: systemClock, random: systemRandom, rates: new RateBook(), self: fabric.id,
+    nodes: () => membership.members().filter(({ state }) => state === 'alive').map(({ id, name, load }) => ({ id, name, load: load.cpuRatio })),
+    nameOf: (id) => membership.member(id)?.name ?? id.slice(0, 8),
+    peer: (node) => fabric.peer(node),
+    onMemberGone: (gone) => membership.onEvent(({ type, member }) => { if (type === 'died' || type === 'left') gone(member.id) }),
+  })
+}
+
+function gossipLoad(fabric: FabricNode, machine: Machine, sandbox: Sandbox): () => void {
+  let timer = systemClock.after(LOAD_INTERVAL_MS, tick, { background: true })
+  function tick(): void {
+    const queued = sandbox.stats().cells.reduce((sum, cell) => sum + cell.queued, 0)
+    fabric.membership.setLoad({ cpuRatio: machine.attributes().cpuRatio, queued })
+    timer = systemClock.after(LOAD_INTERVAL_MS, tick, { background: true })
+  }
+  return () => timer.cancel()
+}

@@ -1,0 +1,201 @@
+// What a node can do with objects, its own and others': the table that rmo hands to functions/, and what
+// the rpc service serves.
+//
+//   sandbox, shell --invoke--> [this node] gate, arguments, verb            when the object lives here
+//                              `-- rmo.invoke --> [its home] gate, ...      else; a home never forwards again
+//
+// The gate and the argument check stand at the home, whoever asks. A home that knows where an object went
+// answers RMO_ERR_MOVED; the first node follows, at most LIMITS.movedFollowsMax times.
+
+import { LIMITS, errorCode, fromErrorRecord, isNodeId, toErrorRecord, uuidOfNode } from '../fabric/base.ts'
+import type { Clock, NodeId } from '../fabric/base.ts'
+import type { Member } from '../fabric/mod.ts'
+import type { Authority, Capabilities, ReferenceRecord } from '../functions/mod.ts'
+import { checkArguments, operationOf } from './check.ts'
+import { byNameThenUuid, createDirectory } from './directory.ts'
+import type { Directory, Target } from './directory.ts'
+import { RMO } from './errors.ts'
+import type { AclVerb, Gate } from './gate.ts'
+import type { Kind } from './kind.ts'
+import { rmoKinds } from './kinds/index.ts'
+import { METHODS, readListing, referenceMessage } from './messages.ts'
+import type { ListFailure, Listing, ValueCodec } from './messages.ts'
+import type { LocalObject, LocalObjects } from './object.ts'
+import type { KindRegistry } from './registry.ts'
+
+/** One call to another member; its errors arrive as CodedErrors. */
+export type CallPeer = (node: NodeId, method: string, body: unknown, authority: Authority) => Promise<unknown>
+
+export interface CapabilitiesOptions {
+  readonly self: NodeId
+  readonly members: () => readonly Member[]
+  readonly callPeer: CallPeer
+  readonly objects: LocalObjects
+  readonly gate: Gate
+  readonly codec: ValueCodec
+  readonly clock: Clock
+  /** Default: rmo's own. */
+  readonly kinds?: KindRegistry
+}
+
+export interface FoundObject { readonly kind: Kind; readonly object: LocalObject; readonly name: string }
+
+export interface NodeCapabilities extends Capabilities {
+  readonly self: NodeId
+  readonly kinds: KindRegistry
+  readonly directory: Directory
+  /** As invoke(), on value-codec bytes; this node decodes nothing when it only forwards. */
+  invokeEncoded(target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
+  /** As invokeEncoded(), for an object of this node only: what another node's rmo.invoke reaches. */
+  invokeHere(target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
+  /** All objects of a kind, with attributes asked of each home when wanted; homes that failed are named. */
+  list(kind: string, options: { readonly withAttributes: boolean }, authority: Authority): Promise<Listing>
+  /** This node's own objects of a kind. */
+  listHere(kind: string): readonly ReferenceRecord[]
+  /** An object of this node; throws RMO_ERR_MOVED or RMO_ERR_OBJECT_UNKNOWN. */
+  find(target: Target): FoundObject
+  /** Asks the gate for one verb of an object. */
+  pass(found: FoundObject, verb: string, acl: AclVerb, authority: Authority): Promise<void>
+}
+
+/** What membership alone knows of a machine. */
+const memberRecord = (kind: string, { id, name, state, addresses, version }: Member): ReferenceRecord => {
+  const uuid = uuidOfNode(id)
+  return { kind, uuid, home: id, name, attributes: { name, uuid, state, address: addresses[0] ?? '', version } }
+}
+
+/** The same authority with less time: one slow node shall not use up the whole call. */
+function narrowed(authority: Authority, timeoutMs: number, clock: Clock): Authority {
+  const { principal, trace, hop, signal } = authority
+  const endsAtMs = clock.nowMs() + timeoutMs
+  return { principal, trace, hop, signal, remainingMs: () => Math.min(authority.remainingMs(), endsAtMs - clock.nowMs()) }
+}
+
+/** Runs `work` on each item, at most `limit` at once. */
+async function eachBounded<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = items.values()
+  const lane = async (): Promise<void> => { for (const item of waiting) await work(item) }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane))
+}
+
+export function createCapabilities(options: CapabilitiesOptions): NodeCapabilities {
+  const { self, members, callPeer, objects, gate, codec, clock } = options
+  const kinds = options.kinds ?? rmoKinds
+  const { kindOf, shapes } = kinds
+  const directory = createDirectory({ members })
+  const selfName = (): string => members().find((member) => member.id === self)?.name ?? self.slice(0, 8)
+
+  const recordOf = (kind: Kind, { uuid, local }: LocalObject): ReferenceRecord => {
+    const attributes = kind.observe(local)
+    return { kind: kind.kind, uuid, home: self, name: String(attributes.name), attributes }
+  }
+  const find = (target: Target): FoundObject => {
+    const kind = kindOf(target.kind)
+    const object = objects.get(target.kind, target.uuid)
+    if (object !== undefined) return { kind, object, name: String(kind.observe(object.local).name) }
+    const home = objects.movedTo(target.kind, target.uuid)
+    if (home !== undefined) throw RMO.MOVED({ kind: target.kind, uuid: target.uuid, home })
+    throw RMO.OBJECT_UNKNOWN({ kind: target.kind, uuid: target.uuid, node: selfName() })
+  }
+  const pass: NodeCapabilities['pass'] = ({ kind, object, name }, verb, acl, { principal, trace }) =>
+    gate.pass({ principal, trace, node: self, kind: kind.kind, uuid: object.uuid, name, verb, acl })
+
+  const runHere = async (target: Target, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown> => {
+    const found = find(target)
+    const operation = operationOf(found.kind, verb)
+    // Who may not do it does not learn how it is done: the gate stands before the argument check.
+    await pass(found, verb, operation.acl, authority)
+    return operation.run(found.object.local, checkArguments(target.kind, verb, operation, args), authority)
+  }
+  const decodeArguments = (verb: string, bytes: Uint8Array): readonly unknown[] => {
+    const args = codec.decode(bytes)
+    if (!Array.isArray(args)) throw RMO.ARGUMENT_INVALID({ call: verb, path: 'the argument list', expected: 'an array', got: typeof args })
+    return args
+  }
+  const invokeHere: NodeCapabilities['invokeHere'] = async (target, verb, args, authority) =>
+    codec.encode(await runHere(target, verb, decodeArguments(verb, args), authority))
+
+  const forward = async (home: NodeId, target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array> => {
+    const { kind, uuid } = target
+    const answer = await callPeer(home, METHODS.invoke, { kind, uuid, home, verb, args }, authority)
+    if (answer instanceof Uint8Array) return answer
+    throw RMO.ARGUMENT_INVALID({ call: METHODS.invoke, path: 'the answer', expected: 'bytes', got: typeof answer })
+  }
+  /** Here or at the home, following an object that has moved. */
+  const route = async <T>(target: Target, here: () => Promise<T>, there: (home: NodeId) => Promise<T>): Promise<T> => {
+    const kind = kindOf(target.kind)
+    for (let follows = 0; ; follows++) {
+      const home = directory.locate(kind, target)
+      try {
+        return await (home === self ? here() : there(home))
+      } catch (error) {
+        const next = errorCode(error) === RMO.MOVED.code ? (error as { readonly details?: { readonly home?: unknown } }).details?.home : undefined
+        if (!isNodeId(next) || follows >= LIMITS.movedFollowsMax) throw error
+        directory.learn(target.kind, target.uuid, next)
+      }
+    }
+  }
+
+  const listHere = (name: string): readonly ReferenceRecord[] => {
+    const kind = kindOf(name)
+    return objects.list(name).map((object) => recordOf(kind, object)).sort(byNameThenUuid)
+  }
+  const list: NodeCapabilities['list'] = async (name, { withAttributes }, authority) => {
+    const kind = kindOf(name)
+    const found = new Map<string, ReferenceRecord>()
+    const failures: ListFailure[] = []
+    const perNode = narrowed(authority, LIMITS.listTimeoutMs, clock)
+    const live = directory.live()
+    if (kind.residence === 'member') for (const member of live) found.set(uuidOfNode(member.id), memberRecord(name, member))
+    const ask = async (member: Member): Promise<void> => {
+      try {
+        const { references } = readListing(await callPeer(member.id, METHODS.list, { kind: name, withAttributes }, perNode))
+        // A node speaks for the objects that live on it, and for no others.
+        for (const record of references) if (record.kind === name && record.home === member.id) found.set(record.uuid, record)
+      } catch (error) {
+        failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, 'RMO_ERR_LIST_INCOMPLETE') })
+      }
+    }
+    // Membership names the machines by itself; everything else is asked of its home.
+    const asked = kind.residence === 'hosted' || withAttributes ? live.filter((member) => member.id !== self) : []
+    await eachBounded(asked, LIMITS.listFanOutMax, ask)
+    for (const record of listHere(name)) found.set(record.uuid, record)
+    return { references: [...found.values()].sort(byNameThenUuid), failures }
+  }
+
+  return {
+    self, kinds, directory, shapes, find, pass, listHere, list, invokeHere,
+    async resolve(kind, authority) {
+      const { references, failures } = await list(kind, { withAttributes: false }, authority)
+      const first = failures[0]
+      if (first !== undefined) throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
+      return references
+    },
+    async refresh(references) {
+      return references.map((reference) => {
+        try {
+          const { kind, object } = find(reference)
+          return recordOf(kind, object)
+        } catch (error) {
+          return { error: toErrorRecord(error, RMO.OBJECT_UNKNOWN.code) }
+        }
+      })
+    },
+    invoke: (target, verb, args, authority) => route(target,
+      () => runHere(target, verb, args, authority),
+      async (home) => {
+        // A mistake is told here already, before it travels; the home checks again.
+        checkArguments(target.kind, verb, operationOf(kindOf(target.kind), verb), args)
+        return codec.decode(await forward(home, target, verb, codec.encode(args), authority))
+      }),
+    invokeEncoded: (target, verb, args, authority) => route(target,
+      () => invokeHere(target, verb, args, authority),
+      (home) => forward(home, target, verb, args, authority)),
+  }
+}
+
+/** What travels of a listing: only plain data of the control profile. */
+export const listingMessage = ({ references, failures }: Listing): Listing => ({
+  references: references.map(referenceMessage),
+  failures: failures.map(({ node, name, error: { code, message } }) => ({ node, name, error: { code, message } })),
+})

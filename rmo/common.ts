@@ -1,0 +1,52 @@
+// The eleven common members of every kind (the paper's Table II), declared once.
+//
+// name and uuid are attributes; info, stats and dump every kind has; watch and unwatch are streams, so
+// references offer them and sandboxes do not; patch, acls, account and audit are here with their
+// signature and ACL verb, and a kind has them when it supplies an implementation.
+
+import { anything, byteCount, optional, record, text, uuid } from './schema.ts'
+import type { AclVerb } from './gate.ts'
+import type { Attribute, Parameter, ResultSpec } from './verb.ts'
+
+export const COMMON_ATTRIBUTES = {
+  name: { doc: 'Name for people; not unique.', type: text(), column: { header: 'NAME', format: 'text' } },
+  uuid: { doc: 'Identity for ever.', type: uuid(), column: { header: 'UUID', format: 'text', wide: true } },
+} as const satisfies Readonly<Record<string, Attribute<string>>>
+
+export interface CommonVerb {
+  readonly doc: string
+  readonly acl: AclVerb
+  readonly idempotent: boolean
+  readonly parameters: readonly Parameter<unknown>[]
+  readonly result: ResultSpec
+}
+export type CommonVerbName = 'info' | 'stats' | 'dump' | 'patch' | 'acls' | 'account' | 'audit'
+
+const plain = (doc: string): ResultSpec => ({ doc, type: anything() })
+
+export const COMMON_VERBS: Readonly<Record<CommonVerbName, CommonVerb>> = {
+  info: { doc: 'What it is: what changes seldom.', acl: 'read', idempotent: true, parameters: [], result: plain('a record of the kind') },
+  stats: { doc: 'How it does: counters and gauges, read now.', acl: 'read', idempotent: true, parameters: [], result: plain('a record of the kind') },
+  dump: { doc: 'The object as data.', acl: 'read', idempotent: true, parameters: [], result: plain('{kind, uuid, name, attributes}') },
+  patch: {
+    doc: 'Changes settings, if its version is still the one named.', acl: 'update', idempotent: false,
+    parameters: [
+      { name: 'change', type: anything('an object of settings'), doc: 'Settings to change.' },
+      { name: 'options', type: optional(record({ version: optional(text()) })), doc: 'version: what the change was made from.' },
+    ],
+    result: plain('the new version'),
+  },
+  acls: { doc: 'Who may do what with it.', acl: 'administer', idempotent: true, parameters: [], result: plain('access rules') },
+  account: { doc: 'What was used, by whom.', acl: 'read', idempotent: true, parameters: [], result: plain('usage records') },
+  audit: {
+    doc: 'What was done to it, by whom.', acl: 'administer', idempotent: true,
+    parameters: [{ name: 'options', type: optional(record({ maxBytes: optional(byteCount()) })), doc: 'maxBytes: how much of the newest.' }],
+    result: plain('audit records'),
+  },
+}
+
+/** Stream verbs: of references, never of sandbox handles. */
+export const WATCH_VERBS = {
+  watch: { doc: 'Its events from now on.', acl: 'watch' },
+  unwatch: { doc: 'Ends every watch opened through this reference.', acl: 'watch' },
+} as const satisfies Readonly<Record<string, { readonly doc: string; readonly acl: AclVerb }>>

@@ -1,0 +1,26 @@
+// How a reference prints: its kind, its name, and what a narrow table would show of it.
+
+import type { InspectOptionsStylized } from 'node:util'
+import { REFERENCE } from '../functions/mod.ts'
+import type { ReferenceRecord } from '../functions/mod.ts'
+import type { Kind } from './kind.ts'
+
+/** Ratios to two digits; everything else as it is. */
+const rounded = (value: unknown, unit: string | undefined): unknown =>
+  typeof value === 'number' && (unit === 'ratio' || unit === 'runnable-tasks') ? Math.round(value * 100) / 100 : value
+
+type Inspect = (value: unknown, options: object) => string
+
+/** `[util.inspect.custom]` of a kind's references: PhysicalMachine alpha { state: 'alive', cpuRatio: 0.12, ... }. */
+export const createInspect = (kind: Kind) =>
+  function inspectReference(this: { readonly [REFERENCE]: ReferenceRecord }, depth: number, options: InspectOptionsStylized, inspect: Inspect): string {
+    const { name, attributes } = this[REFERENCE]
+    const head = `${options.stylize(kind.kind, 'special')} ${name}`
+    if (depth < 0) return `[${head}]`
+    const shown: Record<string, unknown> = {}
+    for (const [key, { column, type }] of Object.entries(kind.attributes)) {
+      if (key === 'name' || column === 'none' || column.wide === true || !Object.hasOwn(attributes, key)) continue
+      shown[key] = rounded(attributes[key], type.unit)
+    }
+    return `${head} ${inspect(shown, options)}`
+  }

@@ -1,0 +1,73 @@
+// Messages of the rmo methods: what travels, and its check on arrival.
+//
+//   rmo.invoke  InvokeBody -> value-codec bytes of the result
+//   rmo.list    ListBody   -> ListingBody
+//   rmo.watch   WatchBody  -> stream of events, each a plain record with `type` and `atMs`; since 0.1.0
+//
+// Arguments and results of verbs are user values: opaque value-codec bytes here, decoded at the home only.
+
+import type { ErrorRecord, NodeId } from '../fabric/base.ts'
+import type { ReferenceRecord } from '../functions/mod.ts'
+import type { ObjectEvent } from './object.ts'
+import { anything, boolean, bytes, dictionary, integer, list, optional, record, text, uuid } from './schema.ts'
+import type { Infer } from './schema.ts'
+
+export const METHODS = { invoke: 'rmo.invoke', list: 'rmo.list', watch: 'rmo.watch' } as const
+
+/** User values <-> bytes; functions/value's codec with its hostile-input profile, handed in. */
+export interface ValueCodec {
+  encode(value: unknown): Uint8Array
+  decode(bytes: Uint8Array): unknown
+}
+
+const NAME_CHARS_MAX = 1_024
+const LISTED_MAX = 65_536
+const ATTRIBUTES_MAX = 128
+
+const nodeId = text({ charsMax: 64, pattern: /^[0-9a-f]{64}$/, expected: 'a node id' })
+const name = text({ charsMax: NAME_CHARS_MAX })
+const target = { kind: name, uuid: uuid(), home: nodeId }
+const invokeBody = record({ ...target, verb: name, args: bytes() })
+const listBody = record({ kind: name, withAttributes: boolean() })
+const watchBody = record({ ...target, options: anything('options') })
+const referenceBody = record({ ...target, name, attributes: dictionary(anything(), { entriesMax: ATTRIBUTES_MAX }) })
+const failureBody = record({ node: nodeId, name, error: anything('an error record') })
+const listingBody = record({ references: list(referenceBody, { itemsMax: LISTED_MAX }), failures: list(failureBody, { itemsMax: LISTED_MAX }) })
+const eventBody = dictionary(anything())
+const eventHead = record({ type: name, atMs: integer({ unit: 'milliseconds' }) })
+
+export type InvokeBody = Infer<typeof invokeBody>
+export type ListBody = Infer<typeof listBody>
+export type WatchBody = Infer<typeof watchBody>
+
+/** A node that could not answer for its objects. */
+export interface ListFailure { readonly node: NodeId; readonly name: string; readonly error: ErrorRecord }
+export interface Listing { readonly references: readonly ReferenceRecord[]; readonly failures: readonly ListFailure[] }
+
+const message = (method: string): { readonly call: string; readonly path: string } => ({ call: method, path: 'message' })
+export const readInvoke = (body: unknown): InvokeBody => invokeBody.check(body, message(METHODS.invoke))
+export const readList = (body: unknown): ListBody => listBody.check(body, message(METHODS.list))
+export const readWatch = (body: unknown): WatchBody => watchBody.check(body, message(METHODS.watch))
+
+export function readListing(body: unknown): Listing {
+  const { references, failures } = listingBody.check(body, message(METHODS.list))
+  return { references, failures: failures.map(({ node, name: nodeName, error }) => ({ node, name: nodeName, error: readErrorRecord(error) })) }
+}
+
+/** An error record of another node, kept to its code and text. */
+function readErrorRecord(value: unknown): ErrorRecord {
+  const { code, message: said } = (value ?? {}) as { readonly code?: unknown; readonly message?: unknown }
+  return { code: typeof code === 'string' ? code : 'RMO_ERR_UNKNOWN', message: typeof said === 'string' ? said : 'no message' }
+}
+
+export function readEvent(body: unknown): ObjectEvent {
+  const fields = eventBody.check(body, message(METHODS.watch))
+  eventHead.check({ type: fields.type, atMs: Math.trunc(Number(fields.atMs)) }, message(METHODS.watch))
+  return fields as Readonly<Record<string, unknown>> & ObjectEvent
+}
+
+/** A reference as it stands in a message: plain, without anything the control profile refuses. */
+export function referenceMessage({ kind, uuid: id, home, name: called, attributes }: ReferenceRecord): ReferenceRecord {
+  const present = Object.entries(attributes).filter(([, value]) => value !== undefined)
+  return { kind, uuid: id, home, name: called, attributes: Object.fromEntries(present) }
+}

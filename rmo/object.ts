@@ -1,0 +1,82 @@
+// What every resource-mapped object has (Table II of the paper), as users hold it and as its home holds it.
+//
+// ResourceObject is the user's side: attributes read synchronously, everything else asynchronous.
+// LocalObjects is the home's side: the table of objects whose life this node manages.
+
+import type { NodeId } from '../fabric/base.ts'
+
+/** An event of an object. `type` is one of the kind's events, or 'lost' (a slow watcher missed `count` of them). */
+export interface ObjectEvent {
+  readonly type: string
+  /** Wall clock of the node that saw it. */
+  readonly atMs: number
+}
+export interface LostEvent extends ObjectEvent { readonly type: 'lost'; readonly count: number }
+
+/** Events as they come: iterate it, and leave the loop or call `unwatch()` to end it. Opens when first iterated. */
+export interface Watch<E extends ObjectEvent> extends AsyncIterableIterator<E>, AsyncDisposable {
+  unwatch(): void
+}
+
+/** An object as data: enough to name it again, and, for kinds that can be created, to make it again. */
+export interface ObjectDump {
+  readonly kind: string
+  readonly uuid: string
+  readonly name: string
+  readonly attributes: Readonly<Record<string, unknown>>
+}
+
+/** The common methods of every kind. `patch`, `acls`, `account` and `audit` join them where a kind can keep their promise. */
+export interface ResourceObject<Info = unknown, Stats = unknown, Event extends ObjectEvent = ObjectEvent, Options = object> {
+  /** Name for people; not unique. */
+  readonly name: string
+  /** Identity for ever. */
+  readonly uuid: string
+  /** What it is: what changes seldom. */
+  info(): Promise<Info>
+  /** How it does: counters and gauges, read now. */
+  stats(): Promise<Stats>
+  /** Its events from now on. */
+  watch(options?: Options): Watch<Event>
+  /** Ends every watch that was opened through this reference; answers how many. */
+  unwatch(): Promise<number>
+  /** The object as data. */
+  dump(): Promise<ObjectDump>
+}
+
+/** One object at home. `local` is what the kind's verbs work on; only the kind knows its type. */
+export interface LocalObject { readonly kind: string; readonly uuid: string; readonly local: unknown }
+
+/** The objects that live on this node. */
+export interface LocalObjects {
+  add(object: LocalObject): void
+  /** Forgets an object; `movedTo` remembers where it went, so that a stale reference can follow. */
+  remove(kind: string, uuid: string, movedTo?: NodeId): void
+  get(kind: string, uuid: string): LocalObject | undefined
+  list(kind: string): readonly LocalObject[]
+  movedTo(kind: string, uuid: string): NodeId | undefined
+}
+
+export function createLocalObjects(options: { readonly forwardsMax: number }): LocalObjects {
+  const kinds = new Map<string, Map<string, LocalObject>>()
+  const forwards = new Map<string, NodeId>()
+  const key = (kind: string, uuid: string): string => `${kind}/${uuid}`
+  return {
+    add(object) {
+      const ofKind = kinds.get(object.kind) ?? new Map<string, LocalObject>()
+      ofKind.set(object.uuid, object)
+      kinds.set(object.kind, ofKind)
+      forwards.delete(key(object.kind, object.uuid))
+    },
+    remove(kind, uuid, movedTo) {
+      kinds.get(kind)?.delete(uuid)
+      if (movedTo === undefined) return
+      forwards.set(key(kind, uuid), movedTo)
+      const oldest = forwards.keys().next().value
+      if (forwards.size > options.forwardsMax && oldest !== undefined) forwards.delete(oldest)
+    },
+    get: (kind, uuid) => kinds.get(kind)?.get(uuid),
+    list: (kind) => [...kinds.get(kind)?.values() ?? []],
+    movedTo: (kind, uuid) => forwards.get(key(kind, uuid)),
+  }
+}

@@ -1,0 +1,84 @@
+// Pipelined references: usable before they are known.
+//
+//   await pms.at(0).exec('uname')        the verb waits for the record, the caller does not
+//   await pms.at(0).name                 an attribute is a promise of it
+//   pms.at(0).vmm.createVM({...})        a single reference is pipelined again
+//   const pm = await pms.at(0)           the reference itself (proxy.ts), which is not thenable, so that await ends
+//
+// The record is asked for once, at first use: a pipelined reference that nobody uses costs and rejects nothing.
+
+import { REFERENCE } from '../functions/mod.ts'
+import type { ReferenceRecord } from '../functions/mod.ts'
+import type { Kind } from './kind.ts'
+import type { ObjectDump, ObjectEvent, Watch } from './object.ts'
+import { invokeReference, readOne, readRelation, unknownProperty } from './session.ts'
+import type { Session } from './session.ts'
+import { createWatch } from './watch-client.ts'
+
+type AnyMethod = (...args: never[]) => unknown
+/** T before it is known: verbs and collections as they are, single references pipelined, attributes as promises. */
+export type Pipelined<T> = PromiseLike<T> & {
+  readonly [K in keyof T]: T[K] extends AnyMethod | { dmap: AnyMethod } ? T[K]
+    : T[K] extends { readonly uuid: string; info: AnyMethod } ? Pipelined<T[K]>
+      : Promise<T[K]>
+}
+
+const UNNAMED = '(not awaited yet)'
+
+/** `refer` makes the reference that awaiting it gives. */
+export function createPipelined(source: Promise<ReferenceRecord> | (() => Promise<ReferenceRecord>), kind: Kind, session: Session, refer: (record: ReferenceRecord) => object): object {
+  const { shape } = kind
+  let known: Promise<ReferenceRecord> | undefined
+  const record = (): Promise<ReferenceRecord> => known ??= typeof source === 'function' ? source() : source
+  const resolved = (): Promise<object> => record().then(refer)
+  const open = new Set<Watch<ObjectEvent>>()
+
+  const attribute = async (name: string): Promise<unknown> => {
+    const found = await record()
+    if (name === 'name' || name === 'uuid') return found[name]
+    if (Object.hasOwn(found.attributes, name)) return found.attributes[name]
+    // A listing may leave attributes out; the object itself has them all.
+    return ((await invokeReference(session, found, 'dump', [])) as ObjectDump).attributes[name]
+  }
+  const watch = (options?: unknown): Watch<ObjectEvent> => {
+    const made = createWatch(session, record, options, () => { open.delete(made) })
+    open.add(made)
+    return made
+  }
+  const unwatch = async (): Promise<number> => {
+    const ending = [...open]
+    for (const each of ending) each.unwatch()
+    return ending.length
+  }
+  const promised: Readonly<Record<string, unknown>> = {
+    then: (ok?: (value: object) => unknown, fail?: (error: unknown) => unknown) => resolved().then(ok, fail),
+    catch: (fail?: (error: unknown) => unknown) => resolved().catch(fail),
+    finally: (settled?: () => void) => resolved().finally(settled),
+    watch, unwatch,
+    toString: () => `${kind.kind} ${UNNAMED}`,
+  }
+  const property = (name: string): unknown => {
+    if (Object.hasOwn(promised, name)) return promised[name]
+    if (shape.verbs.includes(name)) return async (...args: unknown[]) => invokeReference(session, await record(), name, args)
+    if (shape.attributes.includes(name)) return attribute(name)
+    const collected = Object.hasOwn(shape.collections, name) ? shape.collections[name] : undefined
+    if (collected !== undefined) return session.collection(collected, async () => readRelation(session, await record(), name))
+    const single = shape.references !== undefined && Object.hasOwn(shape.references, name) ? shape.references[name] : undefined
+    if (single !== undefined) return createPipelined(async () => readOne(session, await record(), name), session.kinds.kindOf(single), session, refer)
+    const error = unknownProperty(kind, UNNAMED, name)
+    if (error !== undefined) throw error
+    return undefined
+  }
+  // util.inspect looks through a Proxy, at its target.
+  const shown = Object.create(null, { [Symbol.for('nodejs.util.inspect.custom')]: { value: () => `${kind.kind} ${UNNAMED} { await it, or call its verbs }` } }) as object
+  return new Proxy(shown, {
+    get(_target, name) {
+      if (typeof name === 'string') return property(name)
+      if (name === Symbol.toStringTag) return kind.kind
+      return Reflect.get(shown, name) as unknown
+    },
+    has: (_target, name) => name !== REFERENCE && typeof name === 'string' &&
+      (Object.hasOwn(promised, name) || kind.operations.has(name) || shape.attributes.includes(name)),
+    set() { throw new TypeError(`A ${kind.kind} that has not been awaited cannot be assigned to.`) },
+  })
+}

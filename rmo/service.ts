@@ -1,0 +1,51 @@
+// The rmo methods of a node, registered once for links and for the local socket.
+//
+// A shell (socket) is served for objects anywhere: this node relays. Another node (link) is served for
+// objects that live here and nothing else, so that no call is forwarded twice.
+
+import type { CallContext, RpcRegistry, RpcStream } from '../fabric/mod.ts'
+import { listingMessage } from './capabilities.ts'
+import type { NodeCapabilities } from './capabilities.ts'
+import { METHODS, readInvoke, readList, readWatch } from './messages.ts'
+import type { OpenWatch, Watches } from './watches.ts'
+
+export interface RmoServiceOptions { readonly registry: RpcRegistry; readonly capabilities: NodeCapabilities; readonly watches: Watches }
+
+const isRelay = ({ caller }: CallContext): boolean => caller.via === 'socket'
+
+/** Writes events until the watch, the reader, or the call ends. */
+async function serve({ events, stop }: OpenWatch, context: CallContext, stream: RpcStream): Promise<null> {
+  if (context.signal.aborted) stop()
+  context.signal.addEventListener('abort', stop, { once: true })
+  // The watcher writes nothing: its end, or its loss, is the end of the watch.
+  void stream.read().then(stop, stop)
+  try {
+    for (let event = await events.next(); event !== undefined; event = await events.next()) await stream.write(event)
+    return null
+  } finally {
+    context.signal.removeEventListener('abort', stop)
+    stop()
+    stream.end()
+  }
+}
+
+export function registerRmo({ registry, capabilities, watches }: RmoServiceOptions): void {
+  registry.method(METHODS.invoke, (body, context) => {
+    const { kind, uuid, home, verb, args } = readInvoke(body)
+    const target = { kind, uuid, home }
+    return isRelay(context)
+      ? capabilities.invokeEncoded(target, verb, args, context)
+      : capabilities.invokeHere(target, verb, args, context)
+  })
+  registry.method(METHODS.list, async (body, context) => {
+    const { kind, withAttributes } = readList(body)
+    return listingMessage(isRelay(context)
+      ? await capabilities.list(kind, { withAttributes }, context)
+      : { references: capabilities.listHere(kind), failures: [] })
+  })
+  registry.stream(METHODS.watch, async (body, context, stream) => {
+    const { kind, uuid, home, options } = readWatch(body)
+    const target = { kind, uuid, home }
+    return serve(await (isRelay(context) ? watches.anywhere(target, options, context) : watches.here(target, options, context)), context, stream)
+  })
+}

@@ -1,0 +1,52 @@
+// Runs abuse rows and says what was wrong with each. Every row has a principal, so a cell, of its own; a
+// neighbour principal is asked before and after, and the row's own principal must be served again.
+
+import type { Sandbox } from '../../functions/contract.ts'
+import { makeHooks, makeJob, never, outcomes } from '../support/sandbox.ts'
+import { REFERENCE } from '../../functions/contract.ts'
+import type { AbuseRow } from './rows.ts'
+
+/** DESIGN: the caller gets a typed outcome within the deadline and this much. */
+export const ANSWER_SLACK_MS = 500
+const TIMEOUT_MS = 400
+
+const machine = { [REFERENCE]: { kind: 'PhysicalMachine', uuid: '00000000-0000-8000-8000-000000000001', home: 'a'.repeat(64), name: 'alpha', attributes: { cores: 2 } } }
+
+export interface AbuseReport { readonly row: AbuseRow; readonly status: string; readonly tookMs: number; readonly problems: readonly string[] }
+
+export async function runRow(sandbox: Sandbox, row: AbuseRow, times = 1): Promise<AbuseReport> {
+  const principal = `row-${row.row}-${row.title}-${times}`
+  const problems: string[] = []
+  const timeoutMs = row.timeoutMs ?? TIMEOUT_MS
+  await sandbox.warm(principal)
+  const job = makeJob({ source: row.body, items: [machine] }, {
+    principal, limits: { timeoutMs, ...(row.resultBytes === undefined ? {} : { resultBytes: row.resultBytes }), ...(row.hostCalls === undefined ? {} : { hostCalls: row.hostCalls }) },
+  })
+  const startMs = performance.now()
+  let status = 'rejected'
+  try {
+    const seen = outcomes(await sandbox.run(job, makeHooks(), never))
+    const [only] = seen
+    status = only?.status ?? 'none'
+    if (seen.length !== 1 || only === undefined) problems.push(`${seen.length} outcomes instead of one`)
+    else {
+      if (!row.outcomes.includes(only.status)) problems.push(`ended in ${only.status} (${only.code}: ${only.message})`)
+      if (only.status === 'value' && row.value !== undefined && only.value !== row.value) problems.push(`answered ${String(only.value)}`)
+      if (row.code !== undefined && only.code !== row.code) problems.push(`code ${only.code} instead of ${row.code}`)
+      if (/node_modules|\/functions\/|\/home\/|\/tmp\//.test(only.message ?? '')) problems.push(`a path of the host in: ${only.message}`)
+    }
+  } catch (error) {
+    problems.push(`rejected: ${String(error)}`)
+  }
+  const tookMs = performance.now() - startMs
+  if (tookMs > timeoutMs + ANSWER_SLACK_MS) problems.push(`answered after ${tookMs.toFixed(0)} ms, deadline ${timeoutMs} ms`)
+  const again = outcomes(await sandbox.run(makeJob({ source: '(x) => x + 1', items: [41] }, { principal }), makeHooks(), never))
+  if (again[0]?.value !== 42) problems.push(`its principal is not served afterwards: ${JSON.stringify(again)}`)
+  return { row, status, tookMs, problems }
+}
+
+/** True when another principal is answered as if nothing had happened. */
+export async function neighbourAnswers(sandbox: Sandbox): Promise<boolean> {
+  const result = await sandbox.run(makeJob({ source: '(x) => x * 2', items: [1, 2, 3] }, { principal: 'neighbour' }), makeHooks(), never)
+  return JSON.stringify(outcomes(result).map(({ value }) => value)) === '[2,4,6]'
+}
