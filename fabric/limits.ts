@@ -52,6 +52,7 @@ export const LIMITS = {
   linkSilenceMs: 20_000,
   /** Redial that tells a dead process (refused) from a cut path; also the longest an ended link waits for its reason. */
   resetProbeMs: 500,
+  resetProbePauseMs: 20,
   /** Plaintext of one encrypted record on a TCP link: bigger frames are cut so that both ends' ciphers overlap. */
   recordBytes: 64 * KiB,
   /** Frames kept while a lane moves from one stream of a link to another; more cuts the link. */

@@ -15,7 +15,7 @@ const distance = (a: string, b: string): number => {
 
 const NAME_CHARS_MAX = 64
 
-/** The known name that `name` was likely meant to be: a third of its letters may differ, or it is the beginning of a known one. */
+/** The known name that `name` was likely meant to be: its beginning, or one that differs in a third of the letters (two at least, so that swapped letters are found). */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = name.slice(0, NAME_CHARS_MAX).toLowerCase()
   if (wanted.length >= 3) {
@@ -23,7 +23,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
     if (longer !== undefined) return longer
   }
   let best: string | undefined
-  let bestDistance = Math.floor(wanted.length / 3) + 1
+  let bestDistance = Math.max(wanted.length < 4 ? 1 : 2, Math.floor(wanted.length / 3)) + 1
   for (const candidate of known) {
     const d = distance(wanted, candidate.toLowerCase())
     if (d < bestDistance) { best = candidate; bestDistance = d }

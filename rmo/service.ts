@@ -21,11 +21,11 @@ async function serve({ events, stop }: OpenWatch, context: CallContext, stream: 
   void stream.read().then(stop, stop)
   try {
     for (let event = await events.next(); event !== undefined; event = await events.next()) await stream.write(event)
+    stream.end()
     return null
   } finally {
     context.signal.removeEventListener('abort', stop)
     stop()
-    stream.end()
   }
 }
 

@@ -88,8 +88,9 @@ export class Lanes<W> {
     const strand = this.find(wire)
     if (strand === undefined) return 'kept'
     const receiving = this.#receiving[lane]
-    const epoch = receiving.started.get(strand) ?? 0
-    if (epoch === 0) receiving.started.set(strand, 0)
+    const started = receiving.started.get(strand)
+    if (started === undefined) receiving.started.set(strand, 0)
+    const epoch = started ?? 0
     if (epoch === receiving.epoch) return 'deliver'
     if (epoch < receiving.epoch) return 'kept'
     this.#heldBytes += frame.byteLength

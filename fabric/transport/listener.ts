@@ -10,6 +10,7 @@ import type { NodeId } from '../id.ts'
 import type { Keys } from '../identity/keys.ts'
 import { LIMITS } from '../limits.ts'
 import { splitAddress } from './address.ts'
+import type { Address } from './address.ts'
 import type { Door } from './door.ts'
 import { SOCKET_OPTIONS, openTcpWire } from './tcp.ts'
 import type { Wire } from './wire.ts'
@@ -125,18 +126,43 @@ export function dialTcp(options: DialOptions): void {
   })
 }
 
-/** True when the operating system at every one of `addresses` says that nobody listens there. */
+/**
+ * True when the operating system at every one of `addresses` says that nobody listens there. A dying process may
+ * close its streams a moment before its listener, and the kernel accepts meanwhile: an accepted knock counts as
+ * an answer only if it stays open; one that is hung up on is repeated.
+ */
 export async function probeRefused(addresses: readonly string[], from: string, clock: Clock): Promise<boolean> {
+  const deadlineMs = clock.nowMs() + LIMITS.resetProbeMs
+  const refused = async (target: Address): Promise<boolean> => {
+    for (;;) {
+      const answer = await knock(target, from, clock, deadlineMs - clock.nowMs())
+      if (answer === 'refused') return true
+      if (answer === 'open' || clock.nowMs() >= deadlineMs) return false
+      await new Promise<void>((resolve) => clock.after(LIMITS.resetProbePauseMs, resolve, { background: true }))
+    }
+  }
   const targets = addresses.map(splitAddress).filter((target) => target !== undefined)
-  const refusals = await Promise.all(targets.map((target) => new Promise<boolean>((resolve) => {
+  const answers = await Promise.all(targets.map(refused))
+  return answers.length > 0 && answers.every((answer) => answer)
+}
+
+function knock(target: Address, from: string, clock: Clock, timeoutMs: number): Promise<'refused' | 'open' | 'hung-up'> {
+  return new Promise((resolve) => {
     const socket = new Socket()
-    const timer = clock.after(LIMITS.resetProbeMs, () => socket.destroy(), { background: true })
-    let refused = false
-    socket.on('error', (error) => { refused = errorCode(error) === 'ECONNREFUSED' })
-    socket.once('close', () => { timer.cancel(); resolve(refused) })
-    socket.connect({ ...target, ...localAddress(from, target.host) }, () => socket.destroy())
-  })))
-  return refusals.length > 0 && refusals.every((refused) => refused)
+    let answer: 'refused' | 'open' | 'hung-up' = 'hung-up'
+    const timer = clock.after(Math.max(0, timeoutMs), () => {
+      answer = 'open'
+      socket.destroy()
+    }, { background: true })
+    socket.on('error', (error) => { if (errorCode(error) === 'ECONNREFUSED') answer = 'refused' })
+    socket.once('close', () => {
+      timer.cancel()
+      resolve(answer)
+    })
+    // Reading is what makes the peer's hanging up visible.
+    socket.resume()
+    socket.connect({ ...target, ...localAddress(from, target.host) })
+  })
 }
 
 /** A wildcard listener lets the routing table choose; so does a loopback one that dials another machine, and the reverse. */

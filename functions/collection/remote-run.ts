@@ -205,7 +205,7 @@ class Pump {
         if (chunk === undefined) {
           this.#ended = true
           this.exhausted = true
-          this.#stream.end()
+          await this.#stream.write(['end'])
         } else if (!this.#ended) {
           const from = this.sent
           this.sent += chunk.count

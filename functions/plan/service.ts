@@ -61,9 +61,10 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
     switch (tag) {
       case 'blob': run.blob(hash(fields[1], 'blob hash'), bytes(fields[2], 'blob')); break
       case 'items': run.items(count(fields[1], 'items.from'), count(fields[2], 'items.count'), bytes(fields[3], 'items')); break
+      case 'end': run.inputEnded(); break
       default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
     }
-  }).then(() => { if (request.source.type === 'items') run.inputEnded() })
+  })
   reading.catch(() => run.close())
   try {
     await run.start()

@@ -14,7 +14,7 @@ import { fold, type Folded } from './fold.ts'
 import { forgetCalls } from './host-calls.ts'
 import { forgetTimers } from './timers.ts'
 import { host, job } from './host.ts'
-import { ArrayIsArray, MathMin, promiseThen, TypedUint8Array } from './primordials.ts'
+import { ArrayIsArray, promiseThen, TypedUint8Array } from './primordials.ts'
 import type { LoadedPlan } from './plan.ts'
 import { writeResult, type FailureRun, type WrittenRun } from './writer.ts'
 
@@ -35,7 +35,9 @@ class Run {
   readonly items: unknown[] | undefined
   /** By element: its one output (plain maps), or an array of its outputs. */
   readonly outputs: unknown[] = []
-  readonly failures = new Map<number, Failed>()
+  /** Plain array, no Map: user code may have replaced the methods. */
+  readonly failures: (Failed | undefined)[] = []
+  #failed = 0
   readonly #concurrency: number
   readonly #done: Uint8Array
   next = 0
@@ -101,8 +103,14 @@ class Run {
 
   #settle(): void {
     this.active--
-    const bytes = this.pump()
-    if (bytes !== undefined) host.post(FROM_LANE.result, this.input.job, 0, 0, 0, 0, '', bytes)
+    let bytes: Uint8Array | undefined
+    try {
+      bytes = this.pump()
+    } catch (error) {
+      // Only built-ins that user code has replaced get here; the run must end all the same.
+      bytes = this.#foldFailed(error)
+    }
+    if (bytes !== undefined) this.#post(bytes)
   }
 
   /** The stages from `s` on for one value; a promise when one of them was asynchronous. */
@@ -148,20 +156,21 @@ class Run {
 
   fail(index: number, error: unknown, status = STATUS_ERROR): void {
     if (this.plan.stopsAt === undefined && this.plan.folds) this.#stopped = true
-    this.failures.set(index, { status, error: encodeText(errorJson(error, USER_CODE, this.input.base + index)) })
+    this.failures[index] = { status, error: encodeText(errorJson(error, USER_CODE, this.input.base + index)) }
+    this.#failed++
   }
 
   /** The deadline has come: what has settled is kept, the rest is told so. */
   expire(error: unknown): Uint8Array {
     for (let i = 0; i < this.input.count; i++) {
-      if (this.#done[i] !== 1 && !this.failures.has(i)) this.fail(i, error, STATUS_TIMEOUT)
+      if (this.#done[i] !== 1 && this.failures[i] === undefined) this.fail(i, error, STATUS_TIMEOUT)
     }
     return this.#end(this.plan.folds ? this.#shared() : this.#collected(), false)
   }
 
   #finish(): Uint8Array | undefined {
     if (!this.plan.folds) return this.#end(this.#collected(), false)
-    if (this.failures.size > 0) return this.#end(this.#shared(), false)
+    if (this.#failed > 0) return this.#end(this.#shared(), false)
     let folded: Folded | Promise<Folded>
     try {
       folded = fold(this.plan, this.outputs)
@@ -191,9 +200,9 @@ class Run {
 
   /** The first failure, shared by the chunk: a partial result over some of the elements would be wrong. */
   #shared(): FailureRun[] {
-    let first = this.input.count
-    for (const index of this.failures.keys()) first = MathMin(first, index)
-    const failed = this.failures.get(first) as Failed
+    let first = 0
+    while (this.failures[first] === undefined) first++
+    const failed = this.failures[first] as Failed
     return [{ from: 0, count: this.input.count, status: failed.status, error: failed.error }]
   }
 
@@ -202,13 +211,13 @@ class Run {
     const { count } = this.input
     let from = 0
     while (from < count) {
-      const failed = this.failures.get(from)
+      const failed = this.failures[from]
       let to = from + 1
       if (failed !== undefined) {
-        while (to < count && this.failures.get(to)?.error === failed.error) to++
+        while (to < count && this.failures[to]?.error === failed.error) to++
         runs.push({ from, count: to - from, status: failed.status, error: failed.error })
       } else {
-        while (to < count && !this.failures.has(to)) to++
+        while (to < count && this.failures[to] === undefined) to++
         this.#values(from, to, runs)
       }
       from = to

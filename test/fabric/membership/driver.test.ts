@@ -1,0 +1,117 @@
+// The driver through its public door, over a bare transport on virtual time.
+
+import t from 'tap'
+import { seededRandom } from '../../../fabric/base.ts'
+import type { MembershipEvent } from '../../../fabric/membership/contract.ts'
+import { createMembership } from '../../../fabric/membership/driver.ts'
+import type { MembershipNode } from '../../../fabric/membership/driver.ts'
+import { SimClock } from '../../../fabric/sim-clock.ts'
+import { Hub } from './hub.ts'
+import type { HubTransport } from './hub.ts'
+
+interface Station { readonly id: string; readonly transport: HubTransport; readonly membership: MembershipNode; readonly events: string[] }
+
+class Fabric {
+  readonly clock = new SimClock()
+  readonly hub = new Hub(this.clock)
+  readonly stations: Station[] = []
+
+  async add(name: string, letter = name.slice(0, 1)): Promise<Station> {
+    const id = letter.repeat(64)
+    const transport = this.hub.transport(id, name)
+    await transport.start()
+    const membership = createMembership({
+      transport, clock: this.clock, random: seededRandom(letter.charCodeAt(0)),
+      self: { name, version: '0.1.0', startedAtMs: this.clock.wallMs() },
+    })
+    const events: string[] = []
+    membership.onEvent((event: MembershipEvent) => events.push(`${event.type} ${event.member.name}`))
+    const station = { id, transport, membership, events }
+    const founder = this.stations[0]
+    this.stations.push(station)
+    membership.start(founder === undefined ? [] : [{ id: founder.id, addresses: founder.transport.addresses() }])
+    return station
+  }
+
+  async run(ms: number): Promise<void> { await this.clock.settle(this.clock.nowMs() + ms) }
+}
+
+const names = (station: Station): string[] => station.membership.members().map((member) => `${member.name}:${member.state}`)
+
+t.test('three nodes find each other through one seed and gossip what they are', async (t) => {
+  const fabric = new Fabric()
+  const alpha = await fabric.add('alpha'), beta = await fabric.add('beta')
+  await fabric.add('cecil')
+  await fabric.run(2_000)
+  for (const station of fabric.stations) t.strictSame(names(station), ['alpha:alive', 'beta:alive', 'cecil:alive'])
+  t.strictSame(alpha.events.sort(), ['joined beta', 'joined cecil'])
+  t.match(alpha.membership.member(beta.id), { name: 'beta', version: '0.1.0', addresses: ['beta:1'] })
+  t.equal(beta.membership.self.name, 'beta')
+  t.ok(alpha.membership.isNameTaken('beta', 'f'.repeat(64)))
+  t.notOk(alpha.membership.isNameTaken('beta', beta.id), 'its own name')
+  const hashes = fabric.stations.map((station) => station.membership.snapshot().viewHash)
+  t.equal(new Set(hashes).size, 1)
+})
+
+t.test('a killed node is known dead to all within 2 s, a restarted one is back with a higher incarnation', async (t) => {
+  const fabric = new Fabric()
+  const alpha = await fabric.add('alpha'), beta = await fabric.add('beta')
+  await fabric.add('cecil')
+  await fabric.run(2_000)
+  beta.membership.stop()
+  beta.transport.kill()
+  await fabric.run(2_000)
+  t.equal(alpha.membership.member(beta.id)?.state, 'dead')
+  t.equal(fabric.stations[2]?.membership.member(beta.id)?.state, 'dead')
+  t.ok((alpha.membership.member(beta.id)?.sinceMs ?? 0) <= fabric.clock.wallMs())
+  const again = await fabric.add('beta')
+  await fabric.run(3_000)
+  t.match(alpha.membership.member(beta.id), { state: 'alive', incarnation: 2 })
+  t.match(alpha.events.slice(2), ['suspected beta', 'died beta', 'joined beta'])
+  t.equal(again.membership.self.incarnation, 2)
+})
+
+t.test('leave: resolves soon, and everybody knows', async (t) => {
+  const fabric = new Fabric()
+  const alpha = await fabric.add('alpha'), beta = await fabric.add('beta')
+  await fabric.run(2_000)
+  const left = beta.membership.leave()
+  await fabric.run(100)
+  await left
+  t.equal(alpha.membership.member(beta.id)?.state, 'left')
+  await beta.transport.close()
+  await fabric.run(5_000)
+  t.strictSame(alpha.events, ['joined beta', 'left beta'], 'no suspicion of one that said goodbye')
+})
+
+t.test('loads reach the neighbours; discovery is dialled; garbage is counted and dropped', async (t) => {
+  const fabric = new Fabric()
+  const alpha = await fabric.add('alpha')
+  const lonely = new Fabric()
+  const beta = await fabric.add('beta')
+  await fabric.run(2_000)
+  beta.membership.setLoad({ cpuRatio: 0.75, queued: 2 })
+  await fabric.run(2_000)
+  t.strictSame(alpha.membership.member(beta.id)?.load, { cpuRatio: 0.75, queued: 2 })
+  beta.transport.inject(alpha.id, Uint8Array.of(1, 99))
+  await fabric.run(10)
+  t.equal(alpha.membership.snapshot().framesRefused, 1)
+  t.equal(alpha.membership.member(beta.id)?.state, 'alive')
+  const one = await lonely.add('one')
+  const two = lonely.hub.transport('2'.repeat(64), 'two')
+  const second = createMembership({ transport: two, clock: lonely.clock, random: seededRandom(2), self: { name: 'two', version: '1', startedAtMs: 0 } })
+  second.start([])
+  await lonely.run(1_000)
+  t.equal(second.members().length, 1)
+  two.discover(one.id, ['one:1'])
+  await lonely.run(1_000)
+  t.strictSame(second.members().map((member) => member.name), ['one', 'two'])
+})
+
+t.test('stop is silent and final; leave after it resolves', async (t) => {
+  const fabric = new Fabric()
+  const alpha = await fabric.add('alpha')
+  alpha.membership.stop()
+  await alpha.membership.leave()
+  t.equal(fabric.clock.pending, 0, 'no timer is left')
+})
