@@ -6,6 +6,7 @@
 // and length is checked against LIMITS before anything is built. Since 0.1.0 (version 1).
 
 import { Buffer } from 'node:buffer'
+import { assert } from '../assert.ts'
 import { LIMITS } from '../limits.ts'
 import { FABRIC } from '../errors-table.ts'
 import type { NodeId } from '../id.ts'
@@ -91,7 +92,11 @@ class Writer {
     this.byte(rest)
   }
   word(value: number): void { this.#at = this.bytes.writeUInt32LE(value >>> 0, this.#at) }
-  id(id: NodeId): void { this.#at += this.bytes.write(id, this.#at, ID_BYTES, 'hex') }
+  id(id: NodeId): void {
+    const written = this.bytes.write(id, this.#at, ID_BYTES, 'hex')
+    assert(written === ID_BYTES, 'a node id is 64 hex characters')
+    this.#at += written
+  }
   text(text: string): void {
     this.varint(Buffer.byteLength(text))
     this.#at += this.bytes.write(text, this.#at, 'utf8')

@@ -75,7 +75,8 @@ class Station implements HubTransport {
     this.alive = false
     for (const [peer, link] of this.#links) {
       link.finish('closed')
-      this.#find(peer)?.#links.get(this.id)?.finish(why)
+      const other = this.#find(peer)
+      if (other !== undefined) other.#links.get(this.id)?.finish(why)
     }
   }
 
