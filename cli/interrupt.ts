@@ -19,6 +19,7 @@ export class Interrupt {
   #grace: Timer | undefined
   #status: number = EXIT.interrupted
   #pressedAtMs = -Infinity
+  #handler: (() => boolean) | undefined
 
   constructor(options: InterruptOptions) {
     this.#clock = options.clock
@@ -29,11 +30,15 @@ export class Interrupt {
 
   /** SIGINT or SIGTERM arrived. */
   press(status: number = EXIT.interrupted): void {
+    if (status === EXIT.interrupted && this.#handler?.() === true) return
     const nowMs = this.#clock.nowMs()
     if (!this.signal.aborted) this.#abort(CLI.INTERRUPTED({}), status)
     else if (nowMs - this.#pressedAtMs > LIMITS.interruptRepeatMs) this.#exit(status)
     this.#pressedAtMs = nowMs
   }
+
+  /** A session that outlives its expressions takes Ctrl-C itself; `handler` answers whether it did. */
+  divert(handler: () => boolean): void { this.#handler = handler }
 
   /** Bounds the whole command. */
   limit(timeoutMs: number): void {

@@ -19,8 +19,10 @@ import { manifestText } from './render/manifest.ts'
 import { nodesTable } from './render/nodes.ts'
 import { parseDurationMs } from './render/units.ts'
 import { complete } from './repl-complete.ts'
+import { holdKeys, lineByLine } from './repl-input.ts'
 import { open } from './session.ts'
 import type { Shell } from './session.ts'
+import { toScript } from './source.ts'
 
 /** Until the user leaves; always 0 (each expression has reported itself) unless no node answers. */
 export async function startRepl(shell: Shell): Promise<number> {
@@ -32,13 +34,13 @@ class ReplSession {
   readonly #shell: Shell
   #running: AbortController | undefined
   #timeoutMs: number | undefined
+  #tail: Promise<void> = Promise.resolve()
   #dc!: DataCenter
   #evaluator!: Evaluator
   #server!: REPLServer
 
   constructor(shell: Shell) {
     this.#shell = shell
-    this.#timeoutMs = undefined
   }
 
   async run(): Promise<number> {
@@ -51,45 +53,65 @@ class ReplSession {
     const terminal = world.stdin.isTTY === true && world.stdout.isTTY === true
     this.#server = repl.start({
       prompt: terminal ? 'kumoi> ' : '',
-      input: world.stdin, output: world.stdout as NodeJS.WritableStream, terminal,
+      input: terminal ? world.stdin : lineByLine(world.stdin, () => this.#tail), output: world.stdout as NodeJS.WritableStream, terminal,
       preview: false, ignoreUndefined: true, useColors: false,
-      eval: (text, _context, _file, done) => { void this.#evaluate(text, done) },
+      eval: (text, _context, _file, done) => { this.#accept(text, done) },
       completer: (line: string, done: (error: Error | null, result: [string[], string]) => void) => {
         complete(line, this.#evaluator).then((result) => done(null, result), () => done(null, [[], line]))
       },
     })
     this.#commands()
-    if (terminal) await this.#history()
+    // Without a terminal nobody wants to see "| " in the results.
+    if (!terminal) this.#server.displayPrompt = () => {}
+    if (terminal) {
+      await this.#history()
+      holdKeys(this.#server, () => this.#running !== undefined, () => this.#tail)
+    }
     this.#interrupts()
     await new Promise<void>((left) => { this.#server.once('exit', left) })
+    await this.#tail
     this.#evaluator.close()
     await this.#dc.close()
     return EXIT.done
   }
 
-  async #evaluate(text: string, done: (error: Error | null, result?: unknown) => void): Promise<void> {
-    if (text.trim() === '') return done(null)
-    // One line at a time: what is typed or piped meanwhile waits in the stream.
-    this.#server.pause()
+  /** Asks for more at once when the text stops in the middle; else it takes its turn. */
+  #accept(text: string, done: (error: Error | null, result: unknown) => void): void {
+    let incomplete = false
+    try {
+      incomplete = toScript(text).incomplete
+    } catch {
+      // Said when its turn comes.
+    }
+    if (incomplete) return done(new repl.Recoverable(new SyntaxError('incomplete')), undefined)
+    this.#queue(async () => {
+      if (text.trim() !== '') await this.#evaluate(text)
+      done(null, undefined)
+    })
+  }
+
+  /** Lines that arrive while one runs (a pipe, a paste) wait for it. */
+  #queue(turn: () => Promise<void>): void { this.#tail = this.#tail.then(turn) }
+
+  async #evaluate(text: string): Promise<void> {
     const work = new AbortController()
     this.#running = work
     try {
       const completion = await raced(work.signal, this.#evaluator.run(text, {
         timeoutMs: this.#timeoutMs, onBreak: () => work.abort(CLI.INTERRUPTED({})), around: (run) => this.#cooked(run),
       }))
-      if (completion === undefined) return done(new repl.Recoverable(new SyntaxError('incomplete')))
-      await raced(work.signal, show(completion.value, this.#shell.out, this.#shell.settings))
-      done(null)
+      await raced(work.signal, show(completion?.value, this.#shell.out, this.#shell.settings))
     } catch (error) {
-      this.#shell.out.progress.stop()
-      const cause: unknown = work.signal.aborted ? work.signal.reason : error
-      if (exitStatusOf(cause) === EXIT.interrupted) this.#shell.out.note('interrupted')
-      else this.#shell.out.error(cause)
-      done(null)
+      this.#report(work.signal.aborted ? work.signal.reason : error)
     } finally {
       this.#running = undefined
-      this.#server.resume()
     }
+  }
+
+  #report(error: unknown): void {
+    this.#shell.out.progress.stop()
+    if (exitStatusOf(error) === EXIT.interrupted) this.#shell.out.note('interrupted')
+    else this.#shell.out.error(error)
   }
 
   /** In raw mode Ctrl-C is a byte that nobody reads during an endless loop; out of it, a signal. */
@@ -114,7 +136,8 @@ class ReplSession {
     const [own] = this.#server.listeners('SIGINT')
     this.#server.removeAllListeners('SIGINT')
     this.#server.on('SIGINT', () => { if (!cancel()) own?.call(this.#server) })
-    this.#shell.interrupt.signal.addEventListener('abort', () => { if (!cancel()) this.#server.close() }, { once: true })
+    this.#shell.interrupt.divert(cancel)
+    this.#shell.interrupt.signal.addEventListener('abort', () => { cancel(); this.#server.close() }, { once: true })
   }
 
   async #history(): Promise<void> {
@@ -133,7 +156,10 @@ class ReplSession {
       this.#server.defineCommand(name, {
         help,
         action: (text) => {
-          action(text).catch((error: unknown) => out.error(error)).finally(() => { this.#server.displayPrompt() })
+          this.#queue(async () => {
+            await action(text).catch((error: unknown) => this.#report(error))
+            this.#server.displayPrompt()
+          })
         },
       })
     }

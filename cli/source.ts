@@ -10,7 +10,7 @@ import { CLI } from './errors.ts'
 export interface Incomplete { readonly incomplete: true; readonly error: Error }
 export interface Script { readonly incomplete: false; readonly code: string }
 
-const INCOMPLETE = /<eof>|Unterminated (?:template|block comment|string constant)|Expression expected|Unexpected end of input|missing \) after argument list/
+const INCOMPLETE = /got '<eof>'|Unterminated (?:template|block comment|string constant)|Expression expected|Unexpected end of input|missing \) after argument list/
 
 /** Node puts the place before the message: ":2\n<line>\n   ^^^\n\nSyntaxError ...". */
 function excerptOf(error: Error): string {

@@ -176,15 +176,15 @@ export const LIMITS = {
   /** Times a data chunk is moved away from a node that died under it. */
   chunkReschedulesMax: 3,
   // --- resource-mapped objects
-  /** Processor figures: one reading of /proc/stat costs about 50 us, so one a second is 0.005 % of a core; cpuRatio is over the window. */
+  /** Processor figures: a sample (stat, meminfo, loadavg) costs 0.1-0.25 ms, so one a second is 0.02 % of a core; cpuRatio is over the window. */
   cpuSampleMs: 1_000,
   cpuWindowMs: 5_000,
   /** Output of one exec that is kept by default and at most, and how much more is read and dropped before the program is killed. */
   execOutputBytes: MiB,
   execOutputBytesMax: 8 * MiB,
   execDrainBytesMax: 64 * MiB,
-  /** Standard input of one exec. */
-  execInputBytesMax: MiB,
+  /** Standard input of one exec: an argument, so no longer than a string of the arguments' profile (cborStringBytesMax). */
+  execInputBytesMax: 256 * KiB,
   /** Programs started by exec at once on one node. */
   execsInFlightMax: 64,
   /** From the end of a program to the end of its output, which a background child may hold open. */

@@ -71,6 +71,10 @@ function narrowed(authority: Authority, timeoutMs: number, clock: Clock): Author
   return { principal, trace, hop, signal, remainingMs: () => Math.min(authority.remainingMs(), endsAtMs - clock.nowMs()) }
 }
 
+/** A node speaks for the objects that live on it, and for no others. */
+const mayClaim = (kind: Kind, { id }: Member, record: ReferenceRecord): boolean =>
+  record.kind === kind.kind && record.home === id && (kind.residence === 'hosted' || record.uuid === uuidOfNode(id))
+
 /** Runs `work` on each item, at most `limit` at once. */
 async function eachBounded<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
   const waiting = items.values()
@@ -108,7 +112,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     return operation.run(found.object.local, checkArguments(target.kind, verb, operation, args), authority)
   }
   const decodeArguments = (verb: string, bytes: Uint8Array): readonly unknown[] => {
-    const args = codec.decode(bytes)
+    const args = codec.decode(bytes, 'args')
     if (!Array.isArray(args)) throw RMO.ARGUMENT_INVALID({ call: verb, path: 'the argument list', expected: 'an array', got: typeof args })
     return args
   }
@@ -150,8 +154,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     const ask = async (member: Member): Promise<void> => {
       try {
         const { references } = readListing(await callPeer(member.id, METHODS.list, { kind: name, withAttributes }, perNode))
-        // A node speaks for the objects that live on it, and for no others.
-        for (const record of references) if (record.kind === name && record.home === member.id) found.set(record.uuid, record)
+        for (const record of references) if (mayClaim(kind, member, record)) found.set(record.uuid, record)
       } catch (error) {
         failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, 'RMO_ERR_LIST_INCOMPLETE') })
       }
@@ -186,7 +189,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
       async (home) => {
         // A mistake is told here already, before it travels; the home checks again.
         checkArguments(target.kind, verb, operationOf(kindOf(target.kind), verb), args)
-        return codec.decode(await forward(home, target, verb, codec.encode(args), authority))
+        return codec.decode(await forward(home, target, verb, codec.encode(args), authority), 'value')
       }),
     invokeEncoded: (target, verb, args, authority) => route(target,
       () => invokeHere(target, verb, args, authority),

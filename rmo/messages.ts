@@ -14,10 +14,10 @@ import type { Infer } from './schema.ts'
 
 export const METHODS = { invoke: 'rmo.invoke', list: 'rmo.list', watch: 'rmo.watch' } as const
 
-/** User values <-> bytes; functions/value's codec with its hostile-input profile, handed in. */
+/** User values <-> bytes; codec.ts, handed in. 'args': the tight bounds for arguments of strangers; 'value': for results that were asked for. */
 export interface ValueCodec {
   encode(value: unknown): Uint8Array
-  decode(bytes: Uint8Array): unknown
+  decode(bytes: Uint8Array, profile: 'args' | 'value'): unknown
 }
 
 const NAME_CHARS_MAX = 1_024

@@ -1,6 +1,7 @@
 // Public names of rmo/.
 export { createCapabilities } from './capabilities.ts'
 export type { CallPeer, CapabilitiesOptions, NodeCapabilities } from './capabilities.ts'
+export { createValueCodec } from './codec.ts'
 export { byNameThenUuid } from './directory.ts'
 export type { Directory, Target } from './directory.ts'
 export { RMO } from './errors.ts'

@@ -39,7 +39,7 @@ export async function invokeReference(session: Session, { kind, uuid, home }: Re
   const timeoutMs = budgetMs === undefined ? options.timeoutMs : Math.min(LIMITS.callTimeoutMsMax, Math.max(options.timeoutMs ?? LIMITS.callTimeoutMs, budgetMs + BUDGET_RESERVE_MS))
   const body = { kind, uuid, home, verb, args: session.codec.encode(args) }
   const answer = await session.peer.call(METHODS.invoke, body, { ...options, ...(timeoutMs === undefined ? {} : { timeoutMs }) })
-  return session.codec.decode(answer as Uint8Array)
+  return session.codec.decode(answer as Uint8Array, 'value')
 }
 
 /** Records of a collection property. */

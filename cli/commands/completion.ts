@@ -1,3 +1,5 @@
+// `kumoi completion SHELL`: a script made from the registry.
+
 import { defineCommand, GLOBAL_OPTIONS, longFlag } from '../command.ts'
 import { completionScript, SHELLS } from '../completion.ts'
 import { CLI, EXIT } from '../errors.ts'

@@ -1,3 +1,5 @@
+// `kumoi doctor`: the checks are in cli/doctor.ts.
+
 import { defineCommand, text } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { examine } from '../doctor.ts'

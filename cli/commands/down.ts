@@ -1,3 +1,5 @@
+// `kumoi down`: a clean leave, asked of the running node over its local socket.
+
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { withDataCenter } from '../session.ts'

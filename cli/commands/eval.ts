@@ -1,3 +1,5 @@
+// `kumoi 'EXPRESSION'`, the default command: read, connect, evaluate (cli/evaluate.ts), show.
+
 import { defineCommand } from '../command.ts'
 import { CLI } from '../errors.ts'
 import { Evaluator } from '../evaluate.ts'

@@ -1,3 +1,5 @@
+// `kumoi explain 'FN'`: the manifest of a function, without sending it anywhere.
+
 import { defineCommand } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { Evaluator } from '../evaluate.ts'

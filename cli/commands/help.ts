@@ -1,3 +1,5 @@
+// `kumoi help [COMMAND]`, `kumoi --help`, `kumoi`: the overview with the README's examples.
+
 import { defineCommand, examplesText, GLOBAL_OPTIONS, helpOf } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { nearest } from '../suggest.ts'

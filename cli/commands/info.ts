@@ -1,3 +1,5 @@
+// `kumoi info`, `kumoi status`: the node of this data directory.
+
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { durationText } from '../render/units.ts'

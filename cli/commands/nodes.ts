@@ -1,3 +1,5 @@
+// `kumoi nodes`: the member list with figures asked of each live node.
+
 import { defineCommand } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { nodesTable } from '../render/nodes.ts'

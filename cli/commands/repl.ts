@@ -1,3 +1,5 @@
+// `kumoi repl`: see cli/repl.ts.
+
 import { defineCommand } from '../command.ts'
 import { startRepl } from '../repl.ts'
 

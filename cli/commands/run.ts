@@ -1,3 +1,5 @@
+// `kumoi run FILE`: a script of the user's, see cli/run-script.ts.
+
 import { defineCommand } from '../command.ts'
 import { runScript } from '../run-script.ts'
 

@@ -1,3 +1,5 @@
+// `kumoi ticket`: stdout holds the ticket and nothing else, so that $(kumoi ticket) works.
+
 import { defineCommand, durationMs } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { withDataCenter } from '../session.ts'

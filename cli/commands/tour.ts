@@ -1,3 +1,5 @@
+// `kumoi tour`, `npm start`: the steps are in cli/tour.ts.
+
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { Tour } from '../tour.ts'

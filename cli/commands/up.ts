@@ -1,12 +1,14 @@
+// `kumoi up`: starts a node in this process, or, with --detach, in one of its own (cli/detach.ts).
+
+import { readFile } from 'node:fs/promises'
+
+import type { NodeInfo } from '../../kali/contract.ts'
 import { defineCommand, text } from '../command.ts'
-import { startDetached } from '../detach.ts'
+import { readyReporter, startDetached } from '../detach.ts'
 import { EXIT } from '../errors.ts'
-import { readyReporter } from '../detach.ts'
 import { fields } from '../render/value.ts'
 import type { Shell } from '../session.ts'
-import { readAll } from '../world.ts'
-import type { NodeInfo } from '../../kali/contract.ts'
-import { readFile } from 'node:fs/promises'
+import { dataDirectory, readAll } from '../world.ts'
 
 export const upCommand = defineCommand({
   name: 'up',
@@ -67,7 +69,7 @@ async function ticketText(given: string, shell: Shell): Promise<string> {
 
 function printReady(shell: Shell, info: NodeInfo): void {
   const { data } = shell.settings
-  const flag = data === (shell.world.env['KUMOI_DATA'] ?? `${shell.world.env['HOME'] ?? ''}/.kumoi`) ? '' : ` --data ${data}`
+  const flag = data === dataDirectory(undefined, shell.world.env) ? '' : ` --data ${data}`
   shell.out.result(info, (layout) => fields([
     ['name', info.name], ['id', info.id], ['address', info.addresses.join(', ') || '-'], ['process', String(info.pid)], ['data', info.data],
   ], layout.style))

@@ -45,14 +45,7 @@ export const hashOf = (bytes: Uint8Array): Hash => createHash('sha256').update(b
 export async function createBlobStore(options: BlobStoreOptions = {}): Promise<BlobStore> {
   const memory = new BlobMemory(options.memoryBytes ?? LIMITS.blobMemoryBytes)
   const warn = options.warn ?? (() => undefined)
-  const disk = options.directory === undefined ? undefined : new BlobDisk({
-    directory: options.directory,
-    bytesMax: options.diskBytes ?? LIMITS.blobDiskBytes,
-    fs: options.fs ?? fs,
-    wallMs: () => (options.clock ?? systemClock).wallMs(),
-    warn,
-  })
-  await disk?.open().catch((error: unknown) => warn(`blobs are kept in memory only: ${options.directory} cannot be used`, error))
+  const disk = await openDisk(options, warn)
   const writes = new Set<Promise<void>>()
   let hits = 0
   let misses = 0
@@ -89,5 +82,24 @@ export async function createBlobStore(options: BlobStoreOptions = {}): Promise<B
     },
     async flush() { await Promise.all(writes) },
     stats: () => ({ memoryBytes: memory.bytes, diskBytes: disk?.bytes ?? 0, hits, misses }),
+  }
+}
+
+/** A directory that cannot be used is no reason not to start. */
+async function openDisk(options: BlobStoreOptions, warn: (message: string, error: unknown) => void): Promise<BlobDisk | undefined> {
+  if (options.directory === undefined) return undefined
+  const disk = new BlobDisk({
+    directory: options.directory,
+    bytesMax: options.diskBytes ?? LIMITS.blobDiskBytes,
+    fs: options.fs ?? fs,
+    wallMs: () => (options.clock ?? systemClock).wallMs(),
+    warn,
+  })
+  try {
+    await disk.open()
+    return disk
+  } catch (error) {
+    warn(`blobs are kept in memory only: ${options.directory} cannot be used`, error)
+    return undefined
   }
 }

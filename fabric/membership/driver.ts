@@ -50,7 +50,8 @@ export interface MembershipNode extends Membership {
   start(seeds: readonly Seed[]): void
   /** Ends without a word to anybody; leave() first for a clean end. */
   stop(): void
-  /** For admission: does another live member bear this name? */
+  /** For admission: the live member, other than `id`, that bears this name. */
+  nameHolder(name: string, id: NodeId): NodeId | undefined
   isNameTaken(name: string, id: NodeId): boolean
   snapshot(): MembershipSnapshot
 }
@@ -163,6 +164,11 @@ export function createMembership(options: MembershipOptions): MembershipNode {
     return { id: record.id, name, state: record.state, incarnation: record.incarnation, addresses, version, startedAtMs, sinceMs, load: record.load }
   }
 
+  function nameHolder(name: string, id: NodeId): NodeId | undefined {
+    for (const { record } of core.view.entries()) if (record.id !== id && record.profile.name === name && isLive(record)) return record.id
+    return undefined
+  }
+
   transport.onLink(up)
   transport.onDiscovered((peer, addresses) => take({ type: 'discovered', peer, addresses }))
 
@@ -194,10 +200,8 @@ export function createMembership(options: MembershipOptions): MembershipNode {
       timer?.cancel()
       for (const resolve of leavers.splice(0)) resolve()
     },
-    isNameTaken: (name, id) => {
-      for (const { record } of core.view.entries()) if (record.id !== id && record.profile.name === name && isLive(record)) return true
-      return false
-    },
+    nameHolder,
+    isNameTaken: (name, id) => nameHolder(name, id) !== undefined,
     snapshot: () => ({
       live: core.view.liveCount, links: links.size, subjects: [...core.subjects], health: core.health, viewHash: core.view.hash(),
       framesSent, bytesSent, framesRefused,

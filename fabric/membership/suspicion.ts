@@ -19,9 +19,9 @@ export interface Evidence {
 export const confirmationsExpected = (members: number): number =>
   Math.max(0, Math.min(MEMBERSHIP.confirmationsWanted, observerCount(members) - 1))
 
-/** Is the process gone beyond doubt? Two witnesses with strong evidence, or this node refused twice. */
+/** Is the process gone beyond doubt? Two witnesses with strong evidence, or this node refused twice (once where there is no third member). */
 export const isConfirmedGone = (evidence: Evidence): boolean =>
-  evidence.ownRefusals >= 2 || evidence.accusers.filter((accuser) => accuser.strong).length >= 2
+  evidence.ownRefusals >= (evidence.members <= 2 ? 1 : 2) || evidence.accusers.filter((accuser) => accuser.strong).length >= 2
 
 /** Milliseconds from the start of the suspicion (as this node saw it) to the declaration of death. */
 export function suspicionTimeoutMs(evidence: Evidence): number {

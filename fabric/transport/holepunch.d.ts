@@ -71,7 +71,7 @@ declare module 'protomux' {
     createChannel(options: {
       readonly protocol: string
       readonly onopen?: () => void
-      readonly onclose?: () => void
+      readonly onclose?: (isRemote: boolean) => void
       readonly ondrain?: () => void
     }): MuxChannel | null
   }

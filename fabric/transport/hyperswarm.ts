@@ -17,7 +17,7 @@ import type { Introduction, StreamKind } from '../identity/hello.ts'
 import type { Identity } from '../identity/store.ts'
 import { printTicket } from '../identity/ticket.ts'
 import { LIMITS } from '../limits.ts'
-import { dialableAddresses } from './address.ts'
+import { dialableAddresses, splitAddress } from './address.ts'
 import type { Link, Transport } from './contract.ts'
 import { Door } from './door.ts'
 import { greet } from './handshake.ts'
@@ -285,7 +285,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
       helpers: identity.founder ? LIMITS.dhtHelpers : 0,
       onFound: found,
       onWire: (wire) => {
-        const place = door.enter(wire.address, () => wire.destroy('ended'))
+        const place = door.enter(splitAddress(wire.address)?.host ?? '', () => wire.destroy('ended'))
         if (place === undefined || !door.speak(place, clock.nowMs())) return wire.destroy('ended')
         // Whoever opened the stream speaks first.
         if (!wire.dialled) return accept(wire, () => door.leave(place))

@@ -62,7 +62,7 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
   }
 
   const swarm = new Hyperswarm({ dht, keyPair: options.keys, maxPeers: LIMITS.swarmPeersMax })
-  swarm.on('connection', (stream: NoiseSecretStream) => options.onWire(new UdxWire(stream)))
+  swarm.on('connection', (stream: NoiseSecretStream) => options.onWire(new UdxWire(stream, options.clock)))
   const told = new Set<string>()
   swarm.on('update', () => {
     for (const peer of swarm.peers.keys()) {
@@ -84,7 +84,7 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
       stream.once('open', () => {
         stream.off('error', failed)
         stream.off('close', failed)
-        resolve(new UdxWire(stream))
+        resolve(new UdxWire(stream, options.clock))
       })
     }),
     learn: (address) => { for (const node of dhtAddresses([address])) dht.addNode(node) },
@@ -110,7 +110,7 @@ export async function dialOnce(options: { readonly keys: Keys; readonly host: st
       stream.once('close', reject)
     }), LIMITS.dialTimeoutMs, options.clock)
     if (stream.remotePublicKey === null || stream.rawStream === null) throw new Error('no answer through the overlay')
-    return { wire: new UdxWire(stream), destroy }
+    return { wire: new UdxWire(stream, options.clock), destroy }
   } catch (error) {
     await destroy()
     throw error
@@ -159,6 +159,7 @@ class UdxWire implements Wire {
   readonly dialled: boolean
   readonly address: string
   readonly #stream: NoiseSecretStream
+  readonly #clock: Clock
   readonly #messages: readonly MuxMessage[]
   readonly #closeChannel: () => void
   #handlers: WireHandlers | undefined
@@ -168,8 +169,9 @@ class UdxWire implements Wire {
   #how: WireEnd = 'silent'
   #closed = false
 
-  constructor(stream: NoiseSecretStream) {
+  constructor(stream: NoiseSecretStream, clock: Clock) {
     this.#stream = stream
+    this.#clock = clock
     this.remote = Buffer.from(stream.remotePublicKey).toString('hex')
     this.dialled = stream.isInitiator
     this.address = `${stream.rawStream?.remoteHost ?? ''}:${stream.rawStream?.remotePort ?? 0}`
@@ -178,7 +180,8 @@ class UdxWire implements Wire {
     stream.setTimeout(LIMITS.linkSilenceMs)
     const channel = Protomux.from(stream).createChannel({
       protocol: 'kumoi/1',
-      onclose: () => this.#stream.destroy(),
+      // The peer closed it, so all it sent has been read. Our own close must first be flushed.
+      onclose: (isRemote) => { if (isRemote) this.#stream.destroy() },
       ondrain: () => this.#handlers?.drain(),
     })
     this.#messages = channel === null ? [] : CHANNELS.map((name) => channel.addMessage({ encoding: encodings.raw, onmessage: (frame) => this.#receive(name, frame) }))
@@ -204,6 +207,7 @@ class UdxWire implements Wire {
     this.#how = 'ended'
     this.#closeChannel()
     this.#stream.end()
+    this.#clock.after(LIMITS.transportCloseMs, () => this.#stream.destroy(), { background: true })
   }
 
   destroy(how: WireEnd): void {

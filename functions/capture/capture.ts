@@ -43,9 +43,9 @@ export function capture(fn: AnyFunction, options: CaptureOptions = {}): Captured
   })
   const bytes = encodeGraph(fn, graph)
   const program = makeProgram(graph)
-  const codeBytesMax: number = LIMITS.codeBytesMax
+  const { codeBytesMax } = LIMITS
   if (program.code.length > codeBytesMax) throw FUNCTIONS.CAPTURE_CODE_TOO_LARGE({ ...graph.trail.at([]), bytes: program.code.length, bytesMax: codeBytesMax })
-  const bare = graph.captured.length === 0 && graph.templates.length === 1 && graph.packages.length === 0 && isBare(fn)
+  const { bare } = graph
   const environment = bare ? EMPTY_ENVIRONMENT : { hash: sha256(bytes), bytes }
   const captured = { program, environment, manifest: manifestOf(fn, program, environment, graph) }
   if (bare) constant.set(fn, captured)

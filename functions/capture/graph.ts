@@ -33,6 +33,8 @@ export interface GraphOptions {
   readonly sandboxGlobals: ReadonlySet<string>
 }
 
+/** [kind, template, bindings] and nothing after it. */
+const BARE_PARTS = 3
 const NATIVE = /\{\s*\[native code\]\s*\}\s*$/
 const toSource = (fn: unknown): string => Function.prototype.toString.call(fn)
 const isSloppy = (fn: AnyFunction): boolean => Object.hasOwn(fn, 'caller')
@@ -49,6 +51,8 @@ export class ClosureGraph {
   readonly captured: CapturedName[] = []
   readonly capabilities = new Set<string>()
   readonly trail: Trail
+  /** The entry is code alone: no captured variables, no properties. */
+  bare = false
   /** Keys of the walk when it failed. */
   keys: readonly (string | number | symbol)[] = []
   readonly #options: GraphOptions
@@ -96,6 +100,7 @@ export class ClosureGraph {
     const analysis = this.#analysis(source, walk)
     const encoded = this.#closure(fn, analysis, insides, walk)
     this.trail.leave()
+    if (entry && walk.keys.length === 0) this.bare = encoded.length === BARE_PARTS && (encoded[BARE_PARTS - 1] as unknown[]).length === 0
     return encoded
   }
 

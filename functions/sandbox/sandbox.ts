@@ -65,19 +65,23 @@ class CellSandbox implements Sandbox {
     }
     const tenant = this.#tenant(job.principal)
     if (tenant.waiting >= LIMITS.cellQueueMax) throw FUNCTIONS.SANDBOX_BUSY({ principal: job.principal, waiting: tenant.waiting })
+    return await this.#using(tenant, () => new JobRun(job, this.#plan(job), hooks, signal, {
+      clock: this.#clock,
+      enter: (how) => this.#enter(tenant, how),
+      killed: () => {
+        tenant.kills++
+        for (const { code } of functions) this.#quarantine.record(code, this.#clock.nowMs())
+      },
+    }).run())
+  }
+
+  /** A tenant in use is neither evicted nor retired. */
+  async #using<T>(tenant: Tenant, work: () => Promise<T>): Promise<T> {
     tenant.waiting++
-    tenant.usedAtMs = nowMs
     tenant.idle?.cancel()
     tenant.idle = undefined
     try {
-      return await new JobRun(job, this.#plan(job), hooks, signal, {
-        clock: this.#clock,
-        enter: (how) => this.#enter(tenant, how),
-        killed: () => {
-          tenant.kills++
-          for (const { code } of functions) this.#quarantine.record(code, this.#clock.nowMs())
-        },
-      }).run()
+      return await work()
     } finally {
       tenant.waiting--
       tenant.usedAtMs = this.#clock.nowMs()
@@ -87,7 +91,8 @@ class CellSandbox implements Sandbox {
 
   async warm(principal: string): Promise<void> {
     if (this.#closed) throw FUNCTIONS.SANDBOX_CLOSED({})
-    await this.#cell(this.#tenant(principal))
+    const tenant = this.#tenant(principal)
+    await this.#using(tenant, () => this.#cell(tenant))
   }
 
   stats(): SandboxStats {

@@ -1,5 +1,5 @@
-// Background sampling of processor, memory and load: once each LIMITS.cpuSampleMs, a few hundred
-// microseconds at most, so that attributes can be read at any rate for nothing.
+// Background sampling of processor, memory and load: once each LIMITS.cpuSampleMs, 0.1 to 0.25 ms
+// (test/bench/rmo-refresh.ts), so that attributes can be read at any rate for nothing.
 //
 // cpuRatio is the busy share over the last LIMITS.cpuWindowMs (a sliding window of samples, not a decaying
 // mean: it is exact for its window, and a burst leaves it when the window has passed). Until the window

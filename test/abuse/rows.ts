@@ -73,7 +73,7 @@ export const ROWS: readonly AbuseRow[] = [
   { row: 35, title: 'wasm memory', body: '() => typeof WebAssembly === "undefined" ? "safe" : "present"', outcomes: N, value: 'safe' },
   { row: 36, title: 'shared memory and a wait', body: '() => typeof SharedArrayBuffer + typeof Atomics === "undefinedundefined" ? "safe" : "present"', outcomes: N, value: 'safe' },
   { row: 37, title: 'JSON amplification', body: '() => { let a = "x".repeat(1e6); let o = {}; for (let i = 0; i < 500; i++) o[i] = a; return JSON.stringify([o, o, o, o]).length }', outcomes: EMK, timeoutMs: 2_000 },
-  { row: 38, title: 'huge thrown string', body: '() => { throw "x".repeat(2e8) }', outcomes: ['error', 'out-of-memory'] },
+  { row: 38, title: 'huge thrown string', body: '() => { throw "x".repeat(2e8) }', outcomes: ['error', 'out-of-memory'], timeoutMs: 2_000 },
   { row: 38, title: 'huge result', body: '() => "x".repeat(2.5e8)', outcomes: ['error', 'out-of-memory', 'crash'], timeoutMs: 1_500 },
   { row: 38, title: 'result above its budget', body: '() => "x".repeat(5000)', outcomes: E, resultBytes: 4_096 },
   { row: 39, title: 'infinite stack-trace depth, collected', body: '() => { Error.stackTraceLimit = Infinity; const kept = []; const f = (n) => { kept.push(new Error("x").stack); f(n + 1) }; for (;;) { try { f(0) } catch {} } }', outcomes: ['timeout', 'out-of-memory', 'crash'], timeoutMs: 1_000 },

@@ -148,7 +148,7 @@ async function parent(rounds: number): Promise<void> {
     }
   }
   const connect = (port: number): Promise<Socket> => new Promise((resolve) => {
-    const socket = new Socket({ highWaterMark: MIB })
+    const socket = new Socket({ highWaterMark: MIB } as object)
     socket.setNoDelay(true).connect(port, '127.0.0.1', () => resolve(socket))
   })
   const plain = await connect(peer.tcp)

@@ -1,6 +1,5 @@
 import { test } from 'tap'
 import { LIMITS, uuidOfNode } from '../../fabric/base.ts'
-import type { ReferenceRecord } from '../../functions/mod.ts'
 import { METHODS, localPolicy } from '../../rmo/mod.ts'
 import { authority, createTestFabric, must, nodeId } from '../support/rmo-fabric.ts'
 
@@ -33,14 +32,14 @@ test('list asks each home in parallel and names those that failed', async (t) =>
 })
 
 test('a node speaks for its own objects only', async (t) => {
-  const fabric = createTestFabric(['a', 'b'])
+  const fabric = createTestFabric(['a', 'b', 'c'])
   t.teardown(() => fabric.close())
-  const { capabilities } = fabric.node('b')
-  const lie: ReferenceRecord = { ...must(fabric.node('a').capabilities.listHere('PhysicalMachine')[0]), name: 'stolen' }
-  fabric.node('b').objects.add({ kind: 'PhysicalMachine', uuid: lie.uuid, local: { ...fabric.node('b').machine, attributes: () => ({ ...fabric.node('b').machine.attributes(), name: 'stolen' }) } })
-  t.ok(capabilities.listHere('PhysicalMachine').some(({ name }) => name === 'stolen'))
+  const b = fabric.node('b')
+  b.objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(nodeId(3)), local: { ...b.machine, attributes: () => ({ ...b.machine.attributes(), name: 'stolen' }) } })
+  t.ok(b.capabilities.listHere('PhysicalMachine').some(({ name }) => name === 'stolen'))
+  fabric.cut('c')
   const { references } = await fabric.node('a').capabilities.list('PhysicalMachine', { withAttributes: true }, authority())
-  t.same(references.map(({ name }) => name), ['a', 'b'])
+  t.same(references.map(({ name, home }) => [name, home]), [['a', nodeId(1)], ['b', nodeId(2)], ['c', nodeId(3)]])
 })
 
 test('refresh answers for local objects, and cheaply', async (t) => {

@@ -1,34 +1,12 @@
 // A few nodes in one process for the tests of rmo: real capabilities, services and references over a
-// stand-in for rpc (bodies are cloned, errors travel as records) and a stand-in for the value codec.
+// stand-in for rpc (bodies are cloned, errors travel as records). test/rmo/wire.test.ts uses the real one.
 
-import { deserialize, serialize } from 'node:v8'
 import { CodedError, fromErrorRecord, systemClock, toErrorRecord, uuidOfNode } from '../../fabric/base.ts'
 import type { ErrorRecord, NodeId } from '../../fabric/base.ts'
 import type { CallContext, CallOptions, Caller, ClientStream, Member, MembershipEvent, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
-import { REFERENCE } from '../../functions/mod.ts'
-import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
-import { createCapabilities, createGate, createLocalObjects, createMachine, createWatches, localPolicy, makeReference, referenceRecord, registerRmo, rmoKinds } from '../../rmo/mod.ts'
-import type { GateRecord, KindRegistry, LocalMachine, LocalObjects, NodeCapabilities, PhysicalMachine, Policy, Session, ValueCodec, Watches } from '../../rmo/mod.ts'
-
-type Refer = (record: ReferenceRecord) => unknown
-
-/** References become tagged records and back; everything else is what structured clone carries. */
-export function createTestCodec(refer: Refer): ValueCodec {
-  const out = (value: unknown): unknown => {
-    const record = referenceRecord(value)
-    if (record !== undefined) return { $reference: record }
-    if (Array.isArray(value)) return value.map(out)
-    if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, out(item)]))
-  }
-  const back = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(back)
-    if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
-    if ('$reference' in value) return refer(value.$reference as ReferenceRecord)
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, back(item)]))
-  }
-  return { encode: (value) => new Uint8Array(serialize(out(value))), decode: (bytes) => back(deserialize(bytes)) }
-}
+import type { Authority } from '../../functions/mod.ts'
+import { createCapabilities, createGate, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, registerRmo, rmoKinds } from '../../rmo/mod.ts'
+import type { GateRecord, KindRegistry, LocalMachine, LocalObjects, NodeCapabilities, PhysicalMachine, Policy, Session, Watches } from '../../rmo/mod.ts'
 
 /** What a test knows to be there. */
 export function must<T>(value: T | undefined): T {
@@ -176,7 +154,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
     const capabilities = createCapabilities({
       self: id, members: () => members, objects, kinds, clock: systemClock,
       gate: createGate({ policy: options.policy ?? localPolicy(), log: (record) => gateLog.push(record), clock: systemClock }),
-      codec: createTestCodec((record) => ({ [REFERENCE]: record })),
+      codec: createValueCodec(),
       callPeer: async (to, method, body, parent) => peer(to).call(method, body, { parent }),
     })
     const watches = createWatches({
@@ -192,7 +170,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
     registerRmo({ registry, capabilities, watches })
     const session: Session = {
       peer: connection(handlers, { via: 'socket', uid: 0 }),
-      codec: createTestCodec((record) => makeReference(record, session)),
+      codec: createValueCodec({ reference: (record) => makeReference(record, session) }),
       kinds,
       callOptions: () => ({}),
       collection: (_kind, records) => records,

@@ -19,6 +19,7 @@ export interface ShellRunOptions {
   readonly stdin?: string
   readonly terminal?: boolean
   readonly clock?: Clock
+  readonly launcher?: string
   readonly onInterrupt?: (interrupt: Interrupt) => void
   readonly onWrite?: (text: string) => void
 }
@@ -32,7 +33,7 @@ export async function shellRun(args: readonly string[], options: ShellRunOptions
   stdin.end(options.stdin ?? '')
   const terminal = options.terminal === true
   const world = {
-    stdin, env: { KUMOI_DATA: '/data', ...options.env }, clock: options.clock ?? systemClock, packageRoot: ROOT, version: '0.0.0-test', launcher: LAUNCHER,
+    stdin, env: { KUMOI_DATA: '/data', ...options.env }, clock: options.clock ?? systemClock, packageRoot: ROOT, version: '0.0.0-test', launcher: options.launcher ?? LAUNCHER,
     stdout: { isTTY: terminal, columns: 80, write: (text: string) => { stdout += text; options.onWrite?.(text); return true } },
     stderr: { isTTY: terminal, columns: 80, write: (text: string) => { stderr += text; return true } },
     kali: async () => fake.kali,

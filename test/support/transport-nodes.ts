@@ -1,6 +1,6 @@
 // Real transports on loopback for tests: data directories, a founder, joiners, and their removal.
 
-import { fork } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -58,14 +58,55 @@ export const nextLink = (transport: HyperswarmTransport): Promise<Link> => new P
 export const linkEnd = (link: Link): Promise<string> => new Promise((resolve) => link.onClose(resolve))
 export const nextFrame = (link: Link, lane: 'gossip' | 'rpc' | 'bulk'): Promise<Uint8Array> => new Promise((resolve) => link.onFrame(lane, resolve))
 
-/** A node in a process of its own (transport-child.ts); resolves when it is started. */
-export async function forkNode(t: Teardown, argv: { readonly dataDir: string; readonly name: string; readonly ticket?: string; readonly host?: string; readonly overlay?: string; readonly prefix?: readonly string[] }): Promise<{ child: ChildProcess; id: string; addresses: string[] }> {
+/** Looks until it is so; for states that announce no event. The test's own timeout is the bound. */
+export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await check())) await new Promise((resolve) => { setTimeout(resolve, 25) })
+}
+
+export interface ChildArguments {
+  readonly dataDir: string
+  readonly name: string
+  readonly ticket?: string
+  readonly host?: string
+  readonly overlay?: 'full' | 'direct'
+}
+
+export type ChildOrder =
+  | { readonly do: 'ticket' | 'links' | 'close' }
+  | { readonly do: 'dial'; readonly id: string; readonly addresses: readonly string[] }
+
+export interface NodeProcess {
+  readonly child: ChildProcess
+  readonly id: string
+  readonly addresses: string[]
+  /** Events it told unasked. */
+  readonly events: { readonly event: string; readonly id: string; readonly why?: string }[]
+  order<T>(order: ChildOrder): Promise<T>
+}
+
+/** A node in a process of its own (transport-child.ts), inside network namespace `namespace` if given; resolves when it is started. */
+export async function forkNode(t: Teardown, argv: ChildArguments, namespace?: string): Promise<NodeProcess> {
   const script = fileURLToPath(new URL('./transport-child.ts', import.meta.url))
-  const child = fork(script, [JSON.stringify(argv)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const command = [process.execPath, script, JSON.stringify(argv)]
+  const [file = '', ...rest] = namespace === undefined ? command : ['ip', 'netns', 'exec', namespace, ...command]
+  const child = spawn(file, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   t.teardown(() => { child.kill('SIGKILL') })
+  const events: NodeProcess['events'] = []
+  const answers: ((message: unknown) => void)[] = []
   const ready = await new Promise<{ id: string; addresses: string[] }>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as { id: string; addresses: string[] }))
+    child.once('error', reject)
     child.once('exit', (code) => reject(new Error(`the child ended with ${code}`)))
+    child.on('message', (message: { event?: string; addresses?: string[] }) => {
+      if (message.event !== undefined) events.push(message as NodeProcess['events'][number])
+      else if (message.addresses !== undefined) resolve(message as { id: string; addresses: string[] })
+      else answers.shift()?.(message)
+    })
   })
-  return { child, ...ready }
+  return {
+    child, ...ready, events,
+    order: <T>(order: ChildOrder) => new Promise<T>((resolve) => {
+      answers.push((message) => resolve(message as T))
+      child.send(order)
+    }),
+  }
 }

@@ -48,7 +48,7 @@ class Run {
   constructor(plan: LoadedPlan, input: RunInput) {
     this.plan = plan
     this.input = input
-    this.items = input.items === undefined ? undefined : decodeItems(input.items)
+    this.items = input.items === undefined ? undefined : decodeItems(input.items, input.from)
     this.#concurrency = input.probe ? 1 : plan.concurrency
     this.#done = new TypedUint8Array(input.count)
   }

@@ -29,9 +29,10 @@ const hooksFor = (element: number): { reference: (record: ReferenceRecord) => un
   ({ reference: (record) => makeHandle(record, element), collection })
 const captured = hooksFor(-1)
 
-export function decodeItems(bytes: Uint8Array): unknown[] {
+/** `from` is the item of the run's element 0. */
+export function decodeItems(bytes: Uint8Array, from: number): unknown[] {
   const items = decodeValue(bytes, captured) as unknown[]
-  if (typeof items[0] === 'object') for (let i = 0; i < items.length; i++) assignElement(items[i], i)
+  if (typeof items[0] === 'object') for (let i = from; i < items.length; i++) assignElement(items[i], i - from)
   return items
 }
 

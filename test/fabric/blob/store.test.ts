@@ -107,7 +107,8 @@ test('a full disk: a warning, and the blob stays in memory', async (t) => {
   await store.flush()
   t.strictSame(await store.get(hash), blob(1))
   t.match(warnings, [/memory only/])
-  const nowhere = await createBlobStore({ directory: '/proc/none', warn: (message) => warnings.push(message) })
+  await writeFile(join(at, 'a-file'), '')
+  const nowhere = await createBlobStore({ directory: join(at, 'a-file', 'below'), warn: (message) => warnings.push(message) })
   t.ok(await nowhere.get(nowhere.add(blob(1))), 'no directory at all')
 })
 

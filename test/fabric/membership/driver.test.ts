@@ -1,4 +1,4 @@
-// The driver through its public door, over a bare transport on virtual time.
+// The driver through its public door, over the memory transport on virtual time.
 
 import t from 'tap'
 import { seededRandom } from '../../../fabric/base.ts'
@@ -6,22 +6,23 @@ import type { MembershipEvent } from '../../../fabric/membership/contract.ts'
 import { createMembership } from '../../../fabric/membership/driver.ts'
 import type { MembershipNode } from '../../../fabric/membership/driver.ts'
 import { SimClock } from '../../../fabric/sim-clock.ts'
-import { Hub } from './hub.ts'
-import type { HubTransport } from './hub.ts'
+import { createMemoryNetwork } from '../../../fabric/transport/memory.ts'
+import type { Transport } from '../../../fabric/transport/contract.ts'
 
-interface Station { readonly id: string; readonly transport: HubTransport; readonly membership: MembershipNode; readonly events: string[] }
+interface Station { readonly id: string; readonly transport: Transport; readonly membership: MembershipNode; readonly events: string[] }
 
 class Fabric {
   readonly clock = new SimClock()
-  readonly hub = new Hub(this.clock)
+  readonly network = createMemoryNetwork({ clock: this.clock, random: seededRandom(1), faults: { delayMs: 1 }, discoveryMs: undefined })
   readonly stations: Station[] = []
 
-  async add(name: string, letter = name.slice(0, 1)): Promise<Station> {
-    const id = letter.repeat(64)
-    const transport = this.hub.transport(id, name)
+  /** Adds a node whose id is the first letter of its name; it knows the first node. */
+  async add(name: string): Promise<Station> {
+    const id = name.slice(0, 1).repeat(64)
+    const transport = this.network.transport({ id, name, version: '0.1.0' })
     await transport.start()
     const membership = createMembership({
-      transport, clock: this.clock, random: seededRandom(letter.charCodeAt(0)),
+      transport, clock: this.clock, random: seededRandom(name.charCodeAt(0)),
       self: { name, version: '0.1.0', startedAtMs: this.clock.wallMs() },
     })
     const events: string[] = []
@@ -45,24 +46,21 @@ t.test('three nodes find each other through one seed and gossip what they are', 
   await fabric.run(2_000)
   for (const station of fabric.stations) t.strictSame(names(station), ['alpha:alive', 'beta:alive', 'cecil:alive'])
   t.strictSame(alpha.events.sort(), ['joined beta', 'joined cecil'])
-  t.match(alpha.membership.member(beta.id), { name: 'beta', version: '0.1.0', addresses: ['beta:1'] })
+  t.match(alpha.membership.member(beta.id), { name: 'beta', version: '0.1.0', addresses: beta.transport.addresses() })
   t.equal(beta.membership.self.name, 'beta')
-  t.ok(alpha.membership.isNameTaken('beta', 'f'.repeat(64)))
+  t.equal(alpha.membership.nameHolder('beta', 'f'.repeat(64)), beta.id)
   t.notOk(alpha.membership.isNameTaken('beta', beta.id), 'its own name')
-  const hashes = fabric.stations.map((station) => station.membership.snapshot().viewHash)
-  t.equal(new Set(hashes).size, 1)
+  t.equal(new Set(fabric.stations.map((station) => station.membership.snapshot().viewHash)).size, 1)
 })
 
 t.test('a killed node is known dead to all within 2 s, a restarted one is back with a higher incarnation', async (t) => {
   const fabric = new Fabric()
-  const alpha = await fabric.add('alpha'), beta = await fabric.add('beta')
-  await fabric.add('cecil')
+  const alpha = await fabric.add('alpha'), beta = await fabric.add('beta'), cecil = await fabric.add('cecil')
   await fabric.run(2_000)
   beta.membership.stop()
-  beta.transport.kill()
+  fabric.network.kill(beta.id)
   await fabric.run(2_000)
-  t.equal(alpha.membership.member(beta.id)?.state, 'dead')
-  t.equal(fabric.stations[2]?.membership.member(beta.id)?.state, 'dead')
+  for (const station of [alpha, cecil]) t.equal(station.membership.member(beta.id)?.state, 'dead')
   t.ok((alpha.membership.member(beta.id)?.sinceMs ?? 0) <= fabric.clock.wallMs())
   const again = await fabric.add('beta')
   await fabric.run(3_000)
@@ -84,28 +82,32 @@ t.test('leave: resolves soon, and everybody knows', async (t) => {
   t.strictSame(alpha.events, ['joined beta', 'left beta'], 'no suspicion of one that said goodbye')
 })
 
-t.test('loads reach the neighbours; discovery is dialled; garbage is counted and dropped', async (t) => {
+t.test('loads reach the neighbours; garbage is counted and dropped', async (t) => {
   const fabric = new Fabric()
-  const alpha = await fabric.add('alpha')
-  const lonely = new Fabric()
-  const beta = await fabric.add('beta')
+  const alpha = await fabric.add('alpha'), beta = await fabric.add('beta')
   await fabric.run(2_000)
   beta.membership.setLoad({ cpuRatio: 0.75, queued: 2 })
   await fabric.run(2_000)
   t.strictSame(alpha.membership.member(beta.id)?.load, { cpuRatio: 0.75, queued: 2 })
-  beta.transport.inject(alpha.id, Uint8Array.of(1, 99))
+  beta.transport.link(alpha.id)?.send('gossip', Uint8Array.of(1, 99))
   await fabric.run(10)
   t.equal(alpha.membership.snapshot().framesRefused, 1)
   t.equal(alpha.membership.member(beta.id)?.state, 'alive')
-  const one = await lonely.add('delta')
-  const two = lonely.hub.transport('e'.repeat(64), 'echo')
-  const second = createMembership({ transport: two, clock: lonely.clock, random: seededRandom(2), self: { name: 'echo', version: '1', startedAtMs: 0 } })
-  second.start([])
-  await lonely.run(1_000)
-  t.equal(second.members().length, 1)
-  two.discover(one.id, ['delta:1'])
-  await lonely.run(1_000)
-  t.strictSame(second.members().map((member) => member.name), ['delta', 'echo'])
+})
+
+t.test('discovered strangers are dialled', async (t) => {
+  const clock = new SimClock()
+  const network = createMemoryNetwork({ clock, random: seededRandom(1), discoveryMs: 5 })
+  const memberships: MembershipNode[] = []
+  for (const name of ['delta', 'echo']) {
+    const transport = network.transport({ id: name.slice(0, 1).repeat(64), name, version: '0.1.0' })
+    await transport.start()
+    const membership = createMembership({ transport, clock, random: seededRandom(2), self: { name, version: '0.1.0', startedAtMs: 0 } })
+    membership.start([])
+    memberships.push(membership)
+  }
+  await clock.settle(1_000)
+  for (const membership of memberships) t.strictSame(membership.members().map((member) => member.name), ['delta', 'echo'])
 })
 
 t.test('stop is silent and final; leave after it resolves', async (t) => {

@@ -27,6 +27,7 @@ t.test('strong evidence needs a second word', async (t) => {
 
 t.test('two members: nobody can confirm, so patience', async (t) => {
   t.equal(suspicionTimeoutMs({ members: 2, accusers: accusers(1), ownRefusals: 0 }), weakSuspicionMaxMs(2))
+  t.equal(suspicionTimeoutMs({ members: 2, accusers: accusers(0, 1), ownRefusals: 1 }), MEMBERSHIP.strongConfirmMs, 'but a refusal counts')
 })
 
 t.test('sizes', async (t) => {

@@ -166,9 +166,9 @@ test('a restarted peer, same key and other process, replaces its link', async (t
 
 test('close leaves nothing behind: a process with an overlay ends by itself', async (t) => {
   const dataDir = await makeDataDir(t)
-  const { child } = await forkNode(t, { dataDir, name: 'alpha', overlay: 'full' })
+  const { child, order } = await forkNode(t, { dataDir, name: 'alpha', overlay: 'full' })
   const exit = new Promise((resolve) => child.once('exit', resolve))
-  child.send('close')
+  void order({ do: 'close' })
   t.equal(await exit, 0)
   t.ok((await readdir(dataDir)).includes('fabric.json'))
 })

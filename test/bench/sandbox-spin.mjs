@@ -1,0 +1,7 @@
+// Task for the plain piscina that test/bench/sandbox.ts compares itself with: the same spin, no sandbox.
+
+export default function spin(rounds) {
+  let x = 1
+  for (let i = 0; i < rounds; i++) x = (x * 1103515245 + 12345) % 2147483647
+  return x
+}
