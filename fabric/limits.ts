@@ -17,9 +17,11 @@ export const LIMITS = {
   cborItemsMax: 65_536,
   cborStringBytesMax: 256 * KiB,
   cborBigintBytesMax: 64,
-  /** Maps, and entries of all maps together, in one control record: building an object costs up to 1 us, a new key 0.5 us. */
-  cborMapsMax: 8_192,
+  /** What makes decoding slow, per control record, so that none takes over 10 ms: maps (1-2 us each when all differ in shape), map entries, different keys (2 us), texts beyond ASCII (0.7 us). */
+  cborMapsMax: 4_096,
   cborMapEntriesMax: 16_384,
+  cborKeysMax: 4_096,
+  cborWideTextsMax: 8_192,
   /** Long messages sent in turns per lane, and their bytes together: what a receiver may have to hold half-received. */
   interleavedMessagesMax: 8,
   interleavedBytesMax: 128 * MiB,

@@ -220,4 +220,6 @@ export interface Capabilities {
   refresh(references: readonly ReferenceRecord[], authority: Authority): Promise<readonly (ReferenceRecord | { readonly error: ErrorRecord })[]>
   /** The gate: every verb of every object, from a sandbox, a shell or another node, passes here; forwards to the object's home when it is not this node. */
   invoke(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown>
+  /** As invoke, on value-codec bytes, decoded at the object's home only. */
+  invokeEncoded(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
 }

@@ -3,9 +3,9 @@
 
 import { connectLocal, createRegistry, createRpcPeer, systemClock, uuidOfNode } from '../fabric/mod.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
-import { collectionFrom, collectionOf, decodeValue, encodeValue, explain } from '../functions/mod.ts'
+import { collectionFrom, collectionOf, explain } from '../functions/mod.ts'
 import type { Collection, CollectionOptions, FunctionSession, ReferenceRecord, SourceSpec } from '../functions/mod.ts'
-import { makePipelined, makeReference, METHODS, readListing, rmoKinds } from '../rmo/mod.ts'
+import { createValueCodec, makePipelined, makeReference, METHODS, readListing, rmoKinds } from '../rmo/mod.ts'
 import type { PhysicalMachine, Session as RmoSession } from '../rmo/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow } from './contract.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
@@ -33,10 +33,7 @@ class ConnectedDataCenter implements DataCenter {
     const principal = options.as === undefined ? undefined : `${localPrincipal()}/${options.as}`
     const rmo: RmoSession = {
       peer, kinds: rmoKinds,
-      codec: {
-        encode: (value) => encodeValue(value),
-        decode: (bytes) => decodeValue(bytes, { reference: (record) => makeReference(record, rmo), collection: (spec) => this.#collection(spec) }),
-      },
+      codec: createValueCodec({ reference: (record) => makeReference(record, rmo), collection: (spec) => this.#collection(spec) }),
       callOptions: () => this.#callOptions(principal),
       collection: (_kind, records) => collectionFrom(this.#functions, later(records, rmo)),
     }

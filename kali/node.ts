@@ -4,9 +4,9 @@
 import { availableParallelism } from 'node:os'
 import { createLog, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, Log, RpcPeer } from '../fabric/mod.ts'
-import { createSandbox, decodeValue, encodeValue, RateBook, registerFunctions } from '../functions/mod.ts'
+import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, Sandbox } from '../functions/mod.ts'
-import { createCapabilities, createGate, createLocalObjects, createMachine, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
+import { createCapabilities, createGate, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
 import type { Machine, NodeCapabilities } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
@@ -66,7 +66,7 @@ function serveObjects(fabric: FabricNode, machine: Machine, log: Log): NodeCapab
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
     gate: createGate({ policy: localPolicy(), clock: systemClock, log: (record) => log.info('gate', { ...record }) }),
-    codec: { encode: (value) => encodeValue(value), decode: (bytes) => decodeValue(bytes, { profile: 'args' }) },
+    codec: createValueCodec(),
     clock: systemClock,
   })
   const watches = createWatches({

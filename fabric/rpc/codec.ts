@@ -14,7 +14,7 @@ import { LIMITS } from '../limits.ts'
 import { CONTROL_LIMITS, scan } from './scan.ts'
 import type { ScanLimits } from './scan.ts'
 
-const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false })
+const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false, variableMapSize: true })
 const decoder = new Decoder({ useRecords: false, mapsAsObjects: true })
 
 /** cbor-x keeps its last output buffer for the next record; after a large one it gets a small one again. */

@@ -8,7 +8,7 @@
 // Duplicate keys are refused by the codec, which compares the number of map entries found here with
 // the number of properties that were built. Constant stack, one pass. Source: RFC 8949, reliability.md 4.1.
 
-import { isUtf8 } from 'node:buffer'
+import { isAscii as isNativeAscii, isUtf8 } from 'node:buffer'
 import { LIMITS } from '../limits.ts'
 
 export interface ScanLimits {
@@ -16,6 +16,10 @@ export interface ScanLimits {
   readonly itemsMax: number
   readonly mapsMax: number
   readonly mapEntriesMax: number
+  /** Different keys. */
+  readonly keysMax: number
+  /** Texts that are not ASCII. */
+  readonly wideTextsMax: number
   readonly stringBytesMax: number
   readonly bigintBytesMax: number
 }
@@ -25,6 +29,8 @@ export const CONTROL_LIMITS: ScanLimits = {
   itemsMax: LIMITS.cborItemsMax,
   mapsMax: LIMITS.cborMapsMax,
   mapEntriesMax: LIMITS.cborMapEntriesMax,
+  keysMax: LIMITS.cborKeysMax,
+  wideTextsMax: LIMITS.cborWideTextsMax,
   stringBytesMax: LIMITS.cborStringBytesMax,
   bigintBytesMax: LIMITS.cborBigintBytesMax,
 }
@@ -50,6 +56,8 @@ export function scan(bytes: Uint8Array, limits: ScanLimits = CONTROL_LIMITS): Sc
   let items = 0
   let maps = 0
   let mapEntries = 0
+  let wideTexts = 0
+  let keys: KeyCount | undefined
   let at = 0
   for (;;) {
     // Close finished containers.
@@ -95,8 +103,15 @@ export function scan(bytes: Uint8Array, limits: ScanLimits = CONTROL_LIMITS): Sc
         if (argument > end - at) return refuse('a text longer than the frame', startAt)
         if (argument > limits.stringBytesMax) return refuse(`a text above ${limits.stringBytesMax} bytes`, startAt)
         const stop = at + argument
-        if (!isText(bytes, at, stop)) return refuse('a text that is not valid UTF-8', startAt)
+        if (!isAscii(bytes, at, stop)) {
+          if (!isUtf8(bytes.subarray(at, stop))) return refuse('a text that is not valid UTF-8', startAt)
+          if (++wideTexts > limits.wideTextsMax) return refuse(`more than ${limits.wideTextsMax} texts beyond ASCII`, startAt)
+        }
         if (key) {
+          if (mapEntries > limits.keysMax) {
+            keys ??= new KeyCount(bytes)
+            if (keys.add(at, stop) > limits.keysMax) return refuse(`more than ${limits.keysMax} different keys`, startAt)
+          }
           if (argument === PROTO.length && PROTO.every((byte, i) => bytes[at + i] === byte)) return refuse('the map key "__proto__"', startAt)
         }
         at = stop
@@ -142,9 +157,46 @@ export function scan(bytes: Uint8Array, limits: ScanLimits = CONTROL_LIMITS): Sc
   return { ok: true, maps, mapEntries }
 }
 
-/** ASCII is told byte by byte (nearly all control text is short ASCII); the rest by the native check. */
-function isText(bytes: Uint8Array, from: number, to: number): boolean {
-  if (to - from > 64) return isUtf8(bytes.subarray(from, to))
-  for (let i = from; i < to; i++) if ((bytes[i] as number) > 0x7f) return isUtf8(bytes.subarray(from, to))
+function isAscii(bytes: Uint8Array, from: number, to: number): boolean {
+  if (to - from > 64) return isNativeAscii(bytes.subarray(from, to))
+  for (let i = from; i < to; i++) if ((bytes[i] as number) > 0x7f) return false
+  return true
+}
+
+/**
+ * Counts different keys without making strings: an open-addressed table of where each was first seen.
+ * A key that is not found within a few probes counts as new, so crafted collisions only hurt who made them.
+ */
+class KeyCount {
+  readonly #bytes: Uint8Array
+  /** Start and end of a key, two slots each; end 0: free. */
+  readonly #slots = new Uint32Array(2 * SLOTS)
+  #count = 0
+
+  constructor(bytes: Uint8Array) { this.#bytes = bytes }
+
+  add(from: number, to: number): number {
+    const bytes = this.#bytes
+    let hash = to - from
+    for (let i = from; i < to && i < from + 32; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0
+    for (let probe = 0; probe < PROBES; probe++) {
+      const slot = 2 * ((hash + probe) & (SLOTS - 1))
+      const start = this.#slots[slot] as number
+      const end = this.#slots[slot + 1] as number
+      if (end === 0) {
+        this.#slots[slot] = from
+        this.#slots[slot + 1] = to
+        break
+      }
+      if (end - start === to - from && sameBytes(bytes, start, from, to - from)) return this.#count
+    }
+    return ++this.#count
+  }
+}
+const SLOTS = 16_384
+const PROBES = 8
+
+function sameBytes(bytes: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
   return true
 }

@@ -173,15 +173,21 @@ export class WireLink implements Link {
     if (this.#state !== 'up') return
     // Once the peer has said goodbye, its wires only close in some order.
     if (this.#byes.size > 0) return this.#bye(wire)
+    if (this.#lanes.find(wire) === undefined) return
     const { verdict, gossip } = this.#lanes.remove(wire)
     this.#deliver('gossip', gossip)
     this.#drain()
-    if (verdict === 'goes-on') return
-    if (how !== 'reset') return this.finish('lost', 'drop')
-    this.#state = 'ending'
-    this.#options.ended()
-    // The operating system closed a socket: is the process gone, or only the path cut? Ask its listener.
-    void this.#options.probeRefused().then((refused) => this.finish(refused ? 'reset' : 'lost', 'drop'))
+    if (how !== 'reset') return verdict === 'ends' ? this.finish('lost', 'drop') : undefined
+    if (verdict === 'ends') {
+      this.#state = 'ending'
+      this.#options.ended()
+    }
+    // The operating system closed a socket: is the process gone, or only the path cut? Ask its listener. An idle
+    // link with a UDX wire left goes on in the meantime: UDX alone would notice a dead process only in 15 seconds.
+    void this.#options.probeRefused().then((refused) => {
+      if (refused) this.finish('reset', 'drop')
+      else if (verdict === 'ends') this.finish('lost', 'drop')
+    })
   }
 
   /** Of two wires of one kind, the side that dialled the one not kept closes it, once no lane is on it. */

@@ -93,7 +93,7 @@ const keyEnd = (member: PropertyDefinition, source: string): number =>
 
 function hydrator(branded: boolean, privates: readonly string[], staticPrivates: readonly string[], { cell }: Reserved): string {
   const assign = (target: string, names: readonly string[]): string => names.map((name, i) => `${target}.${name}=$v[${i}];`).join('')
-  const instance = branded ? `${cell}.write=($o,$v)=>{${assign('$o', privates)}};` : ''
+  const instance = branded ? `${cell}.size=${privates.length};${cell}.write=($o,$v)=>{${assign('$o', privates)}};` : ''
   const statics = staticPrivates.length > 0 ? `const $c=this;${cell}.writeStatic=$v=>{${assign('$c', staticPrivates)}};` : ''
   if (instance === '' && statics === '') return ''
   return `;static{${instance}${statics}}${branded ? `#${cell}=${cell}.done===undefined?undefined:${cell}.done(this);` : ''}`

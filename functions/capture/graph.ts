@@ -287,7 +287,7 @@ export class ClosureGraph {
     return brand === 'array' || brand === 'error' || brand === 'buffer' || brand === 'boxed' ? [] : walk.entries(value)
   }
 
-  /** Private field values by class, base first; null when no class of the chain has private instance state. */
+  /** Private field values, base class first; null when no class of the chain has private instance state. */
   #privates(value: object, constructor: AnyFunction, walk: Walk): unknown[] | null {
     const chain: Analysis[] = []
     for (let at: unknown = constructor; typeof at === 'function' && at !== Function.prototype && !NATIVE.test(toSource(at)); at = Object.getPrototypeOf(at)) {
@@ -300,7 +300,7 @@ export class ClosureGraph {
     }
     if (chain.length === 0) return null
     const fields = [...privateFieldsOf(value)]
-    return chain.map((analysis) => (analysis.classText?.privates ?? []).map((name) => {
+    return chain.flatMap((analysis) => (analysis.classText?.privates ?? []).map((name) => {
       const index = fields.findIndex((field) => field.name === name)
       const [field] = index < 0 ? [] : fields.splice(index, 1)
       return walk.child(field?.value, name)

@@ -8,7 +8,7 @@ import { assert, errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Clock, ErrorRecord, Hash } from '../../fabric/base.ts'
 import type { Authority, Capabilities, ChunkInput, ConsoleLine, HostCall, Job, JobHooks, ReferenceRecord, ResultRun, Sandbox } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { decodeValue, encodeValue } from '../value/mod.ts'
+import { encodeValue } from '../value/mod.ts'
 import { REFERENCE } from '../contract.ts'
 import type { ChunkSource } from './run-core.ts'
 import { blobsOf } from './wire.ts'
@@ -200,10 +200,8 @@ class Session implements ExecuteSession {
 
   async #hostCall(call: HostCall, signal: AbortSignal): Promise<Uint8Array> {
     if (call.args.byteLength > LIMITS.hostCallBytesMax) throw FUNCTIONS.BAD_MESSAGE({ what: `host call arguments: ${call.args.byteLength} bytes, at most ${LIMITS.hostCallBytesMax}` })
-    const args = decodeValue(call.args, { profile: 'args' })
-    if (!Array.isArray(args)) throw FUNCTIONS.BAD_MESSAGE({ what: 'host call arguments' })
     const authority: Authority = { principal: this.#authority.principal, trace: this.#authority.trace, hop: this.#authority.hop + 1, signal, remainingMs: () => this.#remainingMs() }
-    if (call.target !== undefined) return encodeValue(await this.#options.capabilities.invoke(call.target, call.verb, args, authority))
+    if (call.target !== undefined) return this.#options.capabilities.invokeEncoded(call.target, call.verb, call.args, authority)
     const kind = /^list:(\w+)$/.exec(call.verb)?.[1]
     if (kind === undefined) throw FUNCTIONS.BAD_MESSAGE({ what: `host call ${call.verb.slice(0, 80)}` })
     const found = await this.#options.capabilities.resolve(kind, authority)

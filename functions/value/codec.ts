@@ -9,6 +9,7 @@
 // typed arrays do not share a buffer, arrays over ARRAY_EXTRAS_LENGTH_MAX lose named properties. Functions,
 // promises, weak and host objects are refused with their path. Pure; runs in Node and in isolates.
 
+import type { CodedError } from '../../fabric/base.ts'
 import { LIMITS, errorCode } from '../../fabric/base.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { readCbor, writeCbor } from './cbor.ts'
@@ -29,8 +30,7 @@ export interface DecodeOptions extends DecodeHooks {
 export function encodeValue(value: unknown, hooks: EncodeHooks = {}): Uint8Array {
   const plain = new PlainCheck()
   const tree = hooks.custom === undefined && plain.check(value) ? value : flatten(value, hooks)
-  checkSize(plain, hooks)
-  return writeCbor(tree)
+  return write(tree, plain, hooks)
 }
 
 /** Bytes of an array whose items are independent values: decodable by decodeValue, joinable by joinArrays. */
@@ -48,26 +48,29 @@ export function encodeArray(values: readonly unknown[], hooks: EncodeHooks = {})
     items[i] = flatten(value, { ...hooks, root: `${hooks.root ?? 'result'}[${i}]`, sizeBytesMax: Math.max(0, sizeBytesMax - plain.bytes) })
   }
   plain.items += numbers
-  checkSize(plain, hooks)
-  return writeCbor(items ?? (Object.getPrototypeOf(values) === Array.prototype ? values : Array.from(values)))
+  plain.bytes += numbers
+  return write(items ?? (Object.getPrototypeOf(values) === Array.prototype ? values : Array.from(values)), plain, hooks)
 }
 
-function checkSize(plain: PlainCheck, hooks: EncodeHooks): void {
+const tooLarge = (bytes: number, { root, sizeBytesMax }: EncodeHooks): CodedError =>
+  FUNCTIONS.VALUE_TOO_LARGE({ path: root ?? 'result', bytes, bytesMax: sizeBytesMax ?? LIMITS.messageBytesMax })
+
+/** Refused before encoding when even the lower bound is too much, else when the bytes are counted. */
+function write(tree: unknown, plain: PlainCheck, hooks: EncodeHooks): Uint8Array {
   const bytesMax = hooks.sizeBytesMax ?? LIMITS.messageBytesMax
-  if (plain.bytes > bytesMax * PLAIN_ESTIMATE_SLACK || plain.items > LIMITS.valueItemsMax) {
-    throw FUNCTIONS.VALUE_TOO_LARGE({ path: hooks.root ?? 'result', bytes: plain.bytes, bytesMax })
-  }
+  if (plain.bytes > bytesMax || plain.items > LIMITS.valueItemsMax) throw tooLarge(plain.bytes, hooks)
+  const bytes = writeCbor(tree)
+  if (bytes.length > bytesMax) throw tooLarge(bytes.length, hooks)
+  return bytes
 }
-
-/** The plain estimate counts 5 bytes an item; small integers take 1, so the check gives that much way. */
-const PLAIN_ESTIMATE_SLACK = 5
 
 /** Value of bytes that may be hostile. Throws VALUE_MALFORMED and nothing else. */
 export function decodeValue(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
-  const { marked } = scanValue(bytes, PROFILES[options.profile ?? 'value'])
+  const profile = PROFILES[options.profile ?? 'value']
+  const { marked } = scanValue(bytes, profile)
   try {
     const tree = readCbor(bytes)
-    return marked ? revive(tree, options) : tree
+    return marked ? revive(tree, options, profile.bigintBytesMax) : tree
   } catch (error) {
     if (errorCode(error)?.startsWith('FUNCTIONS_ERR_') === true) throw error
     // What is left is cbor-x or the engine refusing an object (too many keys, stack).

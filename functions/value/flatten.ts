@@ -16,7 +16,7 @@ import { brandOf, hintFor, tagOf } from './brand.ts'
 import { Tag } from './cbor.ts'
 import { ARRAY_EXTRAS_LENGTH_MAX, BUFFER_KINDS, ERROR_KINDS, INT64_MAX, INT64_MIN, MARK_TAG, Mark, WELL_KNOWN_SYMBOLS } from './node.ts'
 import type { Plain } from './node.ts'
-import { formatPath } from './path.ts'
+import { UNNAMED, formatPath } from './path.ts'
 import type { PathKey } from './path.ts'
 
 /** What a custom encoder sees of the walk. */
@@ -25,10 +25,10 @@ export interface Walk {
   child(value: unknown, ...keys: PathKey[]): unknown
   /** Own enumerable properties as a flat key, value list; accessors as marks when `accessors`. */
   entries(value: object, options?: { readonly skip?: (key: PropertyKey) => boolean }): unknown[]
-  /** Encodes `value` by its brand although it has a class: the state under a subclass of Map, Array, Error. */
+  /** Encodes `value`, one unnamed level down, by its brand although it has a class: the state under a subclass of Map, Array, Error. */
   base(value: object): unknown
   readonly keys: readonly PathKey[]
-  /** Estimate of the encoded bytes so far. */
+  /** Lower bound of the encoded bytes so far. */
   readonly bytes: number
 }
 
@@ -51,9 +51,8 @@ class Slot {
 
 const mark = (...parts: unknown[]): Tag => new Tag(parts, MARK_TAG)
 
-// Estimates of encoded size: near enough to stop a walk, never used as lengths.
-const ITEM_BYTES = 3
-const NUMBER_BYTES = 5
+/** Least bytes of one item: the running size is a lower bound, good enough to stop a walk early. */
+const ITEM_BYTES = 1
 
 class Flattener implements Walk {
   readonly keys: PathKey[] = []
@@ -78,7 +77,7 @@ class Flattener implements Walk {
   visit(value: unknown): unknown {
     this.#grow(ITEM_BYTES)
     switch (typeof value) {
-      case 'number': this.#grow(NUMBER_BYTES); return Object.is(value, -0) ? mark(Mark.NegativeZero) : value
+      case 'number': return Object.is(value, -0) ? mark(Mark.NegativeZero) : value
       case 'string': this.#grow(value.length); return value.isWellFormed() ? value : mark(Mark.Utf16, utf16(value))
       case 'bigint': return this.#bigint(value)
       case 'symbol': return this.#symbol(value)
@@ -102,7 +101,7 @@ class Flattener implements Walk {
   }
 
   #bigint(value: bigint): unknown {
-    if (value >= INT64_MIN && value <= INT64_MAX) { this.#grow(NUMBER_BYTES); return value }
+    if (value >= INT64_MIN && value <= INT64_MAX) return value
     const text = value.toString(16)
     this.#grow(text.length)
     if (text.length / 2 > LIMITS.valueBigintBytesMax) this.#refuse(`a bigint of ${text.length >> 1} bytes`, `${LIMITS.valueBigintBytesMax} bytes may travel; send it as a string`)
@@ -137,10 +136,17 @@ class Flattener implements Walk {
     const custom = this.#hooks.custom?.(value, this)
     if (custom !== undefined) return mark(Mark.Custom, ...custom)
     if (typeof value === 'function') return this.#refuse('a function', 'return data; functions travel only as captured values')
-    return this.base(value)
+    return this.#branded(value)
   }
 
   base(value: object): unknown {
+    this.keys.push(UNNAMED)
+    const encoded = this.#branded(value)
+    this.keys.pop()
+    return encoded
+  }
+
+  #branded(value: object): unknown {
     switch (brandOf(value)) {
       case 'array': return this.#array(value as unknown[])
       case 'map': return mark(Mark.Map, this.#pairs(Map.prototype.entries.call(value as Map<unknown, unknown>)))
@@ -172,7 +178,7 @@ class Flattener implements Walk {
     for (let i = 0; i < length; i++) {
       const item = value[i]
       if (item === undefined && !Object.hasOwn(value, i)) return this.#sparse(value)
-      out.push(typeof item === 'object' || typeof item === 'function' ? this.child(item, i) : this.visit(item))
+      out.push(typeof item === 'number' ? this.visit(item) : this.child(item, i))
     }
     return out
   }

@@ -33,6 +33,8 @@ interface Cell {
   /** While set, construction stamps private names and stops. */
   done?: ((object: object) => never) | undefined
   write?: (object: object, values: readonly unknown[]) => void
+  /** Number of private instance fields of the class. */
+  size?: number
   writeStatic?: (values: readonly unknown[]) => void
 }
 
@@ -145,7 +147,7 @@ class Linker {
     revival.later(undefined, () => use(values))
   }
 
-  /** [class, base value or null, own properties, private values by class, prototype when there is no class]. */
+  /** [class, base value or null, own properties, private values base class first, prototype when there is no class]. */
   #instance(parts: readonly unknown[], revival: Revival): object {
     const [classPart, base, own, privates, prototypePart] = parts
     if (classPart === null || classPart === undefined) {
@@ -161,9 +163,11 @@ class Linker {
     revival.register(object)
     Object.setPrototypeOf(object, constructor.prototype as object)
     revival.entries(object, own)
-    listOf(privates).forEach((list, i) => {
-      this.#laterAll(listOf(list), revival, (values) => chain[i]?.cell.write?.(object, values))
-    })
+    let from = 0
+    for (const { cell } of chain) {
+      const size = cell.size ?? 0
+      this.#laterAll(listOf(privates).slice(from, from += size), revival, (values) => cell.write?.(object, values))
+    }
     return object
   }
 

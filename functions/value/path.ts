@@ -5,9 +5,13 @@ const KEY_CHARS_MAX = 60
 
 export type PathKey = string | number | symbol
 
+/** A level of the walk that has no name of its own. */
+export const UNNAMED = Symbol('unnamed')
+
 export function formatPath(root: string, keys: readonly PathKey[]): string {
   let text = root
   for (const key of keys) {
+    if (key === UNNAMED) continue
     if (typeof key === 'number') text += `[${key}]`
     else if (typeof key === 'symbol') text += `[${String(key)}]`
     else if (key.startsWith('<')) text += key

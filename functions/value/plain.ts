@@ -6,11 +6,12 @@ import { COLLECTION, REFERENCE } from '../contract.ts'
 import { ARRAY_EXTRAS_LENGTH_MAX, INT64_MAX, INT64_MIN } from './node.ts'
 import type { Plain } from './node.ts'
 
-const ITEM_BYTES = 5
+/** Least bytes of one item: sizes here are lower bounds. */
+const ITEM_BYTES = 1
 
 /** One pre-pass; counts bytes and items over all values it is asked about. */
 export class PlainCheck {
-  /** Estimate of encoded bytes so far. */
+  /** Lower bound of the encoded bytes so far. */
   bytes = 0
   items = 0
   #seen: Set<object> | undefined

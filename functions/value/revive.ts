@@ -48,6 +48,7 @@ const index = (part: unknown, below: number): number =>
 
 class Reviver implements Revival {
   readonly #hooks: DecodeHooks
+  readonly #bigintBytesMax: number
   #table: readonly unknown[] = []
   #made: unknown[] = []
   #busy = new Set<number>()
@@ -57,7 +58,10 @@ class Reviver implements Revival {
   #late: (() => void)[] = []
   #lateNext = 0
 
-  constructor(hooks: DecodeHooks) { this.#hooks = hooks }
+  constructor(hooks: DecodeHooks, bigintBytesMax: number) {
+    this.#hooks = hooks
+    this.#bigintBytesMax = bigintBytesMax
+  }
 
   root(tree: unknown): unknown {
     const value = this.now(tree)
@@ -121,7 +125,7 @@ class Reviver implements Revival {
       case Mark.Graph: return this.#graph(list(parts[1]), parts[2])
       case Mark.NegativeZero: return -0
       case Mark.Utf16: return utf16(bytesOf(parts[1]))
-      case Mark.BigInt: return bigint(text(parts[1]))
+      case Mark.BigInt: return bigint(text(parts[1]), this.#bigintBytesMax)
       case Mark.Symbol: return symbol(text(parts[1]), text(parts[2]))
       case Mark.Reference: return this.#reference(parts[1])
       case Mark.Collection: return this.#collection(parts[1])
@@ -259,8 +263,8 @@ function utf16(bytes: Uint8Array): string {
   return out
 }
 
-function bigint(hex: string): bigint {
-  if (!/^-?[0-9a-f]+$/.test(hex) || hex.length > LIMITS.valueBigintBytesMax * 2 + 1) return bad('a bigint out of bounds')
+function bigint(hex: string, bytesMax: number): bigint {
+  if (!/^-?[0-9a-f]+$/.test(hex) || hex.length > bytesMax * 2 + 1) return bad('a bigint out of bounds')
   return hex.startsWith('-') ? -BigInt(`0x${hex.slice(1)}`) : BigInt(`0x${hex}`)
 }
 
@@ -289,6 +293,6 @@ function buffer(kind: number, bytes: Uint8Array): object {
 }
 
 /** `tree` is consumed: plain parts of it become parts of the value. */
-export function revive(tree: unknown, hooks: DecodeHooks = {}): unknown {
-  return new Reviver(hooks).root(tree)
+export function revive(tree: unknown, hooks: DecodeHooks, bigintBytesMax: number): unknown {
+  return new Reviver(hooks, bigintBytesMax).root(tree)
 }

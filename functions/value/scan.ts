@@ -28,9 +28,15 @@ export const PROFILES: Readonly<Record<ProfileName, ScanProfile>> = {
   args: { depthMax: LIMITS.cborDepthMax, itemsMax: LIMITS.cborItemsMax, stringBytesMax: LIMITS.cborStringBytesMax, bigintBytesMax: LIMITS.cborBigintBytesMax },
 }
 
-/** CBOR levels that one level of the author's value may take: tag, mark array, entry array, child. */
-export const LEVELS_PER_DEPTH = 4
-const LEVELS_EXTRA = 8
+/** Levels beyond the author's nesting: the table of a graph, the lists in an error or a captured function. */
+const DEPTH_EXTRA = 8
+
+// Kinds of open levels. A tag and the array of its mark are no level of the author's value, except when a
+// mark lies directly in another: that must not nest for free.
+const ARRAY = 0
+const MAP = 1
+const TAG = 2
+const MARK = 3
 
 export interface Scanned {
   readonly items: number
@@ -53,12 +59,14 @@ const isProto = (bytes: Uint8Array, at: number): boolean => {
 export function scanValue(bytes: Uint8Array, profile: ScanProfile = PROFILES.value): Scanned {
   const end = bytes.length
   const { itemsMax, stringBytesMax } = profile
-  const levelsMax = profile.depthMax * LEVELS_PER_DEPTH + LEVELS_EXTRA
-  // The open level is in locals, the ones around it on the stacks. On map levels an even `left` means a key is next.
+  const depthMax = profile.depthMax + DEPTH_EXTRA
+  // The open level is in locals, the ones around it on the stacks. On map levels an even `left` means that a key is next.
   const lefts: number[] = []
-  const maps: boolean[] = []
+  const kinds: number[] = []
+  const depths: number[] = []
   let left = 1
-  let isMap = false
+  let kind = ARRAY
+  let depth = 0
   let at = 0
   let items = 0
   let marked = false
@@ -67,7 +75,8 @@ export function scanValue(bytes: Uint8Array, profile: ScanProfile = PROFILES.val
     if (left === 0) {
       if (lefts.length === 0) break
       left = lefts.pop() ?? 0
-      isMap = maps.pop() ?? false
+      kind = kinds.pop() ?? ARRAY
+      depth = depths.pop() ?? 0
       continue
     }
     const start = at
@@ -76,7 +85,7 @@ export function scanValue(bytes: Uint8Array, profile: ScanProfile = PROFILES.val
     const head = bytes[at++] ?? 0
     const major = head >> 5
     const info = head & 31
-    const key = isMap && (left & 1) === 0
+    const key = kind === MAP && (left & 1) === 0
     if (key && major !== 3) fail('a key is not text', start)
     left--
     let argument = info
@@ -107,10 +116,13 @@ export function scanValue(bytes: Uint8Array, profile: ScanProfile = PROFILES.val
         if (at + 1 >= end || (bytes[at] ?? 0) >> 5 !== 4 || bytes[at] === 0x80) fail('a mark without content', start)
         marked = true
       } else if (start === 0 && major === 4) arrayCount = argument
-      if (lefts.push(left) > levelsMax) fail(`nested deeper than ${profile.depthMax} levels`, start)
-      maps.push(isMap)
+      lefts.push(left)
+      kinds.push(kind)
+      depths.push(depth)
       left = children
-      isMap = major === 5
+      if (major === 6 ? kind === MARK : kind !== TAG) depth++
+      if (depth > depthMax) fail(`nested deeper than ${profile.depthMax} levels`, start)
+      kind = major === 6 ? TAG : major === 5 ? MAP : kind === TAG ? MARK : ARRAY
     }
   }
   if (at !== end) fail(`${end - at} bytes after the value`, at)

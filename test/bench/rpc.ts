@@ -83,16 +83,19 @@ async function hostile(): Promise<void> {
   const filled = (bytes: number, value: number): Uint8Array => new Uint8Array(bytes).fill(value)
   const array = (count: number): number[] => [0x9a, 0, count >> 16, (count >> 8) & 255, count & 255]
   const text = new TextEncoder().encode('é234567890123')
-  const texts = Uint8Array.from({ length: 65_000 * (text.length + 1) }, (_, i) => (i % (text.length + 1) === 0 ? 0x60 | text.length : text[(i % (text.length + 1)) - 1] ?? 0))
+  const texts = Uint8Array.from({ length: LIMITS.cborWideTextsMax * (text.length + 1) }, (_, i) => (i % (text.length + 1) === 0 ? 0x60 | text.length : text[(i % (text.length + 1)) - 1] ?? 0))
   const keys: Record<string, number> = {}
-  for (let i = 0; i < LIMITS.cborMapEntriesMax; i++) keys[`k${i * 7_919}`] = i
-  const maps = Array.from({ length: LIMITS.cborMapsMax - 1 }, (_, i) => ({ [`a${i}`]: 1 }))
+  for (let i = 0; i < LIMITS.cborKeysMax; i++) keys[`k${i * 7_919}`] = i
+  const maps = Array.from({ length: LIMITS.cborMapsMax }, (_, i) => ({ [`a${i & 2047}`]: 1, [`b${i >> 2}`]: 2 }))
+  const members = Array.from({ length: 1_000 }, (_, i) => ({ id: `${i}`.repeat(16), name: `node${i}`, state: 'alive', incarnation: i, version: '0.1.0', addresses: ['10.0.0.1:4000'], startedAtMs: 1e12, sinceMs: 1e12, load: { cpuRatio: 0.5, queued: 0 } }))
   const frames: Record<string, Uint8Array> = {
     '65,000 integers': frame(array(65_000), filled(65_000, 1)),
-    '65,000 short texts, not ASCII': frame(array(65_000), texts),
-    '16,384 different keys': encodeRecord(keys),
-    '8,191 maps of different shapes': encodeRecord(maps),
-    '8,191 empty maps': frame(array(8_191), filled(8_191, 0xa0)),
+    '8,192 short texts, not ASCII': frame(array(LIMITS.cborWideTextsMax), texts),
+    '65,000 short texts': frame(array(65_000), Uint8Array.from({ length: 65_000 * 16 }, (_, i) => (i % 16 === 0 ? 0x6f : 0x61 + ((i >> 4) % 26)))),
+    '1,000 members as maps (not hostile)': encodeRecord(members),
+    '4,096 different keys': encodeRecord(keys),
+    '4,096 maps of different shapes': encodeRecord(maps),
+    '4,096 empty maps': frame(array(4_096), filled(4_096, 0xa0)),
     'three texts of 256 KiB, not ASCII': encodeRecord(['é', 'è', 'ê'].map((letter) => letter.repeat(131_072))),
     '1 MiB of empty maps (refused)': frame(array(1_000_000), filled(1_000_000, 0xa0)),
     '1 MiB of nesting (refused)': filled(MiB, 0x81),

@@ -2,6 +2,6 @@
 
 export default function spin(rounds) {
   let x = 1
-  for (let i = 0; i < rounds; i++) x = (x * 1103515245 + 12345) % 2147483647
+  for (let i = 0; i < rounds; i++) x = Math.imul(x, 1103515245) + 12345 | 0
   return x
 }

@@ -15,8 +15,9 @@ export class IsolatePool {
   /** Oldest first. */
   #idle: WarmIsolate[] = []
   #spares: SandboxIsolate[] = []
-  #refill: NodeJS.Timeout | undefined
   #unrested = new Set<SandboxIsolate>()
+  /** Asked for a sign of life; in use again before it came: no longer watched. */
+  readonly #asked = new Map<SandboxIsolate, NodeJS.Timeout>()
   #rest: NodeJS.Timeout | undefined
 
   constructor(options: IsolatePoolOptions) {
@@ -24,10 +25,12 @@ export class IsolatePool {
     this.#prelude = { shapes: options.shapes, text: options.prelude, cached: undefined }
   }
 
+  get short(): boolean { return this.#spares.length < this.#options.spares }
+
   #make(heapLimitMiB: number): SandboxIsolate { return new SandboxIsolate(this.#prelude, heapLimitMiB) }
 
+  /** Takes some milliseconds of this thread: called when the lane has nothing better to do. */
   refill(): void {
-    this.#refill = undefined
     while (this.#spares.length < this.#options.spares) this.#spares.push(this.#make(LIMITS.heapLimitMiB))
   }
 
@@ -37,6 +40,7 @@ export class IsolatePool {
       const entry = this.#idle[i] as WarmIsolate
       if (entry.plan !== plan) continue
       this.#idle.splice(i, 1)
+      this.#rested(entry.isolate)
       if (!entry.isolate.disposed) return entry.isolate
     }
     return undefined
@@ -45,7 +49,6 @@ export class IsolatePool {
   /** A spare when its heap fits, else a new one. */
   take(heapLimitMiB: number): SandboxIsolate {
     const spare = heapLimitMiB === LIMITS.heapLimitMiB ? this.#spares.shift() : undefined
-    this.#refill ??= setTimeout(() => this.refill(), 1)
     return spare ?? this.#make(heapLimitMiB)
   }
 
@@ -64,17 +67,24 @@ export class IsolatePool {
     for (const { isolate } of gone) isolate.dispose()
   }
 
+  #rested(isolate: SandboxIsolate): void {
+    this.#unrested.delete(isolate)
+    clearTimeout(this.#asked.get(isolate))
+    this.#asked.delete(isolate)
+  }
+
   #checkRest(): void {
     this.#rest = undefined
     const isolates = this.#unrested
     this.#unrested = new Set()
     for (const isolate of isolates) {
       if (isolate.disposed) continue
-      const timer = setTimeout(() => {
+      this.#asked.set(isolate, setTimeout(() => {
         this.#idle = this.#idle.filter((entry) => entry.isolate !== isolate)
+        this.#asked.delete(isolate)
         isolate.dispose()
-      }, LIMITS.killGraceMs)
-      isolate.ping().then(() => clearTimeout(timer), () => clearTimeout(timer))
+      }, LIMITS.killGraceMs))
+      isolate.ping().then(() => this.#rested(isolate), () => this.#rested(isolate))
     }
   }
 }

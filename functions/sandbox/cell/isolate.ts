@@ -73,7 +73,12 @@ export class SandboxIsolate {
     return this.#load.apply(undefined, [plan, initial, ...blobs], COPY) as Promise<string>
   }
 
-  answer(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void { this.#answer.applyIgnored(undefined, [id, ok, bytes, text], COPY_IN) }
+  answer(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): Promise<void> { return this.#answer.apply(undefined, [id, ok, bytes, text], COPY_IN) as Promise<void> }
+  /** The same on this thread; see runHere. */
+  answerHere(timeoutMs: number, id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void {
+    this.#answer.applySync(undefined, [id, ok, bytes, text], { ...COPY_IN, timeout: timeoutMs })
+  }
+
   timer(id: number): void { this.#timer.applyIgnored(undefined, [id], COPY_IN) }
   addPackage(request: string, text: string, label: string): Promise<void> { return this.#package.apply(undefined, [request, text, label], COPY_IN) as Promise<void> }
   expire(job: number, timeoutMs: number): Promise<Uint8Array | undefined> { return this.#expire.apply(undefined, [job, timeoutMs], COPY) as Promise<Uint8Array | undefined> }

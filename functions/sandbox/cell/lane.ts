@@ -2,7 +2,7 @@
 // thread only moves bytes and keeps time. One job at a time uses the CPU; jobs whose elements all wait for an
 // answer step aside (up to jobsPerLaneMax), so an awaiting function occupies nobody.
 //
-// A plan whose last run was synchronous and short runs on this thread next time: that saves two thread hops,
+// A plan whose last run was short runs on this thread next time, as do short continuations: that saves two thread hops,
 // a third of a warm call. Should it hang this time, its deadline ends it all the same, or the kernel does.
 //
 // Ends an isolate for CPU time, cancellation and deadlines by dispose(); what dispose() cannot end (spike D)
@@ -17,8 +17,11 @@ import { IsolatePool } from './isolate-pool.ts'
 
 export interface LaneOptions { readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number; readonly send: (fields: FrameFields) => void }
 
-interface Plan { readonly id: number; readonly text: string; readonly hashes: readonly string[]; readonly initial: Uint8Array | undefined; readonly heapLimitMiB: number; readonly cpuTimeMs: number; readonly fresh: boolean; pace: number }
-interface LaneJob { readonly id: number; readonly plan: Plan; frame: Frame; isolate: SandboxIsolate | undefined; cpuStartMs: number; ending: number; onCpu: boolean; ended: boolean }
+interface Plan { readonly id: number; readonly text: string; readonly hashes: readonly string[]; readonly initial: Uint8Array | undefined; readonly heapLimitMiB: number; readonly cpuTimeMs: number; readonly fresh: boolean; pace: number; answerPace: number }
+interface LaneJob { readonly id: number; readonly plan: Plan; readonly deadlineMs: number; frame: Frame; isolate: SandboxIsolate | undefined; cpuStartMs: number; ending: number; onCpu: boolean; ended: boolean }
+
+const REFILL_DELAY_MS = 2
+const REFILL_DELAYS_MAX = 20
 
 const text = new TextDecoder()
 const utf8 = new TextEncoder()
@@ -34,6 +37,8 @@ export class Lane {
   #onCpu = 0
   #lastRequest = 0
   #cpuPoll: NodeJS.Timeout | undefined
+  #refill: NodeJS.Timeout | undefined
+  #refillDelays = 0
 
   constructor(options: LaneOptions) {
     this.#send = options.send
@@ -74,14 +79,14 @@ export class Lane {
     }
     this.#plans.set(frame.id, {
       id: frame.id, text: planText, hashes: [...hashes], heapLimitMiB: frame.x, cpuTimeMs: frame.y,
-      initial: (frame.flags & PLAN_INITIAL) === 0 ? undefined : frame.body.slice(frame.c), fresh: (frame.flags & PLAN_FRESH) !== 0, pace: Infinity,
+      initial: (frame.flags & PLAN_INITIAL) === 0 ? undefined : frame.body.slice(frame.c), fresh: (frame.flags & PLAN_FRESH) !== 0, pace: Infinity, answerPace: Infinity,
     })
   }
 
   #accept(frame: Frame): void {
     const plan = this.#plans.get(frame.b)
     if (plan === undefined) throw new Error('The kernel sent a run before its plan')
-    const job: LaneJob = { id: frame.id, plan, frame, isolate: undefined, cpuStartMs: 0, ending: 0, onCpu: false, ended: false }
+    const job: LaneJob = { id: frame.id, plan, deadlineMs: performance.now() + frame.w, frame, isolate: undefined, cpuStartMs: 0, ending: 0, onCpu: false, ended: false }
     this.#jobs.set(job.id, job)
     if (this.#queue.length > 0 || !this.#mayStart()) this.#queue.push(job)
     else void this.#start(job)
@@ -98,6 +103,18 @@ export class Lane {
     job.onCpu = false
     this.#onCpu--
     this.#next()
+    if (this.#pool.short) this.#refill ??= setTimeout(() => this.#refillSpares(), REFILL_DELAY_MS)
+  }
+
+  /** Making a spare blocks this thread: it waits for a moment without a job on the CPU, but not for ever. */
+  #refillSpares(): void {
+    this.#refill = undefined
+    if (this.#onCpu > 0 && this.#refillDelays++ < REFILL_DELAYS_MAX) {
+      this.#refill = setTimeout(() => this.#refillSpares(), REFILL_DELAY_MS)
+      return
+    }
+    this.#refillDelays = 0
+    this.#pool.refill()
   }
 
   async #start(job: LaneJob): Promise<void> {
@@ -111,21 +128,25 @@ export class Lane {
       if (job.ending !== 0) isolate.dispose()
       job.cpuStartMs = isolate.cpuMs
       isolate.hooks = { post: (...args) => this.#posted(job, ...args), announce: (_id, element) => this.#send({ type: FROM_LANE.progress, id: job.id, c: element }), catastrophe: () => this.#send({ type: FROM_LANE.catastrophe }) }
-      const { x, y, z, w, c, d, flags, body } = job.frame
+      const { x, y, z, c, d, flags, body } = job.frame
       const items = (flags & RUN_RANGE) !== 0 ? undefined : body
       const startMs = performance.now()
       const here = job.plan.pace * c < LIMITS.runHereMs && (flags & RUN_PROBE) === 0
       const bytes = here
-        ? isolate.runHere(Math.min(w + LIMITS.killGraceMs / 8, job.plan.cpuTimeMs), job.id, x, d, c, y, z, flags, items)
+        ? isolate.runHere(this.#blockMs(job), job.id, x, d, c, y, z, flags, items)
         : await isolate.run(job.id, x, d, c, y, z, flags, items)
-      // An asynchronous or failing run says nothing about the next one; a synchronous one says a lot.
-      job.plan.pace = bytes === undefined ? Infinity : (performance.now() - startMs) / Math.max(1, c)
+      job.plan.pace = (performance.now() - startMs) / Math.max(1, c)
       job.frame = { ...job.frame, body: new Uint8Array(0) }
       if (bytes !== undefined) this.#finish(job, bytes)
       else this.#leaveCpu(job)
     } catch (error) {
       this.#failed(job, error)
     }
+  }
+
+  /** Longest that a call on this thread may take: until the deadline, and a little more so that the kernel sees it first. */
+  #blockMs(job: LaneJob): number {
+    return Math.max(1, Math.ceil(Math.min(job.deadlineMs - performance.now() + LIMITS.killGraceMs / 8, job.plan.cpuTimeMs)))
   }
 
   /** A spare isolate with the plan loaded; packages that it names are fetched on the way. */
@@ -173,8 +194,20 @@ export class Lane {
 
   #answer(frame: Frame): void {
     const job = this.#jobs.get(frame.id)
+    if (job?.isolate === undefined) return
+    const { plan, isolate } = job
     const ok = frame.flags === 1
-    job?.isolate?.answer(frame.b, ok, ok ? frame.body : undefined, ok ? '' : text.decode(frame.body))
+    const bytes = ok ? frame.body : undefined
+    const words = ok ? '' : text.decode(frame.body)
+    const startMs = performance.now()
+    if (plan.answerPace < LIMITS.runHereMs && !job.onCpu) {
+      try {
+        isolate.answerHere(this.#blockMs(job), frame.b, ok, bytes, words)
+      } catch (error) {
+        return this.#failed(job, error)
+      }
+      plan.answerPace = performance.now() - startMs
+    } else isolate.answer(frame.b, ok, bytes, words).then(() => { plan.answerPace = performance.now() - startMs }, (error: unknown) => this.#failed(job, error))
   }
 
   #end(job: LaneJob): number {

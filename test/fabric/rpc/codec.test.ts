@@ -88,6 +88,8 @@ test('each hostile form is refused with the same code', (t) => {
     'depth 100,000': new Uint8Array(100_000).fill(0x81),
     'too many items': long('9a 00 01 11 70', 0x00, 70_000),
     'too many maps': long('99 ff ff', 0xa0, 65_535),
+    'too many different keys': hex(`b9 1388 ${Array.from({ length: 5_000 }, (_, i) => `64 ${Buffer.from(i.toString(36).padStart(4, '0')).toString('hex')} 00`).join('')}`),
+    'too many texts beyond ASCII': Uint8Array.from([0x99, 0x27, 0x10, ...Array.from({ length: 10_000 }, () => [0x62, 0xc3, 0xa9]).flat()]),
     'text above the limit': long('7a 00 04 00 01', 0x61, 262_145),
   }
   for (const [name, bytes] of Object.entries(forms)) t.equal(codeOf(() => decodeRecord(bytes)), 'FABRIC_ERR_RECORD_REFUSED', name)
@@ -106,6 +108,12 @@ test('what the profile cannot carry is refused by the sender', (t) => {
   for (const [name, value] of Object.entries(bodies)) t.equal(codeOf(() => encodeRecord(value)), 'FABRIC_ERR_BODY_NOT_PLAIN', name)
   t.equal(codeOf(() => encodeRecord(new Uint8Array(LIMITS.messageBytesMax))), 'FABRIC_ERR_MESSAGE_TOO_LARGE')
   t.strictSame(decodeRecord(encodeRecord([1, 'still works'])), [1, 'still works'])
+  t.end()
+})
+
+test('long lists of like records pass', (t) => {
+  const members = Array.from({ length: 1_000 }, (_, i) => ({ id: `${i}`, name: `ノード${i}`, a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, load: { cpuRatio: 0.5, queued: i } }))
+  t.strictSame(decodeRecord(encodeRecord(members)), landed(members))
   t.end()
 })
 

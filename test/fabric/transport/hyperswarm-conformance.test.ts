@@ -1,4 +1,4 @@
-// The real transport against the suite that every transport passes, with and without its overlay.
+// The real transport, overlay included, against the suite that every transport passes.
 
 import { rm, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,35 +11,32 @@ import type { HyperswarmTransport } from '../../../fabric/transport/hyperswarm.t
 import { transportSuite } from '../../conformance/transport.ts'
 import { transportOf, until } from '../../support/transport-nodes.ts'
 
-for (const overlay of ['direct', 'full'] as const) {
-  const dirs: string[] = []
-  const made: HyperswarmTransport[] = []
-  let founder: Identity | undefined
-  transportSuite(`hyperswarm (${overlay})`, {
-    setup: async () => ({
-      kill: undefined,
-      until: (condition) => until(condition),
-      async create(name) {
-        const dir = await mkdtemp(join(tmpdir(), 'kumoi-test-'))
-        dirs.push(dir)
-        const identity = await openIdentity(dir, { random: systemRandom })
-        // What join() brings back, without asking: the suite starts its nodes itself.
-        if (founder?.fabric === undefined) {
-          founder = identity
-          await founder.found()
-        } else {
-          const { id, chain } = founder.fabric
-          await identity.adopt({ id, chain: extendChain(id, chain, founder.keys, identity.keys.id), bootstraps: made[0]?.addresses() ?? [], members: [] })
-        }
-        const transport = transportOf(identity, name, { overlay })
-        made.push(transport)
-        return transport
-      },
-    }),
-    async teardown() {
-      await Promise.all(made.splice(0).map((transport) => transport.close()))
-      await Promise.all(dirs.splice(0).map((dir) => rm(dir, { recursive: true, force: true })))
-      founder = undefined
+const dirs: string[] = []
+const made: HyperswarmTransport[] = []
+let founder: Promise<Identity> | undefined
+transportSuite('hyperswarm', {
+  setup: async () => ({
+    kill: undefined,
+    until: (condition) => until(condition),
+    async create(name) {
+      const dir = await mkdtemp(join(tmpdir(), 'kumoi-test-'))
+      dirs.push(dir)
+      const identity = await openIdentity(dir, { random: systemRandom })
+      // What join() brings back, without asking: the suite starts its nodes itself.
+      founder ??= identity.found().then(() => identity)
+      const { keys, fabric } = await founder
+      if (fabric === undefined) throw new Error('the founder has no fabric')
+      if (keys.id !== identity.keys.id) {
+        await identity.adopt({ id: fabric.id, chain: extendChain(fabric.id, fabric.chain, keys, identity.keys.id), bootstraps: made[0]?.addresses() ?? [], members: [] })
+      }
+      const transport = transportOf(identity, name, { overlay: 'full' })
+      made.push(transport)
+      return transport
     },
-  })
-}
+  }),
+  async teardown() {
+    await Promise.all(made.splice(0).map((transport) => transport.close()))
+    await Promise.all(dirs.splice(0).map((dir) => rm(dir, { recursive: true, force: true })))
+    founder = undefined
+  },
+})

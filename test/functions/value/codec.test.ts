@@ -20,7 +20,7 @@ t.test('property: what structured data fast-check makes comes back equal', async
     withBigInt: true, withDate: true, withMap: true, withSet: true, withNullPrototype: true, withSparseArray: true, withTypedArray: true, withUnicodeString: true, withBoxedValues: true, maxDepth: 4,
     key: fc.string().filter((key) => key !== '__proto__'),
   })
-  fc.assert(fc.property(anything, (value) => isDeepStrictEqual(roundTrip(value), value)), { numRuns: 1_000 })
+  fc.assert(fc.property(anything, (value) => isDeepStrictEqual(roundTrip(value), value)), { numRuns: 200 })
   t.pass()
 })
 
@@ -103,7 +103,7 @@ t.test('depth and size are capped with clear errors', async (t) => {
   t.same(roundTrip(just), just, 'the deepest that may be written can be read')
   t.equal(codeOf(() => encodeValue('x'.repeat(2_000), { sizeBytesMax: 300 })), 'FUNCTIONS_ERR_VALUE_TOO_LARGE')
   t.equal(codeOf(() => encodeValue(new Map([['big', new Float64Array(1_000)]]), { sizeBytesMax: 1_000 })), 'FUNCTIONS_ERR_VALUE_TOO_LARGE')
-  t.equal(codeOf(() => encodeValue(Array.from({ length: 64 }, () => 'y'.repeat(2 << 20)), {})), undefined, 'the estimate gives way')
+  t.equal(codeOf(() => encodeValue(Array.from({ length: 100 }, () => 70_000), { sizeBytesMax: 300 })), 'FUNCTIONS_ERR_VALUE_TOO_LARGE', 'bytes are counted in the end')
 })
 
 t.test('references and collections', async (t) => {
