@@ -8,7 +8,9 @@ import type { DataCenter } from '../kali/contract.ts'
 import { EXIT } from './errors.ts'
 import type { Bindings } from './evaluate.ts'
 import type { Output } from './output.ts'
-import { areOutcomes, isCollection, isThenable, outcomesOf } from './render/shapes.ts'
+import { columnsOf, referencesTable } from './render/references.ts'
+import { areOutcomes, isCollection, isThenable, outcomesOf, referenceOf } from './render/shapes.ts'
+import type { PeopleLayout } from './render/value.ts'
 
 /** Names that every expression has, beside JavaScript's own. */
 export function bindingsOf(dc: DataCenter): Bindings {
@@ -41,8 +43,17 @@ export async function show(value: unknown, out: Output, options: ShowOptions): P
   }
   out.progress.stop()
   if (options.merge && areOutcomes(landed)) return showMerged(landed, out)
-  out.result(landed)
+  out.result(landed, await peopleFor(landed))
   return areOutcomes(landed) && landed.some((o) => o.status !== 'value') ? EXIT.failed : EXIT.done
+}
+
+/** A list of objects of one kind has the columns that the kind declares. */
+async function peopleFor(landed: unknown): Promise<((layout: PeopleLayout) => string) | undefined> {
+  if (!Array.isArray(landed)) return undefined
+  const kind = referenceOf(landed[0])?.kind
+  if (kind === undefined || landed.some((item) => referenceOf(item)?.kind !== kind)) return undefined
+  const columns = await columnsOf(kind)
+  return columns === undefined ? undefined : (layout) => referencesTable(landed, columns, layout)
 }
 
 function showMerged(outcomes: Parameters<Output['merged']>[0], out: Output): number {

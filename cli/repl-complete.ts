@@ -11,12 +11,6 @@ export const COLLECTION_WORDS = [
 
 const CENTER_WORDS = ['pms', 'from', 'range', 'explain', 'node', 'nodes', 'ticket', 'watchMembers', 'down', 'close'] as const
 
-/** Of a PhysicalMachine: attributes, then verbs. */
-export const MACHINE_WORDS = [
-  'name', 'uuid', 'state', 'cpuRatio', 'cores', 'load', 'memoryTotalBytes', 'memoryFreeBytes', 'memoryFreeRatio', 'uptimeSeconds',
-  'info', 'stats', 'watch', 'unwatch', 'dump', 'exec', 'readFile',
-] as const
-
 const KEYWORDS = ['await', 'const', 'let', 'async', 'function', 'return', 'typeof', 'new'] as const
 const TAIL = /([A-Za-z_$][\w$]*(?:\([^()]*\))?(?:\.[A-Za-z_$][\w$]*(?:\([^()]*\))?)*\.)?([A-Za-z_$][\w$]*)?$/
 const D_CALL_PARAMETER = /\.d[a-zA-Z]+\(\s*(?:async\s*)?(?:\(\s*([\w$]+)[^)]*\)|([\w$]+))\s*=>/g
@@ -25,21 +19,26 @@ const PLAIN_PATH = /^[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*$/
 /** The machine names of the innermost shipped arrow in `line`. */
 const parameters = (line: string): readonly string[] => [...line.matchAll(D_CALL_PARAMETER)].flatMap((m) => m[1] ?? m[2] ?? [])
 
-async function candidates(base: string, line: string, evaluator: Pick<Evaluator, 'names' | 'properties'>): Promise<readonly string[]> {
-  if (base === '') return [...KEYWORDS, ...await evaluator.names(), ...Object.getOwnPropertyNames(globalThis)]
-  if (parameters(line).includes(base) || /^pms\.(?:at|first)\([^()]*\)$/.test(base)) return MACHINE_WORDS
+export interface CompletionSource extends Pick<Evaluator, 'names' | 'properties'> {
+  /** What can follow `pm.`. */
+  machineWords(): Promise<readonly string[]>
+}
+
+async function candidates(base: string, line: string, source: CompletionSource): Promise<readonly string[]> {
+  if (base === '') return [...KEYWORDS, ...await source.names(), ...Object.getOwnPropertyNames(globalThis)]
+  if (parameters(line).includes(base) || /^pms\.(?:at|first)\([^()]*\)$/.test(base)) return source.machineWords()
   if (base === 'dc') return CENTER_WORDS
   if (/^(?:dc\.)?(?:pms|from\(.*\)|range\(.*\))(?:\.[\w$]+(?:\(.*\))?)*$/.test(base)) return COLLECTION_WORDS
-  return PLAIN_PATH.test(base) ? evaluator.properties(base) : []
+  return PLAIN_PATH.test(base) ? source.properties(base) : []
 }
 
 /** node:repl's shape: the completions, and the part of the line that they replace. */
-export async function complete(line: string, evaluator: Pick<Evaluator, 'names' | 'properties'>): Promise<[string[], string]> {
+export async function complete(line: string, source: CompletionSource): Promise<[string[], string]> {
   const match = TAIL.exec(line)
   const base = (match?.[1] ?? '').replace(/\.$/, '')
   const started = match?.[2] ?? ''
   if (base === '' && started === '') return [[], line]
-  const words = new Set((await candidates(base, line, evaluator)).filter((word) => word.startsWith(started) && /^[A-Za-z_$][\w$]*$/.test(word)))
+  const words = new Set((await candidates(base, line, source)).filter((word) => word.startsWith(started) && /^[A-Za-z_$][\w$]*$/.test(word)))
   const prefix = base === '' ? '' : `${base}.`
   return [[...words].sort().map((word) => prefix + word), prefix + started]
 }

@@ -17,8 +17,10 @@ import { Evaluator } from './evaluate.ts'
 import { bindingsOf, show } from './expression.ts'
 import { manifestText } from './render/manifest.ts'
 import { nodesTable } from './render/nodes.ts'
+import { wordsOf } from './render/references.ts'
 import { parseDurationMs } from './render/units.ts'
 import { complete } from './repl-complete.ts'
+import type { CompletionSource } from './repl-complete.ts'
 import { holdKeys, lineByLine } from './repl-input.ts'
 import { open } from './session.ts'
 import type { Shell } from './session.ts'
@@ -57,7 +59,7 @@ class ReplSession {
       preview: false, ignoreUndefined: true, useColors: false,
       eval: (text, _context, _file, done) => { this.#accept(text, done) },
       completer: (line: string, done: (error: Error | null, result: [string[], string]) => void) => {
-        complete(line, this.#evaluator).then((result) => done(null, result), () => done(null, [[], line]))
+        complete(line, this.#completion()).then((result) => done(null, result), () => done(null, [[], line]))
       },
     })
     this.#commands()
@@ -123,6 +125,14 @@ class ReplSession {
       return run()
     } finally {
       stdin.setRawMode(true)
+    }
+  }
+
+  #completion(): CompletionSource {
+    return {
+      names: () => this.#evaluator.names(),
+      properties: (expression) => this.#evaluator.properties(expression),
+      machineWords: () => wordsOf('PhysicalMachine'),
     }
   }
 

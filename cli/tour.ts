@@ -29,8 +29,8 @@ await dc.close()
 const STEPS: readonly Step[] = [
   { title: 'The fabric has three nodes.', args: ['nodes'] },
   { title: 'One line asks every machine. The arrow function travels; the answers come back.', args: ['pms.dmap(pm => pm.name)'] },
-  { title: 'A captured variable travels with it.', args: ['const limit = 0.99; pms.dfilter(pm => pm.cpuRatio < limit).dmap(pm => ({ name: pm.name, below: limit }))'] },
-  { title: 'What exactly would travel?', args: ['explain', 'const limit = 0.99; pm => pm.cpuRatio < limit'] },
+  { title: 'A captured variable travels with it.', args: ['const least = 0.01; pms.dfilter(pm => pm.memoryFreeRatio > least).dmap(pm => ({ name: pm.name, cores: pm.cores, least }))'] },
+  { title: 'What exactly would travel?', args: ['explain', 'const least = 0.01; pm => pm.memoryFreeRatio > least'] },
   { title: 'Run a program on each machine, and see what became of each call.', args: ["pms.dmap(pm => pm.exec('uname', ['-r'])).settled()"] },
   { title: 'Equal answers, once.', args: ['--merge', "pms.dmap(async pm => (await pm.exec('uname', ['-s'])).stdout.trim())"] },
   { title: 'Plain data over spare cores: only the bounds of the range travel.', args: ['range(1e6).dmap(x => x * x).dreduce((a, b) => a + b)'] },
@@ -75,7 +75,7 @@ export class Tour {
       const args = step.args.map((a) => places[a] ?? a)
       this.#say(`   ${style.cyan(`$ ${shown(args)}`)}`)
       const { status, text } = await this.#kumoi(args)
-      this.#say(neutral(text).trimEnd().split('\n').map((line) => `   ${line}`).join('\n'))
+      this.#say((text === '' ? '(nothing)' : neutral(text)).trimEnd().split('\n').map((line) => `   ${line}`).join('\n'))
       if (step.note === 'status') this.#say(style.dim(`   exit status ${status}`))
       else if (status !== 0) throw CLI.TOUR_STEP({ step: step.title, reason: `\`${shown(args)}\` ended with status ${status}: ${text.trim()}` })
       this.#say('')

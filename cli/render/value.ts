@@ -134,9 +134,14 @@ function execText(value: unknown): unknown {
 }
 
 /** Why an element failed, in one line. */
-export const failureText = (outcome: Exclude<Outcome<unknown>, { status: 'value' }>): string => {
-  const code = outcome.error.code === undefined ? '' : `${outcome.error.code}: `
-  return `${code}${outcome.error.message}${outcome.mayHaveRun && outcome.status !== 'error' ? ' (it may have run)' : ''}`
+export const failureText = (outcome: Exclude<Outcome<unknown>, { status: 'value' }>): string =>
+  `${nameOf(outcome.error)}${outcome.error.message}${outcome.mayHaveRun && outcome.status !== 'error' ? ' (it may have run)' : ''}`
+
+/** The class of what the user's function threw; the code of what the system says; nothing for a plain Error. */
+function nameOf(error: Error & { readonly code?: string }): string {
+  if (error.name === 'Error') return ''
+  if (error.name !== 'CodedError') return `${error.name}: `
+  return error.code === undefined ? '' : `${error.code}: `
 }
 
 /** The short table under the others' results. */

@@ -3,7 +3,7 @@
 // (no CBOR array does).
 //
 //  no. message   fields after the number                                                    since
-//   1  OPEN      call, method, body, timeout (ms left), principal, trace, hop, key, shape    0.1.0
+//   1  OPEN      call, method, timeout (ms left), principal, trace, hop, key, shape, body    0.1.0
 //   2  RESULT    call, body                        the handler returned; ends the call       0.1.0
 //   3  FAIL      call, error record                the handler failed; ends the call         0.1.0
 //   4  DATA      call, body                        one stream message                        0.1.0
@@ -18,6 +18,7 @@
 // and key are null. Newer versions may append fields and add numbers: both are ignored here. A field
 // of the wrong type is a broken protocol (FABRIC_ERR_PROTOCOL), and ends the connection.
 
+import { assert } from '../assert.ts'
 import { FABRIC } from '../errors-table.ts'
 import type { ErrorRecord } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
@@ -55,15 +56,42 @@ export type Message =
   | { readonly type: 'unknown' }
 
 export const encodeOpen = (open: Omit<OpenMessage, 'type'>): Uint8Array =>
-  encodeRecord([MESSAGE.OPEN, open.call, open.method, open.body, open.timeoutMs, open.principal, open.trace, open.hop, open.key, open.shape], open.method)
-export const encodeResult = (call: number, body: unknown, method: string): Uint8Array => encodeRecord([MESSAGE.RESULT, call, body], `The answer of ${method}`)
-export const encodeData = (call: number, body: unknown, method: string): Uint8Array => encodeRecord([MESSAGE.DATA, call, body], `A stream message of ${method}`)
+  encodeWithBody([MESSAGE.OPEN, open.call, open.method, open.timeoutMs, open.principal, open.trace, open.hop, open.key, open.shape], open.body, open.method)
+export const encodeResult = (call: number, body: unknown, method: string): Uint8Array => encodeWithBody([MESSAGE.RESULT, call], body, `The answer of ${method}`)
+export const encodeData = (call: number, body: unknown, method: string): Uint8Array => encodeWithBody([MESSAGE.DATA, call], body, `A stream message of ${method}`)
 export const encodeFail = (call: number, error: ErrorRecord): Uint8Array => encodeError([MESSAGE.FAIL, call], error)
 export const encodeCancel = (call: number, error: ErrorRecord): Uint8Array => encodeError([MESSAGE.CANCEL, call], error)
 export const encodeEnd = (call: number): Uint8Array => encodeRecord([MESSAGE.END, call])
 export const encodeCredit = (call: number, bytes: number): Uint8Array => encodeRecord([MESSAGE.CREDIT, call, bytes])
-export const encodeEvent = (name: string, body: unknown): Uint8Array => encodeRecord([MESSAGE.EVENT, name, body], `Event ${name}`)
+export const encodeEvent = (name: string, body: unknown): Uint8Array => encodeWithBody([MESSAGE.EVENT, name], body, `Event ${name}`)
 export const encodeGoodbye = (error: ErrorRecord | undefined): Uint8Array => encodeError([MESSAGE.GOODBYE], error ?? null)
+
+/** Bodies that are byte strings from this size on are copied once, straight into the frame. */
+const DIRECT_BYTES_MIN = 4_096
+const CBOR_NULL = 0xf6, CBOR_BYTES_32 = 0x5a
+
+/**
+ * The fields, then the body. A long byte string is put where a placeholder stood: the general encoder
+ * would grow its buffer fourfold around it and zero or fault in pages that are never sent.
+ */
+function encodeWithBody(fields: unknown[], body: unknown, what: string): Uint8Array {
+  if (!(body instanceof Uint8Array) || body.length < DIRECT_BYTES_MIN) {
+    fields.push(body)
+    return encodeRecord(fields, what)
+  }
+  fields.push(null)
+  const head = encodeRecord(fields, what)
+  const at = head.length - 1
+  assert(head[at] === CBOR_NULL, 'the placeholder of a body is the last byte of its record')
+  const bytes = at + 5 + body.length
+  if (bytes > LIMITS.messageBytesMax) throw FABRIC.MESSAGE_TOO_LARGE({ what, bytes, bytesMax: LIMITS.messageBytesMax })
+  const frame = Buffer.allocUnsafeSlow(bytes)
+  frame.set(head.subarray(0, at))
+  frame[at] = CBOR_BYTES_32
+  frame.writeUInt32BE(body.length, at + 1)
+  frame.set(body, at + 5)
+  return frame
+}
 
 /** An error must always be able to travel: details or texts that cannot are left out. */
 function encodeError(head: readonly number[], error: ErrorRecord | null): Uint8Array {
@@ -98,7 +126,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
 }
 
 function readOpen(fields: readonly unknown[]): OpenMessage {
-  const [, call, method, body, timeoutMs, principal, trace, hop, key, shape] = fields
+  const [, call, method, timeoutMs, principal, trace, hop, key, shape, body] = fields
   const number = readCall(call)
   if (number < 0) throw broken('OPEN with a negative call number')
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) throw broken('OPEN without a timeout')

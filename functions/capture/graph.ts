@@ -18,7 +18,7 @@ import { analyse } from './analysis.ts'
 import type { Analysis, Source, Variable } from './analysis.ts'
 import { insidesOf, privateFieldsOf, scriptUrl } from './inspect.ts'
 import type { FunctionInsides } from './inspect.ts'
-import { SANDBOX_GLOBALS, builtinName, intrinsicPath, isOwnGlobal } from './known.ts'
+import { SANDBOX_GLOBALS, builtinName, foreignIntrinsicPath, intrinsicPath, isOwnGlobal } from './known.ts'
 import { packageExport, packageOf } from './packages.ts'
 import { Trail } from './trail.ts'
 import { types } from 'node:util'
@@ -33,6 +33,8 @@ export interface GraphOptions {
   readonly sandboxGlobals: ReadonlySet<string>
 }
 
+/** Namespace objects of the language; those of other realms are not known by identity. */
+const NAMESPACES: ReadonlySet<string> = new Set(['Math', 'JSON', 'Reflect', 'Intl'])
 /** [kind, template, bindings] and nothing after it. */
 const BARE_PARTS = 3
 const NATIVE = /\{\s*\[native code\]\s*\}\s*$/
@@ -92,6 +94,8 @@ export class ClosureGraph {
     if (native || !entry) {
       insides = insidesOf(fn)
       if (insides.bound !== undefined) return this.#bound(insides.bound, walk)
+      const foreign = native ? foreignIntrinsicPath(fn) : undefined
+      if (foreign !== undefined) return [CustomKind.Native, walk.child([...foreign])]
       if (native) throw FUNCTIONS.CAPTURE_NATIVE({ ...this.trail.at(walk.keys), name: fn.name || 'anonymous' })
       const reference = this.#foreign(fn, insides, walk)
       if (reference !== undefined) return reference
@@ -244,7 +248,7 @@ export class ClosureGraph {
       statics = names.map((name) => walk.child(fields.find((field) => field.name === name)?.value, name))
     }
     const parent = isObject && analysis.classText === undefined ? Object.getPrototypeOf(prototype) as object | null : null
-    const inherits = parent !== null && parent !== Object.prototype && typeof parent.constructor === 'function' && !/^(Async)?Generator/.test(tagOf(prototype ?? {}))
+    const inherits = parent !== null && parent !== Object.prototype && !isForeignPlain(parent) && typeof parent.constructor === 'function' && !/^(Async)?Generator/.test(tagOf(prototype ?? {}))
     return [own.length > 0 ? own : null, additions.length > 0 ? additions : null, statics, inherits ? walk.child(parent.constructor, '<parent>') : null]
   }
 
@@ -257,6 +261,7 @@ export class ClosureGraph {
 
   #object(value: object, walk: Walk): readonly unknown[] | undefined {
     const brand = brandOf(value)
+    if (brand === 'opaque' && NAMESPACES.has(tagOf(value))) return [CustomKind.Native, walk.child([tagOf(value)])]
     if (brand === 'opaque') throw FUNCTIONS.CAPTURE_OPAQUE({ ...this.trail.at(walk.keys), what: `a ${tagOf(value)}`, hint: hintFor(tagOf(value)) })
     const prototype = Object.getPrototypeOf(value) as object | null
     if (prototype === null || prototype === Object.prototype || isForeignPlain(prototype)) return undefined

@@ -34,9 +34,10 @@ function* members(holder: object): Generator<readonly [string, object]> {
   }
 }
 
-let intrinsics: Map<unknown, readonly string[]> | undefined
+/** Paths by realm: a REPL or vm context has Math, Array and the rest of its own. */
+const intrinsics = new WeakMap<object, Map<unknown, readonly string[]>>()
 
-function intrinsicPaths(): Map<unknown, readonly string[]> {
+function intrinsicPaths(realm: object): Map<unknown, readonly string[]> {
   const paths = new Map<unknown, readonly string[]>()
   const add = (value: unknown, path: readonly string[]): boolean => {
     if (!isHolder(value) || paths.has(value)) return false
@@ -44,22 +45,39 @@ function intrinsicPaths(): Map<unknown, readonly string[]> {
     return true
   }
   const roots = [...SANDBOX_GLOBALS].filter((name) => name !== 'globalThis')
-  for (const name of roots) add((globalThis as Record<string, unknown>)[name], [name])
+  for (const name of roots) add((realm as Record<string, unknown>)[name], [name])
   for (const name of roots) {
-    const root = (globalThis as Record<string, unknown>)[name]
+    const root = (realm as Record<string, unknown>)[name]
     if (!isHolder(root)) continue
     for (const [key, value] of members(root)) {
       if (add(value, [name, key]) && key === 'prototype') for (const [method, code] of members(value)) add(code, [name, key, method])
     }
   }
-  paths.set(globalThis, [])
+  paths.set(realm, [])
   return paths
 }
 
 /** Path from globalThis of a language intrinsic, the same at every target; undefined when it is none. */
 export function intrinsicPath(value: unknown): readonly string[] | undefined {
-  intrinsics ??= intrinsicPaths()
-  return intrinsics.get(value)
+  return pathIn(globalThis, value)
+}
+
+function pathIn(realm: object, value: unknown): readonly string[] | undefined {
+  let paths = intrinsics.get(realm)
+  if (paths === undefined) intrinsics.set(realm, paths = intrinsicPaths(realm))
+  return paths.get(value)
+}
+
+/** The same for a native function of another realm, found through that realm's Function constructor. */
+export function foreignIntrinsicPath(fn: object): readonly string[] | undefined {
+  try {
+    const make = (fn as { constructor: unknown }).constructor as (text: string) => () => object
+    const realm = make('return globalThis')()
+    return realm === globalThis ? undefined : pathIn(realm, fn)
+  } catch {
+    // A realm that forbids code generation: its natives cannot be named.
+    return undefined
+  }
 }
 
 let builtins = new Map<unknown, string>()

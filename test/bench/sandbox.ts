@@ -121,7 +121,7 @@ for (let i = 0; i < 8; i++) {
   const start = performance.now()
   process.kill(pid, 'SIGKILL')
   let answered: unknown[] = []
-  while (answered[0] !== 2) answered = valuesOf(await sandbox.run(one, hooks, never))
+  while (answered[0] !== i) answered = valuesOf(await sandbox.run(makeJob({ source: `() => ${i}` }), hooks, never))
   back.push(performance.now() - start)
   await new Promise((resolve) => { setTimeout(resolve, 600) })
 }

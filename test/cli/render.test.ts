@@ -3,8 +3,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 
+import { CodedError } from '../../fabric/base.ts'
 import { toJson } from '../../cli/render/json.ts'
 import { foldNames, mergeOutcomes, mergedText } from '../../cli/render/merge.ts'
+import { columnsOf, referencesTable } from '../../cli/render/references.ts'
 import { PLAIN_STYLE, wantsColor } from '../../cli/render/style.ts'
 import { fitWidths, table } from '../../cli/render/table.ts'
 import { neutral, neutralLine, truncate, width } from '../../cli/render/text.ts'
@@ -20,7 +22,7 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2
 
 const value = (index: number, nodeName: string, v: unknown): Outcome<unknown> => ({ status: 'value', index, value: v, node: 'n', nodeName })
 const failure = (index: number, nodeName: string, message: string): Outcome<unknown> =>
-  ({ status: 'error', index, error: Object.assign(new Error(message), { code: 'X_ERR' }), node: 'n', nodeName, element: nodeName, mayHaveRun: true })
+  ({ status: 'error', index, error: new CodedError(message, { code: 'X_ERR' }), node: 'n', nodeName, element: nodeName, mayHaveRun: true })
 
 t.test('no value drives a terminal', async (t) => {
   const hostile = fc.string({ unit: fc.constantFrom('a', '\u001b', '[2J', '\u009b', '\r', '\b', '\u202e', '\n', '\u007f', ']0;t\u0007') })
@@ -62,6 +64,13 @@ t.test('values for people', async (t) => {
   t.equal(forPeople(new Map([['k', 1]]), FILE), 'key  value\nk    1')
   t.match(forPeople([reference('alpha')], FILE), /^name +kind +cpuRatio\nalpha +PhysicalMachine +0\.5$/, 'references are read, never called')
   t.match(forPeople([failure(0, 'beta', 'broke'), value(1, 'alpha', 'fine\n')], FILE), /alpha +value +fine\n +beta +beta +error +X_ERR: broke/, 'failures last')
+})
+
+t.test('objects of a kind have the columns that it declares', async (t) => {
+  const columns = await columnsOf('PhysicalMachine')
+  t.match(columns, [{ attribute: 'state' }])
+  t.match(referencesTable([reference('alpha')], columns ?? [], FILE), /^name +state +address +cpu.*\nalpha +- +- +50%/)
+  t.equal(await columnsOf('Unicorn'), undefined)
 })
 
 t.test('failures beyond the limit are counted', async (t) => {

@@ -122,7 +122,7 @@ function randomFrame(random: Random, opened: { calls: number }): Uint8Array {
   const body = pick(random, [null, 1, 'x', [1, 2], { a: 1 }, new Uint8Array(random.int(500))])
   const error = { code: 'X_ERR', message: 'fuzz' }
   const message = pick<unknown[]>(random, [
-    [MESSAGE.OPEN, fresh, pick(random, ['echo', 'hang', 'throw', 'stream', 'missing']), body, pick(random, [0, 5, 50, 5_000]), null, 't', random.int(12), pick(random, [null, null, 'k']), random.int(2)],
+    [MESSAGE.OPEN, fresh, pick(random, ['echo', 'hang', 'throw', 'stream', 'missing']), pick(random, [0, 5, 50, 5_000]), null, 't', random.int(12), pick(random, [null, null, 'k']), random.int(2), body],
     [MESSAGE.RESULT, -Math.abs(call), body], [MESSAGE.FAIL, -Math.abs(call), error], [MESSAGE.DATA, call, body], [MESSAGE.END, call],
     [MESSAGE.CREDIT, call, 1 + random.int(1e7)], [MESSAGE.CANCEL, Math.abs(call), error], [MESSAGE.EVENT, 'e', body], [77, call],
   ])

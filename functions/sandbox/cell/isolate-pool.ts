@@ -27,11 +27,9 @@ export class IsolatePool {
 
   get short(): boolean { return this.#spares.length < this.#options.spares }
 
-  #make(heapLimitMiB: number): SandboxIsolate { return new SandboxIsolate(this.#prelude, heapLimitMiB) }
-
   /** Takes some milliseconds of this thread: called when the lane has nothing better to do. */
   refill(): void {
-    while (this.#spares.length < this.#options.spares) this.#spares.push(this.#make(LIMITS.heapLimitMiB))
+    while (this.#spares.length < this.#options.spares) this.#spares.push(new SandboxIsolate(this.#prelude, LIMITS.heapLimitMiB, 'spare'))
   }
 
   /** The warm isolate of a plan, now the caller's. */
@@ -49,7 +47,7 @@ export class IsolatePool {
   /** A spare when its heap fits, else a new one. */
   take(heapLimitMiB: number): SandboxIsolate {
     const spare = heapLimitMiB === LIMITS.heapLimitMiB ? this.#spares.shift() : undefined
-    return spare ?? this.#make(heapLimitMiB)
+    return spare ?? new SandboxIsolate(this.#prelude, heapLimitMiB, 'now')
   }
 
   keep(plan: number, isolate: SandboxIsolate): void {

@@ -30,7 +30,7 @@ export class SandboxIsolate {
   /** Set per owner: a spare has none yet. */
   hooks: IsolateHooks | undefined
 
-  constructor(prelude: PreludeText, heapLimitMiB: number) {
+  constructor(prelude: PreludeText, heapLimitMiB: number, use: 'now' | 'spare') {
     this.heapLimitMiB = heapLimitMiB
     this.#isolate = new ivm.Isolate({ memoryLimit: heapLimitMiB, onCatastrophicError: () => this.hooks?.catastrophe() })
     const context = this.#isolate.createContextSync()
@@ -51,6 +51,7 @@ export class SandboxIsolate {
     this.#expire = take('expire')
     this.#package = take('package')
     this.#ping = take('ping')
+    if (use === 'spare') take<Fn<[], void>>('rehearse').applySync(undefined, [])
     made.release()
     boot.release()
     script.release()

@@ -42,12 +42,12 @@ test('golden frames of this version are what is sent today', (t) => {
 })
 
 test('a field of the wrong type breaks the protocol', (t) => {
-  const open = [1, 5, 'm', null, 100, null, 't', 0, null, 0]
+  const open = [1, 5, 'm', 100, null, 't', 0, null, 0, 'body']
   const wrong: unknown[] = [
     {}, 7, [], ['x'], [-1], [1.5],
     ...[0, -5, 1.5, 2 ** 40, 'a'].map((call) => open.with(1, call)),
-    open.with(2, ''), open.with(2, 7), open.with(2, 'm'.repeat(300)), open.with(4, -1), open.with(4, NaN), open.with(4, null),
-    open.with(5, 5), open.with(6, null), open.with(7, -1), open.with(7, 1.5), open.with(8, 3), open.with(9, 2), open.slice(0, 5),
+    open.with(2, ''), open.with(2, 7), open.with(2, 'm'.repeat(300)), open.with(3, -1), open.with(3, NaN), open.with(3, null),
+    open.with(4, 5), open.with(5, null), open.with(6, -1), open.with(6, 1.5), open.with(7, 3), open.with(8, 2), open.slice(0, 5),
     [3, 1, null], [3, 1, { code: 'x' }], [3, 1, { code: 1, message: 'm' }], [7, 1], [6, 1, 0], [6, 1, -3], [6, 1, 'x'], [8, 5, null], [8], [9, 3], [5, 0],
   ]
   for (const message of wrong) t.equal(codeOf(() => wire.decodeMessage(encodeRecord(message))), 'FABRIC_ERR_PROTOCOL', JSON.stringify(message))
@@ -63,6 +63,16 @@ test('later versions may add fields and numbers', (t) => {
 test('an error record always travels: what cannot be encoded is left out', (t) => {
   const frame = wire.encodeFail(-3, { code: 'X_ERR', message: 'bad \ud800 text', details: { when: new Date(0) }, cause: { code: 'Y', message: 'm', details: { f: () => 1 } } })
   t.match(wire.decodeMessage(frame), { type: 3, call: -3, error: { code: 'X_ERR', message: 'bad \ufffd text', cause: { code: 'Y' } } })
+  t.end()
+})
+
+test('long byte strings are encoded the same as short ones are', (t) => {
+  for (const bytes of [0, 1, 4_095, 4_096, 70_000, 1_000_000]) {
+    const body = new Uint8Array(bytes).map((_, i) => i)
+    const open = { call: 3, method: 'm', timeoutMs: 5, principal: null, trace: 't', hop: 0, key: null, shape: 0, body } as const
+    t.strictSame(wire.decodeMessage(wire.encodeOpen(open)), { type: 1, ...open })
+    t.strictSame(wire.decodeMessage(wire.encodeData(-3, body, 'm')), { type: 4, call: -3, body })
+  }
   t.end()
 })
 

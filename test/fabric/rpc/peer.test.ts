@@ -197,7 +197,7 @@ test('garbage ends the connection with the reason, on both sides', async (t) => 
     'answer from the asker': encodeRecord([MESSAGE.RESULT, 3, 1]),
     'cancellation of ours': encodeRecord([MESSAGE.CANCEL, -3, { code: 'X', message: 'x' }]),
     'fragment of nothing': Uint8Array.of(1, 0, 0, 0, 0, 1),
-    'call number in use': encodeRecord([MESSAGE.OPEN, 1, 'hang', null, 1000, null, 't', 0, null, 0]),
+    'call number in use': encodeRecord([MESSAGE.OPEN, 1, 'hang', 1000, null, 't', 0, null, 0, null]),
   }
   for (const [name, frame] of Object.entries(frames)) {
     const { client, server, registry, channels } = createPair()

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import vm from 'node:vm'
 import t from 'tap'
 import { capture, explain } from '../../../functions/capture/mod.ts'
 import { COLLECTION, REFERENCE } from '../../../functions/contract.ts'
@@ -140,4 +141,14 @@ t.test('under --permission without the inspector the error says what to do', asy
   const folder = join(import.meta.dirname, '../../..')
   const out = execFileSync(process.execPath, ['--no-warnings', '--permission', `--allow-fs-read=${folder}/*`, join(import.meta.dirname, 'permission.program.ts')], { encoding: 'utf8' })
   t.match(out, /FUNCTIONS_ERR_CAPTURE_INSPECTOR .*--allow-inspector/)
+})
+
+t.test('closures of another realm and of a script', async (t) => {
+  const context = vm.createContext({})
+  const run = (code: string): (...args: never[]) => unknown => vm.runInContext(code, context) as () => unknown
+  t.same(ship(run('const limit = 2; const list = new Map([[1, { a: [1] }]]); x => [Math.max(1, limit), list.get(1)]'))(), [2, { a: [1] }])
+  t.equal(ship(run('class A { #x = 1; get x() { return this.#x } }; const a = new A(); () => a.x'))(), 1)
+  t.equal(ship(run('const { sqrt } = Math; const M = Math; () => sqrt(M.abs(-4))'))(), 2)
+  t.equal(ship(run('var onGlobal = 3; function read() { return onGlobal } ; () => read()'))(), 3)
+  t.equal(ship(vm.runInThisContext('let inScript = 7; const get = () => inScript; () => get()') as () => unknown)(), 7)
 })

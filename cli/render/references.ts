@@ -1,0 +1,46 @@
+// Lists of resource-mapped objects, with the columns that their kind declares for tables
+// (rmo/kinds/*.ts). `rmo` is loaded here only when there is a reference to show: by then it is.
+
+import { durationText, bytesText, ratioText } from './units.ts'
+import { referenceOf } from './shapes.ts'
+import { table } from './table.ts'
+import type { TableLayout } from './table.ts'
+import { cellText } from './value.ts'
+
+type Format = 'text' | 'ratio' | 'bytes' | 'number' | 'duration'
+export interface KindColumn { readonly attribute: string; readonly title: string; readonly format: Format }
+
+/** Columns of a kind that are not only for wide tables; undefined for a kind that this program does not know. */
+export async function columnsOf(kind: string): Promise<readonly KindColumn[] | undefined> {
+  const { KINDS } = await import('../../rmo/mod.ts')
+  const found = KINDS.find((k) => k.kind === kind)
+  return found === undefined ? undefined : Object.entries(found.attributes).flatMap(([attribute, { column }]) =>
+    column === 'none' || column.wide === true || attribute === 'name' ? [] : [{ attribute, title: column.header.toLowerCase(), format: column.format }])
+}
+
+/** What can follow `pm.`: attributes and verbs. */
+export async function wordsOf(kind: string): Promise<readonly string[]> {
+  const { KINDS } = await import('../../rmo/mod.ts')
+  const shape = KINDS.find((k) => k.kind === kind)?.shape
+  return shape === undefined ? [] : ['name', 'uuid', ...shape.attributes, ...shape.verbs, ...Object.keys(shape.collections)]
+}
+
+const FORMATS: Readonly<Record<Format, (value: unknown) => string>> = {
+  text: cellText,
+  number: cellText,
+  ratio: (value) => (typeof value === 'number' ? ratioText(value) : '-'),
+  bytes: (value) => (typeof value === 'number' ? bytesText(value) : '-'),
+  duration: (value) => (typeof value === 'number' ? durationText(value * 1_000) : '-'),
+}
+
+/** `references` are all of one kind; an attribute that a record lacks is a dash. */
+export function referencesTable(references: readonly unknown[], columns: readonly KindColumn[], layout: TableLayout): string {
+  const rows = references.map((reference) => {
+    const record = referenceOf(reference)
+    return [record?.name ?? '?', ...columns.map(({ attribute, format }) => {
+      const value = record?.attributes[attribute]
+      return value === undefined ? '-' : FORMATS[format](value)
+    })]
+  })
+  return table([{ title: 'name' }, ...columns.map((c) => ({ title: c.title, align: c.format === 'text' ? 'left' : 'right' } as const))], rows, layout)
+}
