@@ -59,6 +59,8 @@ export const LIMITS = {
   recordBytes: 64 * KiB,
   /** Frames kept while a lane moves from one stream of a link to another; more cuts the link. */
   laneHoldBytesMax: 4 * MiB,
+  /** Gossip held for the end of what came before it; then it goes on without (a probe answers within about this). */
+  gossipHoldMs: 100,
   /** A second stream of the same kind (both sides dialled at once) is closed after it was idle this long. */
   spareStreamMs: 2_000,
   /** Helper DHT nodes beside the founder's own: a DHT of one node stores nothing. */

@@ -12,16 +12,16 @@ export interface KindColumn { readonly attribute: string; readonly title: string
 
 /** Columns of a kind that are not only for wide tables; undefined for a kind that this program does not know. */
 export async function columnsOf(kind: string): Promise<readonly KindColumn[] | undefined> {
-  const { KINDS } = await import('../../rmo/mod.ts')
-  const found = KINDS.find((k) => k.kind === kind)
+  const { rmoKinds } = await import('../../rmo/mod.ts')
+  const found = rmoKinds.kinds.find((k) => k.kind === kind)
   return found === undefined ? undefined : Object.entries(found.attributes).flatMap(([attribute, { column }]) =>
     column === 'none' || column.wide === true || attribute === 'name' ? [] : [{ attribute, title: column.header.toLowerCase(), format: column.format }])
 }
 
 /** What can follow `pm.`: attributes and verbs. */
 export async function wordsOf(kind: string): Promise<readonly string[]> {
-  const { KINDS } = await import('../../rmo/mod.ts')
-  const shape = KINDS.find((k) => k.kind === kind)?.shape
+  const { rmoKinds } = await import('../../rmo/mod.ts')
+  const shape = rmoKinds.kinds.find((k) => k.kind === kind)?.shape
   return shape === undefined ? [] : ['name', 'uuid', ...shape.attributes, ...shape.verbs, ...Object.keys(shape.collections)]
 }
 

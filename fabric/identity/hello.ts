@@ -35,8 +35,11 @@ export interface Introduction {
   readonly link: number
 }
 
-/** What a stream will carry. */
-export type StreamKind = 'rpc' | 'bulk' | 'udx'
+/**
+ * What a stream is for. 'rpc', 'bulk': over TCP. 'udx': the whole link, through the overlay. 'aside': the overlay
+ * opened it by itself; it takes over gossip once somebody made a link, and makes none.
+ */
+export type StreamKind = 'rpc' | 'bulk' | 'udx' | 'aside'
 
 export type HelloMessage =
   | ({ readonly type: 'hello'; readonly stream: StreamKind } & Introduction)
@@ -97,7 +100,7 @@ export function decodeHello(bytes: Uint8Array, peer: NodeId): HelloMessage {
 const isText = (charsMax: number) => (value: unknown): value is string => typeof value === 'string' && value.length <= charsMax
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isSession = (value: unknown): value is string => typeof value === 'string' && SESSION.test(value)
-const isStreamKind = (value: unknown): value is StreamKind => value === 'rpc' || value === 'bulk' || value === 'udx'
+const isStreamKind = (value: unknown): value is StreamKind => value === 'rpc' || value === 'bulk' || value === 'udx' || value === 'aside'
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isAddresses = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= LIMITS.addressesMax && value.every((item) => typeof item === 'string' && item.length <= LIMITS.addressCharsMax)

@@ -23,7 +23,7 @@ export const MEMBERSHIP = {
   meshMembersMax: 9,
   /**
    * Neighbours observed per ring and direction. Three, not one: observers next to each other on a ring have
-   * links to each other, so a silent subject can be probed through somebody who has a link to it (D: ring span).
+   * links to each other, so a silent subject can be probed through somebody who has a link to it.
    */
   ringSpan: 3,
   /** Highest local health score (0 = healthy). Lifeguard uses 8; more only delays detection. */

@@ -39,6 +39,4 @@ export class NewsQueue {
     }
     return taken
   }
-
-  clear(): void { this.#items.clear() }
 }

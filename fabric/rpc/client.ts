@@ -6,8 +6,7 @@
 
 import { FABRIC } from '../errors-table.ts'
 import { fromErrorRecord, toErrorRecord } from '../errors.ts'
-import type { ErrorRecord } from '../errors.ts'
-import type { FailureOutcome } from '../errors.ts'
+import type { ErrorRecord, FailureOutcome } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import type { Body, CallOptions, ClientStream } from './contract.ts'
 import type { Lane, PeerHost } from './host.ts'

@@ -5,7 +5,7 @@
 // refuse fails here, with its name, and not there. Objects come out with a null prototype. Byte strings
 // come out as views into the input (no copy): whoever keeps a small one for long copies it, else it
 // holds the whole frame. The plain JavaScript readers of cbor-x are used on purpose; its optional native
-// string reader would see bytes from the network. Source: D "hardened CBOR", reliability.md 4.1.
+// string reader would see bytes from the network. Source: reliability.md 4.1.
 
 import { Decoder } from 'cbor-x/decode'
 import { Encoder } from 'cbor-x/encode'

@@ -127,7 +127,14 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     }
     record.addresses = peer.addresses
     if (present?.up === true) present.attach(wire, stream)
-    else if (stream === 'udx' && peer.addresses.length > 0) wait(record, wire, peer)
+    else if (stream === 'aside') {
+      wait(record, wire, stream, peer)
+      found(record.id)
+    } else if (stream === 'udx' && peer.addresses.length > 0) {
+      // UDX is there first: give TCP a moment, so that a link does not start on the slower path.
+      const waiting = wait(record, wire, stream, peer)
+      void tcpDial(record, peer.addresses).then(() => waiting.bringUp())
+    }
     else bringUp(record, wire, stream, peer)
     return peers.upLink(record.id)
   }
@@ -151,16 +158,16 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     return link
   }
 
-  /** UDX is there first: give TCP a moment, so that a link does not start on the slower path. */
-  function wait(record: PeerRecord, wire: Wire, peer: Introduction): void {
+  /** An overlay stream that stands by until there is a link, or until it has to make one. */
+  function wait(record: PeerRecord, wire: Wire, stream: StreamKind, peer: Introduction): WaitingWire {
     const number = record.number
     const waiting: WaitingWire = {
       wire,
       bringUp: () => {
         if (!record.waiting.delete(waiting)) return
         if (record.number !== number) return wire.destroy('ended')
-        if (record.link?.up === true) record.link.attach(wire, 'udx')
-        else bringUp(record, wire, 'udx', peer)
+        if (record.link?.up === true) record.link.attach(wire, stream)
+        else bringUp(record, wire, stream, peer)
       },
     }
     record.waiting.add(waiting)
@@ -176,7 +183,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
         handed = true
       },
     })
-    void tcpDial(record, peer.addresses).then(() => waiting.bringUp())
+    return waiting
   }
 
   // ---- dialling
@@ -218,7 +225,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     }
     return new Promise((resolve) => meet(wire, { kind: 'link', stream: 'udx' }, (greeting) => {
       const ending = dialled(wire, greeting)
-      if ('link' in ending || record.waiting.size === 0) return resolve(ending)
+      if ('link' in ending || greeting.at !== 'up') return resolve(ending)
       // Its wire waits for TCP; the link announces itself.
       const poll = (): void => {
         const link = peers.upLink(record.id)
@@ -290,7 +297,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
         // Whoever opened the stream speaks first.
         if (!wire.dialled) return accept(wire, () => door.leave(place))
         door.leave(place)
-        meet(wire, { kind: 'link', stream: 'udx' }, (greeting) => { if (greeting.at === 'up') admit(wire, greeting) })
+        meet(wire, { kind: 'link', stream: 'aside' }, (greeting) => { if (greeting.at === 'up') admit(wire, greeting) })
       },
     })
   }

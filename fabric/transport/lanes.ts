@@ -20,9 +20,9 @@ export const LANES: readonly Lane[] = ['gossip', 'rpc', 'bulk']
 
 /** Best first. A lane never waits for a better stream: it starts on what is there. */
 const PREFERENCE: Readonly<Record<Lane, readonly StreamKind[]>> = {
-  gossip: ['udx', 'rpc', 'bulk'],
-  rpc: ['rpc', 'udx', 'bulk'],
-  bulk: ['bulk', 'rpc', 'udx'],
+  gossip: ['udx', 'aside', 'rpc', 'bulk'],
+  rpc: ['rpc', 'udx', 'bulk', 'aside'],
+  bulk: ['bulk', 'rpc', 'udx', 'aside'],
 }
 
 export interface Strand<W> {
@@ -118,6 +118,14 @@ export class Lanes<W> {
     const epoch = receiving.started.get(strand) ?? 0
     receiving.started.delete(strand)
     return this.#endEpoch(receiving, epoch)
+  }
+
+  /** Gossip waited long enough for the end of an epoch that died with its wire: go on with the next one held. */
+  giveUpGossip(): Uint8Array[] {
+    const receiving = this.#receiving.gossip
+    if (receiving.held.length === 0) return []
+    receiving.epoch = Math.min(...receiving.held.map((item) => item.epoch))
+    return this.#release(receiving)
   }
 
   /** A wire is gone. 'ends' when frames of rpc or bulk may be lost with it, or no wire is left. */

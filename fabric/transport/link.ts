@@ -50,6 +50,7 @@ export class WireLink implements Link {
   readonly #drained = new Map<Lane, () => void>()
   readonly #closers: ((why: LinkEnd) => void)[] = []
   readonly #full = new Set<Lane>()
+  #gossipTimer = false
   #state: 'up' | 'ending' | 'over' = 'up'
   #why: LinkEnd = 'lost'
   /** Wires on which the peer said goodbye; what it sent before on the others is still delivered. */
@@ -137,6 +138,17 @@ export class WireLink implements Link {
     const verdict = this.#lanes.receive(lane, wire, frame)
     if (verdict === 'deliver') this.#receivers.get(lane)?.(frame)
     else if (verdict === 'overflow') this.finish('lost', 'drop')
+    else if (lane === 'gossip') this.#giveUpGossipLater()
+  }
+
+  /** The wire with the missing end may be dead without anybody having noticed; gossip does not wait for that. */
+  #giveUpGossipLater(): void {
+    if (this.#gossipTimer) return
+    this.#gossipTimer = true
+    this.#options.clock.after(LIMITS.gossipHoldMs, () => {
+      this.#gossipTimer = false
+      this.#deliver('gossip', this.#lanes.giveUpGossip())
+    }, { background: true })
   }
 
   #control(wire: Wire, message: Uint8Array): void {

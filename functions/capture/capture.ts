@@ -12,7 +12,8 @@ import { CodedError, LIMITS } from '../../fabric/base.ts'
 import type { Captured, CapturedName, Environment, Manifest, PackageImport, Program } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { encodeValue } from '../value/codec.ts'
-import { ClosureGraph, sourceOf } from './graph.ts'
+import { sourceOf } from './describe.ts'
+import { ClosureGraph } from './graph.ts'
 import { locationOf } from './inspect.ts'
 
 type AnyFunction = ((...args: never[]) => unknown) & { readonly prototype?: object }

@@ -8,22 +8,22 @@
 // Templates are numbered in order of discovery and shared by equal text, so ten closures of one maker are
 // one template and ten environments, and captured values never change the code.
 
+import { types } from 'node:util'
 import { LIMITS } from '../../fabric/base.ts'
-import type { CapturedName, PackageImport, ReferenceRecord, SourceSpec } from '../contract.ts'
+import type { CapturedName, PackageImport } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { brandOf, hintFor, tagOf } from '../value/brand.ts'
 import type { EncodeHooks, Walk } from '../value/flatten.ts'
 import { CustomKind } from '../value/node.ts'
 import { analyse } from './analysis.ts'
 import type { Analysis, Source, Variable } from './analysis.ts'
+import { NATIVE, capabilityName, sourceOf, toSource, typeName } from './describe.ts'
+import type { AnyFunction } from './describe.ts'
 import { insidesOf, privateFieldsOf, scriptUrl } from './inspect.ts'
 import type { FunctionInsides } from './inspect.ts'
 import { SANDBOX_GLOBALS, builtinName, foreignIntrinsicPath, intrinsicPath, isOwnGlobal } from './known.ts'
 import { packageExport, packageOf } from './packages.ts'
 import { Trail } from './trail.ts'
-import { types } from 'node:util'
-
-type AnyFunction = ((...args: unknown[]) => unknown) & { readonly prototype?: object }
 
 export interface GraphOptions {
   readonly root: string
@@ -37,15 +37,8 @@ export interface GraphOptions {
 const NAMESPACES: ReadonlySet<string> = new Set(['Math', 'JSON', 'Reflect', 'Intl'])
 /** [kind, template, bindings] and nothing after it. */
 const BARE_PARTS = 3
-const NATIVE = /\{\s*\[native code\]\s*\}\s*$/
-const toSource = (fn: unknown): string => Function.prototype.toString.call(fn)
-const isSloppy = (fn: AnyFunction): boolean => Object.hasOwn(fn, 'caller')
 const isModuleLike = (value: object): boolean => tagOf(value) === 'Module' || Object.hasOwn(value, '__esModule')
 const isForeignPlain = (prototype: object): boolean => Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
-
-export function sourceOf(fn: AnyFunction): Source {
-  return { text: toSource(fn), name: typeof fn.name === 'string' ? fn.name : '', sloppy: isSloppy(fn) }
-}
 
 export class ClosureGraph {
   readonly templates: string[] = []
@@ -261,10 +254,10 @@ export class ClosureGraph {
 
   #object(value: object, walk: Walk): readonly unknown[] | undefined {
     const brand = brandOf(value)
-    if (brand === 'opaque' && NAMESPACES.has(tagOf(value))) return [CustomKind.Native, walk.child([tagOf(value)])]
     if (brand === 'opaque') throw FUNCTIONS.CAPTURE_OPAQUE({ ...this.trail.at(walk.keys), what: `a ${tagOf(value)}`, hint: hintFor(tagOf(value)) })
     const prototype = Object.getPrototypeOf(value) as object | null
-    if (prototype === null || prototype === Object.prototype || isForeignPlain(prototype)) return undefined
+    if (prototype === null || prototype === Object.prototype) return undefined
+    if (isForeignPlain(prototype)) return NAMESPACES.has(tagOf(value)) ? [CustomKind.Native, walk.child([tagOf(value)])] : undefined
     const constructor = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value as AnyFunction | undefined
     if (typeof constructor !== 'function' || constructor.prototype !== prototype) {
       return [CustomKind.Instance, null, null, walk.entries(value), null, walk.child(prototype, '<prototype>')]
@@ -311,17 +304,4 @@ export class ClosureGraph {
       return walk.child(field?.value, name)
     }))
   }
-}
-
-function capabilityName(capability: ReferenceRecord | SourceSpec): string {
-  return 'kind' in capability ? capability.kind : capability.type
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value === 'function') return /^class\b/.test(toSource(value)) ? 'class' : 'function'
-  if (typeof value !== 'object') return typeof value
-  if (types.isProxy(value)) return 'reference'
-  const name = (value.constructor as { name?: unknown } | undefined)?.name
-  return typeof name === 'string' && name !== '' ? name : tagOf(value)
 }

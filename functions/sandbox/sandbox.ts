@@ -151,7 +151,8 @@ class CellSandbox implements Sandbox {
   async #enter(tenant: Tenant, how: 'shared' | 'exclusive'): Promise<{ cell: CellProcess; leave(): void }> {
     const leave = how === 'exclusive' ? await tenant.gate.exclusive() : tenant.gate.tryShared() ? () => tenant.gate.leaveShared() : await tenant.gate.shared()
     try {
-      return { cell: await this.#cell(tenant), leave }
+      // A cell that dies while it starts says more about the machine than about the job: one more try.
+      return { cell: await this.#cell(tenant).catch(() => this.#cell(tenant)), leave }
     } catch (error) {
       leave()
       throw error

@@ -2,7 +2,9 @@
 // {name, value, unit, count, target}. Times are p50 unless the name says min; the machine is shared, so minima
 // say what the path costs and medians what one gets.
 
+import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import type { Socket } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Piscina } from 'piscina'
@@ -41,6 +43,17 @@ await sandbox.warm('test')
 const idlePid = sandbox.stats().cells[0]?.pid ?? 0
 print('idle cell resident (Rss)', residentMiB(idlePid, 'Rss'), 'MiB', 1)
 print('idle cell resident (Pss)', residentMiB(idlePid, 'Pss'), 'MiB', 1)
+
+// What one process hop costs on this machine at this moment: an echo over the same kind of pipe.
+const echo = spawn(process.execPath, ['-e', 'const s = new (require("node:net").Socket)({ fd: 3, readable: true, writable: true }); s.on("data", (b) => s.write(b)); s.on("end", () => process.exit())'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
+const pipe = echo.stdio[3] as Socket
+const ping = Buffer.alloc(64)
+const bounce = (): Promise<unknown> => new Promise((resolve) => { pipe.once('data', resolve); pipe.write(ping) })
+await timed(300, bounce)
+const hop = await timed(2_000, bounce)
+print('bare echo to a process and back', quantile(hop, 0.5) * 1_000, 'us', hop.length)
+print('bare echo to a process and back, min', Math.min(...hop) * 1_000, 'us', hop.length)
+pipe.destroy()
 
 // Warm calls.
 const one = makeJob({ source: '(x) => x + 1', items: [1] })

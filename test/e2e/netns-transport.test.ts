@@ -68,6 +68,7 @@ test('machines with several addresses, one of them shared', { skip: obstacle, ti
   const gamma = await start(3, 'gamma', await ticketOf(alpha))
   t.match(beta.addresses[0], /^10\.213\.7\.2:/)
 
+  await beta.order<Dialled>({ do: 'dial', id: alpha.id, addresses: alpha.addresses })
   const dialled = await beta.order<Dialled>({ do: 'dial', id: gamma.id, addresses: gamma.addresses })
   t.same(dialled.bytes, [1_000, 1_000_000])
   t.match(dialled.paths, { rpc: 'tcp', bulk: 'tcp' })

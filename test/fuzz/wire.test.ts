@@ -3,7 +3,7 @@
 import { test } from 'tap'
 import { WIRE_TARGETS } from './wire-targets.ts'
 
-const SEEDS = 25
+const SEEDS = 8
 
 for (const [name, target] of Object.entries(WIRE_TARGETS)) {
   test(name, async (t) => {

@@ -1,7 +1,6 @@
 // Scenarios for the membership simulation. Each takes a seed and gives a result with its violations:
 // an empty list is a pass. Bounds are stated here and nowhere else.
 
-import type { NodeId } from '../../fabric/base.ts'
 import { isLive } from '../../fabric/membership/record.ts'
 import { World } from './membership-world.ts'
 import type { Node } from './membership-world.ts'
@@ -246,7 +245,7 @@ export function disagreement(world: World): string {
   return lines.slice(0, 6).join('; ')
 }
 
-/** Messages and bytes per member and second while nothing happens, and while one member in a hundred changes its load. */
+/** Messages and bytes per member and second while nothing happens. */
 export function traffic(seed: number, members: number): Result {
   const world = settled(seed, members)
   world.runFor(4_000)
@@ -262,6 +261,3 @@ export function traffic(seed: number, members: number): Result {
     log2: Math.round(100 * Math.log2(members)) / 100,
   }, [])
 }
-
-/** Ids by index, for tests that need them. */
-export const idsOf = (world: World): NodeId[] => world.nodes.map((node) => node.id)

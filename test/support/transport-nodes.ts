@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,6 +58,14 @@ export const shiftedClock = (byMs: number): Clock => ({ ...systemClock, wallMs: 
 export const nextLink = (transport: HyperswarmTransport): Promise<Link> => new Promise((resolve) => transport.onLink(resolve))
 export const linkEnd = (link: Link): Promise<string> => new Promise((resolve) => link.onClose(resolve))
 export const nextFrame = (link: Link, lane: 'gossip' | 'rpc' | 'bulk'): Promise<Uint8Array> => new Promise((resolve) => link.onFrame(lane, resolve))
+
+/** A port free by TCP at the moment. */
+export const freePort = (): Promise<number> => new Promise((resolve) => {
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const address = server.address()
+    server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+  })
+})
 
 /** Looks until it is so; for states that announce no event. The test's own timeout is the bound. */
 export async function until(check: () => boolean | Promise<boolean>): Promise<void> {

@@ -135,7 +135,14 @@ export class JobRun {
     if (this.#over !== undefined) return { type: 'failed', status: this.#over, error: this.#overError() }
     const entered = this.#around.enter(mode === 'shared' ? 'shared' : 'exclusive')
     const stopped = new Promise<undefined>((resolve) => { this.#stop = () => resolve(undefined) })
-    const place = await Promise.race([entered, stopped])
+    let place: Awaited<typeof entered> | undefined
+    try {
+      place = await Promise.race([entered, stopped])
+    } catch (error) {
+      // Refused at the door. Once something has run, that is an outcome of the rest and not of the job.
+      if (this.#kills === 0) throw error
+      return { type: 'failed', status: 'crash', error: toErrorRecord(error, FUNCTIONS.SANDBOX_START.code) }
+    }
     if (place === undefined) {
       void entered.then(({ leave }) => leave(), () => {})
       return { type: 'failed', status: this.#over ?? 'timeout', error: this.#overError() }
@@ -182,11 +189,11 @@ export class JobRun {
           case FROM_LANE.call: return this.#call(cell, lane, id, from, frame, finish)
         }
       }
-      cell.watchResident('busy')
       const id = lane.start({
         plan: this.#plan, job: this.#job, from, count, probe: mode === 'probe', receive, remainingMs: Math.max(1, this.#deadlineMs - this.#around.clock.nowMs()),
         died: (running) => died(cell.cause === 'out-of-memory' ? 'out-of-memory' : 'crash', cell.how, running),
       })
+      cell.watchResident('busy')
       const stop = (): void => {
         lane.cancel(id, this.#over === 'timeout' ? CANCEL_DEADLINE : CANCEL_NOW, this.#job.limits.timeoutMs)
         grace = this.#around.clock.after(LIMITS.killGraceMs, () => {

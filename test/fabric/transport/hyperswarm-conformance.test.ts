@@ -9,10 +9,12 @@ import { openIdentity } from '../../../fabric/identity/store.ts'
 import type { Identity } from '../../../fabric/identity/store.ts'
 import type { HyperswarmTransport } from '../../../fabric/transport/hyperswarm.ts'
 import { transportSuite } from '../../conformance/transport.ts'
-import { transportOf, until } from '../../support/transport-nodes.ts'
+import { freePort, transportOf, until } from '../../support/transport-nodes.ts'
 
 const dirs: string[] = []
 const made: HyperswarmTransport[] = []
+// Everybody must know where the founder will be before it starts.
+const port = await freePort()
 let founder: Promise<Identity> | undefined
 transportSuite('hyperswarm', {
   setup: async () => ({
@@ -27,9 +29,9 @@ transportSuite('hyperswarm', {
       const { keys, fabric } = await founder
       if (fabric === undefined) throw new Error('the founder has no fabric')
       if (keys.id !== identity.keys.id) {
-        await identity.adopt({ id: fabric.id, chain: extendChain(fabric.id, fabric.chain, keys, identity.keys.id), bootstraps: made[0]?.addresses() ?? [], members: [] })
+        await identity.adopt({ id: fabric.id, chain: extendChain(fabric.id, fabric.chain, keys, identity.keys.id), bootstraps: [`127.0.0.1:${port}`], members: [] })
       }
-      const transport = transportOf(identity, name, { overlay: 'full' })
+      const transport = transportOf(identity, name, { overlay: 'full', listen: { host: '127.0.0.1', port: keys.id === identity.keys.id ? port : 0 } })
       made.push(transport)
       return transport
     },

@@ -139,7 +139,8 @@ t.test('what is not a function, and a target without code, say so', async (t) =>
 
 t.test('under --permission without the inspector the error says what to do', async (t) => {
   const folder = join(import.meta.dirname, '../../..')
-  const out = execFileSync(process.execPath, ['--no-warnings', '--permission', `--allow-fs-read=${folder}/*`, join(import.meta.dirname, 'permission.program.ts')], { encoding: 'utf8' })
+  // env -i: tap's hooks for child processes do not load under --permission.
+  const out = execFileSync('/usr/bin/env', ['-i', process.execPath, '--no-warnings', '--permission', `--allow-fs-read=${folder}/*`, join(import.meta.dirname, 'permission.program.ts')], { encoding: 'utf8' })
   t.match(out, /FUNCTIONS_ERR_CAPTURE_INSPECTOR .*--allow-inspector/)
 })
 
