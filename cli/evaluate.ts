@@ -5,8 +5,10 @@
 // of shipped functions finds them (functions/capture asks V8 for [[Scopes]]). No parser, no rewriting.
 // The session's names (pms, range, ...) are declared the same way, so they are captured like the user's.
 //
-// The synchronous part runs inside vm.runInThisContext only for its watchdog thread: an endless loop
-// ends on Ctrl-C and on --timeout although no handler can run. 
+// The synchronous part runs inside vm.runInThisContext only for its watchdog threads: an endless loop
+// ends on --timeout, and in a REPL on Ctrl-C, although no handler can run. (A one-liner's endless loop
+// is ended by the launcher: the Ctrl-C watchdog loses a signal that comes as the script ends, and is
+// worth that only where the process must live on.) 
 
 import { Session } from 'node:inspector'
 import type { Runtime } from 'node:inspector'
@@ -21,10 +23,8 @@ export type Bindings = Readonly<Record<string, unknown>>
 export interface EvaluationOptions {
   /** Bounds the synchronous part; what it starts is bounded by the session's signal. */
   readonly timeoutMs?: number | undefined
-  /** A synchronous part was ended by Ctrl-C. */
-  readonly onBreak?: () => void
-  /** Called around the synchronous part: a terminal must leave raw mode for Ctrl-C to be a signal. */
-  readonly around?: (run: () => unknown) => unknown
+  /** For a terminal session: Ctrl-C ends the synchronous part. Called around it, to leave raw mode, or no signal is made. */
+  readonly breakable?: (run: () => unknown) => unknown
 }
 
 /** A completion value that must not be awaited on the way: a collection is one too. */
@@ -94,15 +94,14 @@ export class Evaluator {
     this.#hook.start = () => {
       answer = this.#post('Runtime.evaluate', { expression, replMode: true, awaitPromise: true })
     }
-    const watched = { breakOnSigint: true, ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }) }
+    const watched = { breakOnSigint: options.breakable !== undefined, ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }) }
     try {
       const run = (): unknown => vm.runInThisContext(`${HOOK_TEXT}.start()`, { ...watched, filename: this.#url })
-      if (options.around === undefined) run()
-      else options.around(run)
+      if (options.breakable === undefined) run()
+      else options.breakable(run)
     } catch (error) {
       if (errorCode(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw CLI.TIMEOUT({ timeoutMs: options.timeoutMs ?? 0 })
       if (errorCode(error) !== 'ERR_SCRIPT_EXECUTION_INTERRUPTED') throw error
-      options.onBreak?.()
       throw CLI.INTERRUPTED({})
     }
     if (answer === undefined) throw new Error('the evaluation did not start')

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The launcher. Plain JavaScript that any Node from 18 up can run: it finds the pinned runtime, which
-// is a dependency like any other, and hands over to it. Under a runtime that is new enough already it
-// loads the shell in this very process.
+// is a dependency like any other, hands over to it, and stays as its keeper, since a process in an
+// endless loop hears no signal. Started by a keeper, or as a node with the right flags, it loads the
+// shell in this very process.
 //
 //   kumoi (any Node) --spawn--> node_modules/node-linux-*/bin/node kumoi.js --import--> main.ts
 //
@@ -19,6 +20,8 @@ const NODE_MAJOR_MIN = 24
 const LIFELINE_ENV = 'KUMOI_LIFELINE_FD'
 // Not 3: `up --detach` speaks on that one.
 const LIFELINE_FD = 4
+// LIMITS.interruptGraceMs and a little: the shell's own bound comes first.
+const INTERRUPT_BOUND_MS = 2_500
 
 const here = fileURLToPath(import.meta.url)
 const packageRoot = dirname(dirname(here))
@@ -28,6 +31,9 @@ const args = process.argv.slice(2)
 // isolated-vm needs a process without V8's start-up snapshot; that doubles its start, so only nodes pay.
 const SNAPSHOT_FLAG = '--no-node-snapshot'
 const flags = ['--disable-warning=ExperimentalWarning', ...(args.includes('up') ? [SNAPSHOT_FLAG] : [])]
+
+/** In a REPL Ctrl-C is a word among others. */
+const conversational = args.includes('repl')
 
 function pinnedRuntime() {
   try {
@@ -81,7 +87,10 @@ function runThere(binary) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
     process.on(signal, () => {
       // A terminal sends Ctrl-C to the child as well; the shell takes two within 100 ms for one.
-      child.kill(signal === 'SIGINT' && ++interrupts > 1 ? 'SIGKILL' : signal)
+      const last = signal === 'SIGINT' && !conversational && ++interrupts > 1
+      child.kill(last ? 'SIGKILL' : signal)
+      // An endless loop hears no signal: what has not ended of itself by then is ended.
+      if (signal === 'SIGINT' && !conversational) setTimeout(() => child.kill('SIGKILL'), INTERRUPT_BOUND_MS).unref()
     })
   }
   child.on('error', (error) => fail(`its runtime ${binary} does not start (${error.message})`))
@@ -101,7 +110,9 @@ if (args[0] === '--version' || args[0] === '-V') {
 } else {
   const [major = 0] = process.versions.node.split('.').map(Number)
   const recent = major >= NODE_MAJOR_MIN
-  if (recent && flags.every((flag) => flag !== SNAPSHOT_FLAG || process.execArgv.includes(flag))) await runHere()
+  const kept = process.env[LIFELINE_ENV] !== undefined
+  const node = process.execArgv.includes(SNAPSHOT_FLAG)
+  if (recent && (node || (kept && !flags.includes(SNAPSHOT_FLAG)))) await runHere()
   else {
     const binary = pinnedRuntime() ?? (recent ? process.execPath : undefined)
     if (binary === undefined) {

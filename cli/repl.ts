@@ -100,7 +100,7 @@ class ReplSession {
     this.#running = work
     try {
       const completion = await raced(work.signal, this.#evaluator.run(text, {
-        timeoutMs: this.#timeoutMs, onBreak: () => work.abort(CLI.INTERRUPTED({})), around: (run) => this.#cooked(run),
+        timeoutMs: this.#timeoutMs, ...(this.#raw === undefined ? {} : { breakable: (run: () => unknown) => this.#cooked(run) }),
       }))
       await raced(work.signal, show(completion?.value, this.#shell.out, this.#shell.settings))
     } catch (error) {
@@ -116,15 +116,20 @@ class ReplSession {
     else this.#shell.out.error(error)
   }
 
+  /** Switches raw mode; undefined without a terminal. */
+  get #raw(): ((mode: boolean) => void) | undefined {
+    const stdin = this.#shell.world.stdin as { readonly isRaw?: boolean; setRawMode?(mode: boolean): void }
+    return stdin.isRaw === true ? (mode) => stdin.setRawMode?.(mode) : undefined
+  }
+
   /** In raw mode Ctrl-C is a byte that nobody reads during an endless loop; out of it, a signal. */
   #cooked(run: () => unknown): unknown {
-    const { stdin } = this.#shell.world as { readonly stdin: { readonly isRaw?: boolean; setRawMode?(mode: boolean): void } }
-    if (stdin.isRaw !== true || stdin.setRawMode === undefined) return run()
-    stdin.setRawMode(false)
+    const raw = this.#raw
+    raw?.(false)
     try {
       return run()
     } finally {
-      stdin.setRawMode(true)
+      raw?.(true)
     }
   }
 

@@ -84,7 +84,7 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   let membership: ReturnType<typeof createMembership> | undefined
   const transport = createHyperswarmTransport({
     identity, name, version: VERSION, listen: listenAddress(options.listen), clock, random,
-    nameHolder: (wanted, id) => membership?.members().find((member) => member.name === wanted && member.id !== id && (member.state === 'alive' || member.state === 'suspect'))?.id,
+    nameHolder: (wanted, id) => membership?.nameHolder(wanted, id),
   })
   if (options.join !== undefined) await transport.join(options.join)
   if (identity.fabric === undefined) await identity.found()

@@ -35,7 +35,7 @@ export const evaluateCommand = defineCommand({
       const evaluator = new Evaluator(bindingsOf(dc), 'kumoi:expression')
       try {
         await evaluator.open()
-        const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs, onBreak: () => shell.interrupt.press() })
+        const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })
         return await show(completion?.value, shell.out, shell.settings)
       } finally {
         evaluator.close()

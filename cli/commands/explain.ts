@@ -21,7 +21,7 @@ export const explainCommand = defineCommand({
     const evaluator = new Evaluator(bindingsOf(dc), 'kumoi:expression')
     try {
       await evaluator.open()
-      const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs, onBreak: () => shell.interrupt.press() })
+      const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })
       const fn = completion?.value
       if (typeof fn !== 'function') throw CLI.NOT_A_FUNCTION({ type: fn === null ? 'null' : typeof fn })
       const manifest = dc.explain(fn as (...args: never[]) => unknown)

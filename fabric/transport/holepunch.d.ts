@@ -96,6 +96,7 @@ declare module 'hyperdht' {
     constructor(options?: DhtOptions)
     static bootstrapper(port: number, host: string, options?: DhtOptions): DHT
     readonly destroyed: boolean
+    bind(): Promise<void>
     fullyBootstrapped(): Promise<void>
     address(): DhtAddress
     addNode(node: DhtAddress): void

@@ -52,14 +52,10 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
   const dht = options.host === '0.0.0.0'
     ? new DHT({ ...base, bootstrap, port: [options.port, options.port + 1], anyPort: false })
     : DHT.bootstrapper(options.port, options.host, { ...base, bootstrap })
-  await settledOrDestroyed(dht)
+  await bindOrDestroy(dht)
   const here = { host: options.host === '0.0.0.0' ? '127.0.0.1' : options.host, port: options.port }
-  const helpers: DHT[] = []
-  for (let index = 0; index < options.helpers; index++) {
-    const helper = new DHT({ host: options.host, port: [0, 1], ephemeral: false, firewalled: false, bootstrap: [here] })
-    helpers.push(helper)
-    await helper.fullyBootstrapped()
-  }
+  const helpers = Array.from({ length: options.helpers }, () => new DHT({ host: options.host, port: [0, 1], ephemeral: false, firewalled: false, bootstrap: [here] }))
+  for (const node of [dht, ...helpers]) node.on('error', () => {})
 
   const swarm = new Hyperswarm({ dht, keyPair: options.keys, maxPeers: LIMITS.swarmPeersMax })
   swarm.on('connection', (stream: NoiseSecretStream) => options.onWire(new UdxWire(stream, options.clock)))
@@ -73,7 +69,12 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
     }
     prune(swarm)
   })
-  swarm.join(topicOf(options.fabric), { server: true, client: true })
+  // Bootstrap nodes that are gone hold this up for many seconds; the node serves meanwhile, and links come up
+  // by known addresses. Announcing before it would announce to nobody.
+  let discovery: ReturnType<Hyperswarm['join']> | undefined
+  const ready = Promise.allSettled([dht, ...helpers].map((node) => node.fullyBootstrapped())).then(() => {
+    if (!dht.destroyed) discovery = swarm.join(topicOf(options.fabric), { server: true, client: true })
+  })
 
   return {
     dial: (peer) => new Promise((resolve, reject) => {
@@ -87,7 +88,12 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
         resolve(new UdxWire(stream, options.clock))
       })
     }),
-    learn: (address) => { for (const node of dhtAddresses([address])) dht.addNode(node) },
+    learn: (address) => {
+      const alone = dht.toArray({ limit: 1 }).length === 0
+      for (const node of dhtAddresses([address])) dht.addNode(node)
+      // The first neighbour: what was announced so far was announced to nobody.
+      if (alone) void ready.then(() => discovery?.refresh({ server: true, client: true })).catch(() => {})
+    },
     async destroy() {
       const all = swarm.destroy().then(() => Promise.all(helpers.map((helper) => helper.destroy())))
       await within(all, LIMITS.transportCloseMs, options.clock)
@@ -135,9 +141,9 @@ function prune(swarm: Hyperswarm): void {
   }
 }
 
-async function settledOrDestroyed(dht: DHT): Promise<void> {
+async function bindOrDestroy(dht: DHT): Promise<void> {
   try {
-    await dht.fullyBootstrapped()
+    await dht.bind()
   } catch (error) {
     // A failed bind leaves timers behind, and its destroy() waits for the bind for ever.
     void dht.destroy({ force: true }).catch(() => {})

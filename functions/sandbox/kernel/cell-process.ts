@@ -81,11 +81,12 @@ export class CellProcess {
   constructor(settings: CellSettings, hooks: CellHooks) {
     this.#hooks = hooks
     this.gone = new Promise((resolve) => { this.#isGone = resolve })
-    const [command = process.execPath, ...rest] = [...cellWrappers(), process.execPath, ...nodeArguments(settings)]
+    // `env -i` and not only an empty `env` option: tools that hook child_process add NODE_OPTIONS to that.
+    const environment = [`LIBC=${musl() ? 'musl' : 'glibc'}`, 'MALLOC_ARENA_MAX=2']
+    const [command = 'env', ...rest] = [...cellWrappers(), 'env', '-i', ...environment, process.execPath, ...nodeArguments(settings)]
     const pipes = Array.from({ length: settings.lanes + 1 }, () => 'pipe' as const)
     this.#child = spawn(command, rest, {
-      stdio: ['ignore', 'ignore', settings.stderr, ...pipes], cwd: '/',
-      env: { LIBC: musl() ? 'musl' : 'glibc', MALLOC_ARENA_MAX: '2' },
+      stdio: ['ignore', 'ignore', settings.stderr, ...pipes], cwd: '/', env: {},
     })
     this.#child.once('exit', (code, signal) => this.#exited(signal ?? `exit status ${code}`))
     this.#child.once('error', (error) => this.#exited(error.message))
