@@ -88,7 +88,7 @@ export async function main(args: readonly string[], world: World, hooks: { reado
     const { spec, args: own } = await choose(args)
     const parsed = parse(spec, own)
     if (parsed === 'help') {
-      world.stdout.write(helpOf(spec, world.stdout.columns ?? 100))
+      world.stdout.write(helpOf(spec, world.stdout.columns || 100))
       return EXIT.done
     }
     const settings = settingsOf(parsed.options as OptionValues<typeof GLOBAL_OPTIONS>, world.env)

@@ -38,7 +38,7 @@ export class Output {
 
   get layout(): PeopleLayout {
     const terminal = this.#stdout.isTTY === true
-    return { style: this.style, terminal, columns: terminal ? this.#stdout.columns ?? 80 : undefined }
+    return { style: this.style, terminal, columns: terminal ? this.#stdout.columns || 80 : undefined }
   }
 
   /** One result: JSON when asked for, else what `people` makes of it, else the general rendering. */
@@ -85,7 +85,7 @@ export class Output {
     const code = errorCode(error)
     const head = error instanceof Error ? `${code === undefined && error.name !== 'CodedError' ? `${error.name}: ` : ''}${error.message}` : `Thrown: ${cellText(error)}`
     let text = `${style.red('error:')} ${neutral(head)}${code === undefined || code.startsWith('ERR_') ? '' : ` ${style.dim(`[${neutral(code)}]`)}`}\n`
-    if (outcomes !== undefined) text += `${failuresTable(outcomes, { style, columns: this.#stderr.isTTY === true ? this.#stderr.columns ?? 80 : undefined })}\n`
+    if (outcomes !== undefined) text += `${failuresTable(outcomes, { style, columns: this.#stderr.isTTY === true ? this.#stderr.columns || 80 : undefined })}\n`
     // Our own refusals say what they are about; a frame would only show where we noticed.
     const place = error instanceof Error && code?.startsWith('CLI_ERR_') !== true ? userFrame(error) : undefined
     if (this.#settings.verbose) text += style.dim(causes(error).map(neutral).join('\n')) + '\n'

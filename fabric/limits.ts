@@ -70,9 +70,12 @@ export const LIMITS = {
   swarmPeersKnownMax: 1_024,
   /** Members written down for the next start, and named in a ticket (its issuer included). */
   membersRememberedMax: 32,
+  /** Changes gathered before what is remembered of the fabric is written down. */
+  rememberDelayMs: 1_000,
   ticketMembers: 3,
   /** Goodbyes and the overlay's unannouncing at close; then everything is destroyed. */
   transportCloseMs: 800,
+  transportCutMs: 200,
   /** From connection to a complete, valid hello. */
   helloTimeoutMs: 3_000,
   /** From a frame's first byte to its last (slow-drip peers). */

@@ -38,7 +38,7 @@ export const helpCommand = defineCommand({
       const guess = nearest(topic, COMMANDS.map((c) => c.name))
       throw CLI.USAGE({ problem: `kumoi help: there is no command "${topic}"${guess === undefined ? '' : `; did you mean "${guess}"?`}` })
     }
-    world.stdout.write(helpOf(await entry.load(), world.stdout.columns ?? 100))
+    world.stdout.write(helpOf(await entry.load(), world.stdout.columns || 100))
     return EXIT.done
   },
 })

@@ -51,7 +51,7 @@ export class ProgressLine {
 
   #draw(): void {
     if (this.#latest === undefined) return
-    this.#sink.write(`${CLEAR}${truncate(progressText(this.#latest), (this.#sink.columns ?? 80) - 1)}`)
+    this.#sink.write(`${CLEAR}${truncate(progressText(this.#latest), (this.#sink.columns || 80) - 1)}`)
     this.#shown = true
     this.#timer = this.#clock.after(LIMITS.progressRedrawMs, () => this.#draw(), { background: true })
   }

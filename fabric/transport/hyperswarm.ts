@@ -15,7 +15,6 @@ import type { AdmissionContext, DialPurpose } from '../identity/admission.ts'
 import { PROTOCOL } from '../identity/hello.ts'
 import type { Introduction, StreamKind } from '../identity/hello.ts'
 import type { Identity } from '../identity/store.ts'
-import { printTicket } from '../identity/ticket.ts'
 import { LIMITS } from '../limits.ts'
 import { dialableAddresses, splitAddress } from './address.ts'
 import type { Link, Transport } from './contract.ts'
@@ -24,6 +23,7 @@ import { greet } from './handshake.ts'
 import type { Greeting } from './handshake.ts'
 import { joinFabric } from './join.ts'
 import { WireLink } from './link.ts'
+import { fabricMemory } from './fabric-memory.ts'
 import { dialTcp, listen, probeRefused } from './listener.ts'
 import type { Listener } from './listener.ts'
 import { openOverlay } from './overlay.ts'
@@ -67,6 +67,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
   let listener: Listener | undefined
   let overlay: Overlay | undefined
   let addresses: readonly string[] = []
+  const memory = fabricMemory({ identity, peers, clock, random, addresses: () => addresses })
   let closed = false
 
   // ---- the hello
@@ -81,7 +82,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     greet({
       wire, purpose, clock, done,
       context: (): AdmissionContext => ({
-        peer: wire.remote, wallMs: clock.wallMs(), keys, bootstraps: knownBootstraps(),
+        peer: wire.remote, wallMs: clock.wallMs(), keys, bootstraps: memory.bootstraps(),
         self: introduction(record), nameHolder,
       }),
       linkFor: (peer) => {
@@ -154,7 +155,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     if (peer.addresses[0] !== undefined) overlay?.learn(peer.addresses[0])
     for (const up of upListeners) up(link)
     if (wire.dialled && stream === 'rpc') dialStream(record, wire.address, 'bulk', () => {})
-    rememberLater()
+    memory.saveLater()
     return link
   }
 
@@ -187,6 +188,9 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
   }
 
   // ---- dialling
+
+  const candidatesOf = (record: PeerRecord, given: readonly string[]): string[] =>
+    [...new Set([...given, ...record.addresses])].slice(0, LIMITS.addressesMax)
 
   function dialStream(record: PeerRecord, address: string, stream: 'rpc' | 'bulk', done: (ending: Ending) => void): void {
     dialTcp({
@@ -237,16 +241,19 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     }))
   }
 
-  async function dialLoop(record: PeerRecord, candidates: readonly string[], timeoutMs: number): Promise<Link> {
+  async function dialLoop(record: PeerRecord, given: readonly string[], timeoutMs: number): Promise<Link> {
     const deadlineMs = clock.nowMs() + timeoutMs
     for (let pauseMs: number = LIMITS.dialRetryMs; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
+      // Read again each time: an overlay stream may have told the peer's addresses meanwhile.
+      const candidates = candidatesOf(record, given)
       const direct = await tcpDial(record, candidates)
       if ('link' in direct) return direct.link
       const final = direct.refusal !== undefined && direct.refusal.code !== FABRIC.HELLO_INVALID.code
       const relayed: Ending = final || closed ? direct : await overlayDial(record)
       if ('link' in relayed) return relayed.link
-      // Somebody hung up on us before the hello was over (its door was full, or it restarts): worth another try.
-      const again = direct.why.endsWith('closed') || direct.refusal?.code === FABRIC.HELLO_INVALID.code || direct.why.endsWith('is over')
+      // Worth another try: somebody hung up on us before the hello was over (its door was full, or it restarts), or
+      // no address is known yet.
+      const again = candidates.length === 0 || direct.why.endsWith('closed') || direct.refusal?.code === FABRIC.HELLO_INVALID.code || direct.why.endsWith('is over')
       if (closed || final || !again || clock.nowMs() + pauseMs >= deadlineMs) {
         throw FABRIC.UNREACHABLE({ node: record.id, reason: relayed === direct ? direct.why : `${direct.why}; ${relayed.why}` }, direct.refusal === undefined ? {} : { cause: direct.refusal })
       }
@@ -254,29 +261,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     }
   }
 
-  // ---- memory of the fabric, and tickets
-
-  function knownBootstraps(): string[] {
-    const linked = [...peers.upLinks()].map((link) => link.peer.addresses[0])
-    return [...new Set([addresses[0], ...linked, ...(identity.fabric?.bootstraps ?? [])].filter((item) => item !== undefined))].slice(0, LIMITS.addressesMax)
-  }
-
-  let remembering = false
-  function rememberLater(): void {
-    if (remembering) return
-    remembering = true
-    clock.after(1_000, () => {
-      remembering = false
-      if (!closed) void remember()
-    }, { background: true })
-  }
-
-  async function remember(): Promise<void> {
-    const linked = [...peers.upLinks()].map((link) => ({ id: link.peer.id, addresses: link.peer.addresses }))
-    const kept = (identity.fabric?.members ?? []).filter((member) => linked.every((other) => other.id !== member.id))
-    // A full disk must not stop the node: what is remembered only speeds the next start.
-    await identity.remember({ members: [...linked, ...kept].slice(0, LIMITS.membersRememberedMax), bootstraps: knownBootstraps() }).catch(() => {})
-  }
+  // ---- listening, and the overlay
 
   async function startListening(port: number): Promise<void> {
     const listenOn = (wanted: number): Promise<Listener> => listen({ keys, host, port: wanted, door, clock, onWire: accept })
@@ -314,7 +299,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
       try {
         await startListening(options.listen.port)
       } catch (cause) {
-        listener?.close()
+        void listener?.close()
         throw FABRIC.LISTEN_FAILED({ address: `${host}:${options.listen.port}`, why: cause instanceof Error ? cause.message : String(cause) }, { cause })
       }
       await identity.remember({ port: listener?.port ?? 0, name: options.name })
@@ -328,10 +313,9 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
       const present = peers.upLink(peer)
       if (present !== undefined) return present
       const record = peers.of(peer)
-      const candidates = [...new Set([...given, ...record.addresses])].slice(0, LIMITS.addressesMax)
-      record.dialling ??= dialLoop(record, candidates, timeoutMs).finally(() => { record.dialling = undefined })
+      record.dialling ??= dialLoop(record, given, timeoutMs).finally(() => { record.dialling = undefined })
       return new Promise<Link>((resolve, reject) => {
-        const timer = clock.after(timeoutMs, () => reject(FABRIC.UNREACHABLE({ node: peer, reason: `no answer within ${Math.round(timeoutMs)} ms at ${candidates.join(', ') || 'any address'}` })))
+        const timer = clock.after(timeoutMs, () => reject(FABRIC.UNREACHABLE({ node: peer, reason: `no answer within ${Math.round(timeoutMs)} ms at ${candidatesOf(record, given).join(', ') || 'any address'}` })))
         record.dialling?.then(resolve, reject).finally(() => timer.cancel())
       })
     },
@@ -342,22 +326,15 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     join: (ticket) => joinFabric({ identity, ticket, name: options.name, host, clock }),
     makeTicket({ lifetimeMs = LIMITS.ticketLifetimeMs } = {}) {
       if (identity.fabric === undefined) throw FABRIC.FABRIC_MISSING({ dataDir: identity.dataDir })
-      const others = [...peers.upLinks()].slice(0, LIMITS.ticketMembers - 1).map((link) => ({ id: link.peer.id, addresses: link.peer.addresses.slice(0, 2) }))
-      return printTicket({
-        fabric: identity.fabric.id, chain: identity.fabric.chain, issuer: keys, nonce: random.bytes(8),
-        expiresAtMs: clock.wallMs() + lifetimeMs, bootstraps: knownBootstraps().slice(0, LIMITS.ticketMembers),
-        members: [{ id: keys.id, addresses: addresses.slice(0, LIMITS.addressesMax) }, ...others],
-      })
+      return memory.makeTicket(identity.fabric, lifetimeMs)
     },
     async close() {
       if (closed) return
       closed = true
-      await remember()
+      await memory.save()
       for (const link of [...peers.upLinks()]) link.close()
       for (const record of peers.records()) for (const waiting of record.waiting) waiting.wire.destroy('ended')
-      // Goodbyes leave with the sockets' own flush; the overlay unannounces meanwhile.
-      await overlay?.destroy()
-      listener?.close()
+      await Promise.all([overlay?.destroy(), listener?.close()])
     },
   }
 }

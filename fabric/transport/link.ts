@@ -66,8 +66,6 @@ export class WireLink implements Link {
 
   get up(): boolean { return this.#state === 'up' }
 
-  has(kind: StreamKind): boolean { return this.#lanes.strands.some((strand) => strand.kind === kind) }
-
   send(lane: Lane, frame: Uint8Array): boolean {
     if (this.#state !== 'up') return true
     const chosen = this.#lanes.choose(lane)

@@ -25,7 +25,11 @@ export interface ListenerOptions {
   readonly onWire: (wire: Wire, leave: () => void) => void
 }
 
-export interface Listener { readonly port: number; close(): void }
+export interface Listener {
+  readonly port: number
+  /** Accepts no more; lets what is open end by itself (goodbyes are on their way), then cuts it. */
+  close(): Promise<void>
+}
 
 /** Rejects with the operating system's error. */
 export function listen(options: ListenerOptions): Promise<Listener> {
@@ -45,10 +49,13 @@ export function listen(options: ListenerOptions): Promise<Listener> {
       const address = server.address()
       resolve({
         port: typeof address === 'object' && address !== null ? address.port : options.port,
-        close() {
-          server.close()
-          for (const socket of sockets) socket.destroy()
-        },
+        close: () => new Promise((done) => {
+          const timer = options.clock.after(LIMITS.transportCloseMs, () => { for (const socket of sockets) socket.destroy() })
+          server.close(() => {
+            timer.cancel()
+            done()
+          })
+        }),
       })
     })
   })

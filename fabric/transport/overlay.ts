@@ -41,7 +41,7 @@ export interface Overlay {
   dial(peer: NodeId): Promise<Wire>
   /** A member's DHT node, learned from its hello. */
   learn(address: string): void
-  /** Stops announcing and destroys everything, within LIMITS.transportCloseMs. */
+  /** Stops announcing and destroys everything, within LIMITS.transportCloseMs + transportCutMs. */
   destroy(): Promise<void>
 }
 
@@ -99,7 +99,7 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
       await within(all, LIMITS.transportCloseMs, options.clock)
       // What did not end in time is cut: unannouncing waits for peers that may be gone.
       const cut = [swarm.destroy({ force: true }), ...helpers.map((helper) => helper.destroy({ force: true }))]
-      await within(Promise.allSettled(cut), LIMITS.transportCloseMs, options.clock)
+      await within(Promise.allSettled(cut), LIMITS.transportCutMs, options.clock)
     },
   }
 }

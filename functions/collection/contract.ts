@@ -37,6 +37,7 @@ export interface Collection<T> extends PromiseLike<T[]>, AsyncIterable<T> {
   dforEach(fn: (item: T, index: number) => unknown, options?: CollectionOptions): Promise<void>
   /** `fn` must be associative; order is kept, so it need not be commutative. Empty: undefined. */
   dreduce(fn: (a: T, b: T) => T | Promise<T>, options?: CollectionOptions): Promise<T | undefined>
+  /** `initial` starts each partial result, so it must be neutral (0 for +, '' for text); `fn` must be associative. Empty: `initial`. */
   dfold<U>(initial: U, fn: (a: U, b: U | T) => U | Promise<U>, options?: CollectionOptions): Promise<U>
   dcount(fn?: (item: T) => unknown, options?: CollectionOptions): Promise<number>
   dsome(fn: (item: T) => unknown, options?: CollectionOptions): Promise<boolean>

@@ -35,7 +35,8 @@ export interface ExecutorOptions {
 export interface ExecuteSink {
   ready(cores: number): void
   need(hashes: readonly Hash[]): void
-  done(chunkId: number, runs: readonly ResultRun[], ms: number, decided: boolean): void
+  /** May answer a promise: the other side is behind, bring nothing more until it settles. */
+  done(chunkId: number, runs: readonly ResultRun[], ms: number, decided: boolean): void | Promise<void>
   busy(chunkId: number): void
   console(line: ConsoleLine): void
 }

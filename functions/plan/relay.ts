@@ -57,6 +57,8 @@ export class Run {
   readonly #done = Promise.withResolvers<void>()
   readonly #deadlineMs: number
   #sending: Promise<void> = Promise.resolve()
+  /** Result bytes taken from nodes and not yet taken by the caller. */
+  #unsentBytes = 0
   #unsubscribe: () => void = () => {}
 
   constructor(options: RelayOptions, request: RunRequest, authority: Authority, caller: RunCaller) {
@@ -177,9 +179,19 @@ export class Run {
 
   #send(node: NodeId | undefined, runs: readonly ResultRun[]): void {
     const name = node === undefined ? undefined : this.#options.nameOf(node)
-    this.#sending = this.#sending.then(() => this.#caller.runs(node, name, runs))
+    const size = runs.reduce((sum, run) => sum + ('values' in run ? run.values.byteLength : 0), 0)
+    this.#unsentBytes += size
+    this.#core.held = this.#unsentBytes > LIMITS.windowBytes
+    this.#sending = this.#sending.then(() => this.#caller.runs(node, name, runs)).then(() => this.#sent(size))
     // A caller that went away aborts the authority's signal, which ends the run.
     this.#sending.catch(() => {})
+  }
+
+  #sent(size: number): void {
+    this.#unsentBytes -= size
+    if (!this.#core.held || this.#unsentBytes > LIMITS.windowBytes / 2) return
+    this.#core.held = false
+    this.#act(this.#core.wake(this.#options.clock.nowMs()))
   }
 
   #withSeat(node: NodeId, use: (session: ExecuteSession) => void): void {
@@ -207,7 +219,11 @@ export class Run {
     return {
       ready: (cores) => { queueMicrotask(() => this.#act(this.#core.nodeReady(node, cores, now()))) },
       need: (hashes) => { for (const hash of hashes) this.#withSeat(node, (session) => { this.#deliver(hash, session) }) },
-      done: (id, runs, ms, decided) => this.#act(this.#core.chunkDone(id, runs, ms, decided, now())),
+      done: (id, runs, ms, decided) => {
+        this.#act(this.#core.chunkDone(id, runs, ms, decided, now()))
+        // The node's stream is not read on while the caller is behind: its credit holds it back.
+        return this.#core.held ? this.#sending.catch(() => {}) : undefined
+      },
       busy: (id) => this.#act(this.#core.chunkBusy(id, now())),
       console: (line) => this.#caller.console(this.#options.nameOf(node), line.level, line.text),
     }

@@ -68,6 +68,8 @@ export class RunCore {
   failed = 0
   total: number | undefined
   finished = false
+  /** Nothing new is started while the caller has too much unread; wake() after clearing it. */
+  held = false
   readonly #options: RunCoreOptions
   readonly #waiting: Chunk[] = []
   readonly #running = new Map<number, Chunk>()
@@ -295,12 +297,12 @@ export class RunCore {
         actions.push(this.#emitFailure(chunk, 'unreachable', { code: 'FUNCTIONS_ERR_NODE_GONE', message: `the node it lives on is not reachable`, outcome: 'not-started' }, chunk.attempts > 0))
         continue
       }
-      if (node === undefined) break
+      if (node === undefined || (this.held && chunk.home === undefined)) break
       if (chunk.home !== undefined && node.busyUntilMs > nowMs) { i++; continue }
       this.#waiting.splice(i, 1)
       actions.push(this.#dispatch(chunk, node))
     }
-    if (this.#waiting.length === 0) {
+    if (this.#waiting.length === 0 && !this.held) {
       while (this.#range !== undefined && this.#range.next < this.#range.count && inWindow(this.#range.next)) {
         const node = this.#pick(nowMs)
         if (node === undefined) break

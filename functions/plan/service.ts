@@ -130,11 +130,12 @@ function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink:
     switch (tag) {
       case 'ready': sink.ready(count(fields[1], 'cores')); break
       case 'need': sink.need(hashes(fields[1], 'hashes')); break
-      case 'done': sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true); break
+      case 'done': return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true)
       case 'busy': sink.busy(int(fields[1], 'chunk id')); break
       case 'console': sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text') }); break
       default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
     }
+    return undefined
   }).then(() => { if (!closed) lost(FUNCTIONS.BAD_MESSAGE({ what: 'the session ended early' })) }, (error: unknown) => { if (!closed) lost(error) })
   return {
     blob: (id, data) => post(['blob', id, data]),

@@ -8,6 +8,7 @@ import type { DataCenter, RunningNode } from '../../kali/mod.ts'
 import type { PhysicalMachine } from '../../rmo/mod.ts'
 import { linesOf, openLab, until } from '../support/fabric-lab.ts'
 
+t.setTimeout(150_000)
 const lab = await openLab(t)
 const nodes: RunningNode[] = []
 // Before the lab's own teardown, which removes the directories.
@@ -256,7 +257,7 @@ t.test('options: refused by name, merged, and obeyed', async (t) => {
   stop.abort()
   const outcomes = await endless.catch((error: Failed) => error)
   t.ok(outcomes instanceof Error || outcomes.every((o) => o.status === 'cancelled'), 'cancelled')
-  t.match(await failureOf(pms.with({ resultBytes: 1_000 }).dmap(() => 'x'.repeat(5_000))), { outcomes: [{ status: 'error', error: { code: 'FUNCTIONS_ERR_SANDBOX_RESULT_BYTES' } }, {}] })
+  t.match(await failureOf(pms.with({ resultBytes: 1_000 }).dmap(() => 'x'.repeat(5_000))), { outcomes: [{ status: 'error', error: { code: 'FUNCTIONS_ERR_VALUE_TOO_LARGE' } }, {}] })
   const log = lab.dir('calls')
   await pms.dmap((pm) => pm.exec('sh', ['-c', `echo ${pm.name} >> ${log}`]), { concurrency: 1 })
   t.same((await linesOf(log)).sort(), ['alpha', 'beta'], 'each machine asked once')
@@ -267,7 +268,7 @@ t.test('explain() shows what would travel', async (t) => {
   const manifest = dc.explain((pm: PhysicalMachine) => pm.cpuRatio > limit && table.has(pm.name))
   t.match(manifest, { codeHash: /^[0-9a-f]{64}$/, packages: [], location: /collections\.test\.ts:\d+/ })
   t.same(manifest.captured.map((c) => c.path).sort(), ['limit', 'table'])
-  t.match(dc.explain(() => pms.dmap((pm) => pm.name)).capabilities, ['pms'])
+  t.match(dc.explain(() => pms.dmap((pm) => pm.name)).capabilities, ['PhysicalMachine'])
   const again = dc.explain((pm: PhysicalMachine) => pm.cpuRatio > limit && table.has(pm.name))
   t.equal(again.codeHash, manifest.codeHash, 'the same text is the same code')
 })

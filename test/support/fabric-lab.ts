@@ -25,6 +25,8 @@ export interface NodeWish {
   readonly join?: string
   /** Default: a directory of its own. */
   readonly data?: string
+  /** Modules loaded before the launcher (to shift a clock). */
+  readonly imports?: readonly string[]
   /** Network namespace to run in. */
   readonly namespace?: string
 }
@@ -122,7 +124,7 @@ export class Lab {
   /** Starts a node in the foreground and waits for its first word: its particulars, or why not. */
   async up(wish: NodeWish): Promise<LabNode> {
     const data = wish.data ?? this.dir(wish.name)
-    const args = [...SNAPSHOT, LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join])]
+    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join])]
     const [file, argv] = wish.namespace === undefined ? [process.execPath, args] : ['ip', ['netns', 'exec', wish.namespace, process.execPath, ...args]]
     const child = spawn(file, argv, { cwd: this.root, env: this.env(data), stdio: ['ignore', 'pipe', 'pipe'] })
     this.#children.add(child)
@@ -203,6 +205,10 @@ export class Lab {
     await within(`${node.name} ends after down`, PATIENCE_MS, node.gone)
   }
 
+  readonly #lastly: (() => void)[] = []
+  /** Runs when every node is gone, before the directory is removed. */
+  beforeRemoval(last: () => void): void { this.#lastly.push(last) }
+
   /** Stops everything, and says what outlived its node. */
   async close(): Promise<string[]> {
     for (const dc of this.#centers) await dc.close().catch(() => {})
@@ -216,6 +222,7 @@ export class Lab {
     })))
     const left = await until('what killed nodes had started ends', () => this.#orphans.every((orphan) => !isRunning(orphan)), ORPHAN_MS).then(() => [], () => this.#orphans.filter(isRunning))
     for (const { pid } of left) try { process.kill(pid, 'SIGKILL') } catch { /* ended meanwhile */ }
+    for (const last of this.#lastly) last()
     await rm(this.root, { recursive: true, force: true, maxRetries: 5 })
     return left.map(({ pid, command }) => `${pid} ${command.slice(0, 120)}`)
   }
@@ -226,10 +233,8 @@ const SNAPSHOT = ['--disable-warning=ExperimentalWarning', '--no-node-snapshot']
 const CLOSE_MS = 6_000
 const ORPHAN_MS = 5_000
 
-interface Asserts extends Teardown { same(found: unknown, wanted: unknown, message?: string): unknown }
-
 /** A lab that is torn down with the test, which fails if a process outlived its node. */
-export async function openLab(t: Asserts): Promise<Lab> {
+export async function openLab(t: Teardown): Promise<Lab> {
   const lab = new Lab(await mkdtemp(join(tmpdir(), 'ke2e-')))
   t.teardown(async () => {
     const left = await lab.close()

@@ -14,7 +14,8 @@ export interface RunResult { readonly status: number | null; readonly signal: st
 
 export function runProgram(file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const { promise, resolve, reject } = Promise.withResolvers<RunResult>()
-  const { FORCE_COLOR: _color, ...env } = process.env
+  // tap asks for no colour, and loads itself into every Node that it can reach.
+  const { FORCE_COLOR: _forced, NO_COLOR: _none, NODE_OPTIONS: _options, ...env } = process.env
   const child = spawn(file, [...args], { env: { ...env, ...options.env }, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] })
   let stdout = '', stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text; options.onText?.(stdout + stderr, child) })

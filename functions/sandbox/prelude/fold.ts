@@ -69,7 +69,8 @@ export function fold(plan: LoadedPlan, outputs: readonly unknown[]): Folded | Pr
   const values = flatten(outputs, plan.single !== undefined)
   switch (plan.terminal) {
     case 'reduce': return values.length === 0 ? none : combine(plan.operator, values[0], values, 1)
-    case 'fold': return combine(plan.operator, plan.initial(), values, 0)
+    // A chunk without outputs adds nothing, not even the initial value: the caller has that.
+    case 'fold': return values.length === 0 ? none : combine(plan.operator, plan.initial(), values, 0)
     case 'count': return one(values.length)
     case 'sum': return sum(values)
     case 'min': case 'max': return extreme(values, plan.terminal)

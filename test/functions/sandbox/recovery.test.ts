@@ -1,8 +1,8 @@
 // Cells that die: who is named, who is run again, what is not done twice, what is refused afterwards.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'tap'
@@ -87,4 +87,18 @@ test('no cell outlives the kernel: SIGKILL of the parent, one cell idle and one 
   await once(child, 'exit')
   for (let i = 0; i < 100 && pids.some(alive); i++) await new Promise((resolve) => { setTimeout(resolve, 20) })
   t.same(pids.filter(alive), [])
+})
+
+test('row 51: a cell holds no environment of the kernel, no secret in its arguments, and no network', async (t) => {
+  process.env['KUMOI_TEST_SECRET'] = 'hunter2'
+  const { sandbox, close } = await openSandbox({ spareCells: 0 })
+  t.teardown(close)
+  await sandbox.warm('test')
+  const pid = sandbox.stats().cells[0]?.pid ?? 0
+  const environment = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').filter((entry) => entry !== '')
+  t.same(environment.map((entry) => entry.split('=')[0]), ['LIBC', 'MALLOC_ARENA_MAX'])
+  t.notMatch(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), 'hunter2')
+  t.match(readFileSync(`/proc/${pid}/status`, 'latin1'), /^NoNewPrivs:\s+1$/m)
+  const allowed = spawnSync('unshare', ['-rn', 'true']).status === 0
+  if (allowed) t.not(readlinkSync(`/proc/${pid}/ns/net`), readlinkSync('/proc/self/ns/net'))
 })
