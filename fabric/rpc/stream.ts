@@ -32,6 +32,8 @@ export class StreamEnd implements RpcStream {
   #endSent = false
   /** Set when no more can be written, with the reason. */
   #writeError: Error | undefined
+  /** The call has its result: its error is made only for who still writes, as it costs more than a message. */
+  #answered = false
   #inbox: Received[] = []
   #inboxFrom = 0
   #readers: Reader[] = []
@@ -47,6 +49,7 @@ export class StreamEnd implements RpcStream {
 
   write(message: Body): Promise<void> {
     const { method } = this.#options
+    if (this.#answered) this.#writeError ??= this.#afterAnswer()
     if (this.#writeError !== undefined) return Promise.reject(this.#writeError)
     if (this.#ending) return Promise.reject(FABRIC.STREAM_ENDED({ method, reason: 'this side has ended it' }))
     let frame: Uint8Array
@@ -82,7 +85,7 @@ export class StreamEnd implements RpcStream {
       this.#sendData(write.frame)
       write.sent()
     }
-    if (this.#ending && !this.#endSent && this.#writes.length === 0 && this.#writeError === undefined) {
+    if (this.#ending && !this.#endSent && this.#writes.length === 0 && this.#writeError === undefined && !this.#answered) {
       this.#endSent = true
       this.#options.post(encodeEnd(this.#options.call))
     }
@@ -169,8 +172,11 @@ export class StreamEnd implements RpcStream {
   /** The call ended with a result: what was received stays readable, writing is over. */
   finish(): void {
     this.remoteEnd()
-    this.#stopWriting(FABRIC.STREAM_ENDED({ method: this.#options.method, reason: 'the call has been answered' }))
+    this.#answered = true
+    if (this.#writes.length > 0) this.#stopWriting(this.#afterAnswer())
   }
+
+  #afterAnswer(): Error { return FABRIC.STREAM_ENDED({ method: this.#options.method, reason: 'the call has been answered' }) }
 
   /** The call failed. `received`: what had arrived before is still readable, or is thrown away. */
   fail(error: Error, received: 'keep' | 'drop'): void {

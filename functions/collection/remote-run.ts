@@ -65,6 +65,7 @@ export async function* runRemote(run: RemoteRun): AsyncGenerator<Batch> {
         case 'console': session.console({ nodeName: text(fields[1], 'node'), level: text(fields[2], 'level'), text: text(fields[3], 'text') }); break
         case 'runs': {
           const node = fields[1] === null ? undefined : text(fields[1], 'node')
+          if (typeof fields[4] === 'number' && state.total === undefined) state.setTotal(count(fields[4], 'total'))
           const nodeName = fields[2] === null ? undefined : text(fields[2], 'node name')
           for (const result of readRuns(fields[3])) yield state.take(result, node, nodeName)
           break

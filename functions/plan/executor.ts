@@ -70,7 +70,7 @@ class Session implements ExecuteSession {
   readonly #blobs = new Map<Hash, Uint8Array>()
   readonly #missing = new Map<Hash, PromiseWithResolvers<void>>()
   readonly #chunks = new Map<number, AbortController>()
-  readonly #ended = new AbortController()
+  #told = false
   readonly #deadlineMs: number
   #code: true | Promise<void> | undefined
 
@@ -81,7 +81,7 @@ class Session implements ExecuteSession {
     this.#sink = sink
     this.#deadlineMs = options.clock.nowMs() + spec.limits.timeoutMs
     for (const [hash, bytes] of Object.entries(spec.inline)) this.#blobs.set(hash, bytes)
-    sink.ready(options.cores)
+    authority.signal.addEventListener('abort', () => this.close(), { once: true })
   }
 
   blob(hash: Hash, bytes: Uint8Array): void {
@@ -99,8 +99,11 @@ class Session implements ExecuteSession {
 
   chunk(id: number, from: number, count: number, source: ChunkSource): void {
     const control = new AbortController()
+    const { signal } = control
     this.#chunks.set(id, control)
-    const signal = AbortSignal.any([control.signal, this.#ended.signal, this.#authority.signal])
+    // Data is shared out by cores; a machine's own elements come as one chunk, whatever it has.
+    if (!this.#told && source.type !== 'references') this.#sink.ready(this.#options.cores)
+    this.#told = true
     const { clock } = this.#options
     const startedMs = clock.nowMs()
     this.#run(from, count, source, signal).then(
@@ -119,9 +122,11 @@ class Session implements ExecuteSession {
   }
 
   close(): void {
+    if (this.#chunks.size === 0 && this.#missing.size === 0) return
+    const reason = FUNCTIONS.RUN_CANCELLED({})
+    for (const control of this.#chunks.values()) control.abort(reason)
     this.#chunks.clear()
-    this.#ended.abort(FUNCTIONS.RUN_CANCELLED({}))
-    for (const waiting of this.#missing.values()) waiting.reject(FUNCTIONS.RUN_CANCELLED({}))
+    for (const waiting of this.#missing.values()) waiting.reject(reason)
     this.#missing.clear()
   }
 

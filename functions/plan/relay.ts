@@ -121,7 +121,7 @@ export class Run {
       else void Promise.resolve(seat.session).then((session) => session.close(), () => {})
     }
     this.#seats.clear()
-    for (const waiting of this.#blobs.values()) waiting.reject(FUNCTIONS.RUN_CANCELLED({}))
+    if (this.#blobs.size > 0) for (const waiting of this.#blobs.values()) waiting.reject(FUNCTIONS.RUN_CANCELLED({}))
     this.#blobs.clear()
     if (this.#core.rate !== undefined) this.#options.rates.set(this.#rateKey, this.#core.rate)
   }

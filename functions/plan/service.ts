@@ -6,7 +6,7 @@
 
 import type { CallContext, RpcPeer, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
 import { LIMITS } from '../../fabric/base.ts'
-import type { Clock, NodeId } from '../../fabric/base.ts'
+import type { Clock, NodeId, Timer } from '../../fabric/base.ts'
 import type { Authority } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { Executor } from './executor.ts'
@@ -48,11 +48,17 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
   const request = readRequest(body)
   const send = sender(stream)
   const post = (body: Message): void => { send(body).catch(ignore) }
+  let total: number | undefined
+  let totalTimer: Timer | undefined
   const caller: RunCaller = {
     need: (missing) => post(['need', missing]),
     pull: (items, chunks) => post(['pull', items, chunks]),
-    total: (n) => post(['total', n]),
-    runs: (node, nodeName, runs) => send(['runs', node ?? null, nodeName ?? null, runs.map(writeRun)]),
+    total: (n) => {
+      total = n
+      // A quick run tells it with its results; a slow one at once, for the progress line.
+      totalTimer = relay.clock.after(TOTAL_DELAY_MS, () => post(['total', n]))
+    },
+    runs: (node, nodeName, runs) => send(['runs', node ?? null, nodeName ?? null, runs.map(writeRun), total ?? null]),
     console: (nodeName, level, line) => post(['console', nodeName, level, line]),
   }
   const { authority, settle } = withDeadline(relay.clock, context, request.limits.timeoutMs)
@@ -71,6 +77,7 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
     await Promise.race([run.finished, reading.then(() => run.finished)])
   } finally {
     settle()
+    totalTimer?.cancel()
     run.close()
   }
   return null
@@ -82,17 +89,21 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
  */
 function withDeadline(clock: Clock, context: CallContext, timeoutMs: number): { readonly authority: Authority; settle(): void } {
   const control = new AbortController()
+  const { signal } = context
+  if (signal.aborted) control.abort(signal.reason)
+  else signal.addEventListener('abort', () => control.abort(signal.reason), { once: true })
   const endMs = clock.nowMs() + timeoutMs + OUTCOME_GRACE_MS
   const timer = clock.after(timeoutMs + OUTCOME_GRACE_MS, () => control.abort(FUNCTIONS.RUN_TIMEOUT({ timeoutMs })))
   const { principal, trace, hop } = context
   return {
-    authority: { principal, trace, hop, signal: AbortSignal.any([control.signal, context.signal]), remainingMs: () => Math.max(1, endMs - clock.nowMs()) },
+    authority: { principal, trace, hop, signal: control.signal, remainingMs: () => Math.max(1, endMs - clock.nowMs()) },
     settle: () => timer.cancel(),
   }
 }
 
 /** Inside "deadline + 500 ms": cut off at the deadline, killed at most LIMITS.killGraceMs later, told here. */
 const OUTCOME_GRACE_MS = LIMITS.killGraceMs + 50
+const TOTAL_DELAY_MS = 20
 
 async function serveExecute(executor: Executor, body: unknown, context: CallContext, stream: RpcStream): Promise<unknown> {
   const send = sender(stream)
@@ -125,13 +136,19 @@ function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink:
   const stream = peer.open(EXECUTE_METHOD, { stages, terminal, limits, inline }, { parent: authority })
   stream.result.catch(ignore)
   let closed = false
+  let outstanding = 0
   const post = (body: Message): void => { stream.write(body).catch(ignore) }
   readMessages(stream, ({ tag, fields }) => {
     switch (tag) {
       case 'ready': sink.ready(count(fields[1], 'cores')); break
       case 'need': sink.need(hashes(fields[1], 'hashes')); break
-      case 'done': return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true)
-      case 'busy': sink.busy(int(fields[1], 'chunk id')); break
+      case 'done':
+        outstanding--
+        return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true)
+      case 'busy':
+        outstanding--
+        sink.busy(int(fields[1], 'chunk id'))
+        break
       case 'console': sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text') }); break
       default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
     }
@@ -139,13 +156,16 @@ function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink:
   }).then(() => { if (!closed) lost(FUNCTIONS.BAD_MESSAGE({ what: 'the session ended early' })) }, (error: unknown) => { if (!closed) lost(error) })
   return {
     blob: (id, data) => post(['blob', id, data]),
-    chunk: (id, from, n, source) => post(['chunk', id, from, n, writeSource(source)]),
+    chunk: (id, from, n, source) => {
+      outstanding++
+      post(['chunk', id, from, n, writeSource(source)])
+    },
     cancel: (id) => post(['cancel', id]),
     close: () => {
       closed = true
-      stream.end()
       // Work that nobody waits for any more is ended, not left to finish.
-      stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
+      if (outstanding > 0) stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
+      else stream.end()
     },
   }
 }

@@ -3,7 +3,7 @@
 // decodes. Everything read is checked: a certified peer may still be broken.
 //
 //   functions.run      ->  blob hash bytes | items from count bytes | end (of the items)
-//                      <-  need hashes | pull items chunks | total n | runs node runs | console node level text
+//                      <-  need hashes | pull items chunks | total n | runs node name runs total | console node level text
 //   functions.execute  ->  blob hash bytes | chunk id from count source | cancel id
 //                      <-  ready cores | need hashes | done id runs ms decided | busy id | console level text
 

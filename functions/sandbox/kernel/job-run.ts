@@ -77,7 +77,7 @@ export class JobRun {
     } finally {
       deadline.cancel()
       this.#signal.removeEventListener('abort', onAbort)
-      this.#calls.abort()
+      if (this.#hostCalls > 0) this.#calls.abort()
     }
     this.#runs.sort((a, b) => a.from - b.from)
     return { runs: this.#runs, cpuMs: this.#cpuMs, wallMs: clock.nowMs() - startMs, decided: this.#decided }
