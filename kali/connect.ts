@@ -16,7 +16,32 @@ const LIVE_FIGURES_TIMEOUT_MS = 2_000
 export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
   const channel = await connectLocal(socketPath(dataDir(options.data)), systemClock)
   const peer = createRpcPeer({ channel, caller: { via: 'socket', uid: process.getuid?.() ?? 0 }, registry: createRegistry(), clock: systemClock })
-  return new ConnectedDataCenter(peer, options)
+  return new ConnectedDataCenter(holdingOnlyWhileBusy(peer, (alive) => channel.hold?.(alive)), options)
+}
+
+/** An idle connection does not keep a program alive that forgot to close it; a call under way does. */
+function holdingOnlyWhileBusy(peer: RpcPeer, hold: (alive: boolean) => void): RpcPeer {
+  let busy = 0
+  hold(false)
+  const during = <T>(work: Promise<T>): Promise<T> => {
+    if (busy++ === 0) hold(true)
+    const done = (): void => { if (--busy === 0) hold(false) }
+    work.then(done, done)
+    return work
+  }
+  return {
+    caller: peer.caller,
+    get closed() { return peer.closed },
+    call: (method, body, options) => during(peer.call(method, body, options)),
+    open: (method, body, options) => {
+      const stream = peer.open(method, body, options)
+      void during(stream.result).catch(() => {})
+      return stream
+    },
+    emit: (event, body) => peer.emit(event, body),
+    onClose: (closed) => peer.onClose(closed),
+    close: () => peer.close(),
+  }
 }
 
 const stderrConsole: NonNullable<ConnectOptions['onConsole']> = ({ nodeName, text }) => { process.stderr.write(`${nodeName}| ${text}\n`) }

@@ -18,10 +18,11 @@ const LONGER: Readonly<Record<string, string>> = {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'hyperswarm': ['fabric/transport/'], 'hyperdht': ['fabric/transport/'], 'protomux': ['fabric/transport/'],
   '@hyperswarm/secret-stream': ['fabric/transport/'], 'compact-encoding': ['fabric/transport/'],
+  'noise-handshake': ['fabric/transport/cipher.ts'], 'noise-curve-ed': ['fabric/transport/cipher.ts'], 'sodium-universal': ['fabric/transport/cipher.ts'],
   'cbor-x': ['fabric/rpc/codec.ts', 'functions/value/'],
-  'acorn': ['functions/capture/', 'cli/'], 'isolated-vm': ['functions/sandbox/', 'cli/doctor'], 'piscina': ['functions/sandbox/'],
+  'acorn': ['functions/capture/analysis.ts'], 'isolated-vm': ['functions/sandbox/'], 'piscina': ['functions/sandbox/'],
   'esbuild': ['functions/sandbox/bundle.ts'],
-  'commander': ['cli/command.ts'], 'cli-table3': ['cli/render/'], 'picocolors': ['cli/'], 'pino': ['fabric/log.ts'],
+  'commander': ['cli/command.ts'], 'picocolors': ['cli/render/style.ts'], 'pino': ['fabric/log.ts'],
 }
 
 function filesUnder(folder: string): string[] {

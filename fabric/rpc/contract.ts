@@ -92,6 +92,8 @@ export interface FrameChannel {
   /** `reason` is set when the channel ended for a fault (oversize frame, slow frame, reset). */
   onClose(closed: (reason?: Error) => void): void
   close(): void
+  /** Whether the open channel keeps the process alive; default yes. Channels without a handle leave it out. */
+  hold?(alive: boolean): void
 }
 
 export interface RpcPeerOptions {

@@ -90,6 +90,7 @@ export function createSocketChannel(socket: Socket, clock: Clock): FrameChannel 
       full ||= socket.writableNeedDrain && socket.writableLength >= FULL_BYTES
       return !full
     },
+    hold(alive) { if (alive) socket.ref(); else socket.unref() },
     onFrame(receiver) { receive = receiver },
     onDrain(callback) { drained = callback },
     onClose(callback) {
