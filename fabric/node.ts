@@ -13,6 +13,7 @@ import { FABRIC } from './errors-table.ts'
 import type { NodeId } from './id.ts'
 import { openIdentity } from './identity/store.ts'
 import { LIMITS } from './limits.ts'
+import { createLog } from './log.ts'
 import type { Log } from './log.ts'
 import { createMembership } from './membership/driver.ts'
 import type { Membership, MembershipEvent } from './membership/contract.ts'
@@ -39,7 +40,8 @@ export interface FabricNodeOptions {
   readonly join?: string
   readonly clock: Clock
   readonly random: Random
-  readonly log: Log
+  /** Takes the node's log, a JSON line at a time. */
+  readonly onLog: (line: string) => void
   /** Stops the whole node, this part included; asked for by 'node.down'. */
   readonly stop: () => Promise<void>
 }
@@ -60,6 +62,7 @@ export interface FabricNode {
   readonly membership: Membership
   readonly registry: RpcRegistry
   readonly blobs: BlobStore
+  readonly log: Log
   /** A connection to a member; rejects with FABRIC_ERR_UNREACHABLE. */
   peer(node: NodeId): RpcPeer | Promise<RpcPeer>
   info(): NodeInfo
@@ -74,12 +77,13 @@ const DEFAULT_NAME = 'node'
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 
 export async function startFabricNode(options: FabricNodeOptions): Promise<FabricNode> {
-  const { data, clock, random, log } = options
+  const { data, clock, random } = options
   await refuseSecondNode(options)
   const identity = await openIdentity(data, { random })
   const name = options.name ?? identity.fabric?.name ?? DEFAULT_NAME
   if (!NAME.test(name)) throw FABRIC.NAME_INVALID({ name })
   const startedAtMs = clock.wallMs()
+  const log = createLog(name, options.onLog)
 
   let membership: ReturnType<typeof createMembership> | undefined
   const transport = createHyperswarmTransport({
@@ -106,7 +110,7 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   const shells = new Set<RpcPeer>()
   let door: Awaited<ReturnType<typeof listenLocal>> | undefined
   return {
-    id: transport.id, membership: members, registry, blobs, info,
+    id: transport.id, membership: members, registry, blobs, log, info,
     peer: (node) => peers.get(node),
     async open() {
       door = await listenLocal(options.socket, clock, (channel, caller) => {

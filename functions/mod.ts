@@ -8,5 +8,6 @@ export type { Collection, CollectionOptions, Landed, Progress } from './collecti
 export type { Session as FunctionSession } from './collection/session.ts'
 export { RateBook } from './plan/chunking.ts'
 export { registerFunctions } from './plan/service.ts'
-export { createSandbox } from './sandbox/sandbox.ts'
+export { createSandbox } from './sandbox/start.ts'
+export type { SandboxOptions } from './sandbox/start.ts'
 export { decodeValue, encodeValue } from './value/mod.ts'

@@ -16,31 +16,39 @@ const LIVE_FIGURES_TIMEOUT_MS = 2_000
 export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
   const channel = await connectLocal(socketPath(dataDir(options.data)), systemClock)
   const peer = createRpcPeer({ channel, caller: { via: 'socket', uid: process.getuid?.() ?? 0 }, registry: createRegistry(), clock: systemClock })
-  return new ConnectedDataCenter(holdingOnlyWhileBusy(peer, (alive) => channel.hold?.(alive)), options)
+  return new ConnectedDataCenter(new BusyPeer(peer, (alive) => channel.hold?.(alive)), options)
 }
 
 /** An idle connection does not keep a program alive that forgot to close it; a call under way does. */
-function holdingOnlyWhileBusy(peer: RpcPeer, hold: (alive: boolean) => void): RpcPeer {
-  let busy = 0
-  hold(false)
-  const during = <T>(work: Promise<T>): Promise<T> => {
-    if (busy++ === 0) hold(true)
-    const done = (): void => { if (--busy === 0) hold(false) }
+class BusyPeer implements RpcPeer {
+  readonly #peer: RpcPeer
+  readonly #hold: (alive: boolean) => void
+  #busy = 0
+
+  constructor(peer: RpcPeer, hold: (alive: boolean) => void) {
+    this.#peer = peer
+    this.#hold = hold
+    hold(false)
+  }
+
+  get caller(): RpcPeer['caller'] { return this.#peer.caller }
+  get closed(): boolean { return this.#peer.closed }
+  call(...args: Parameters<RpcPeer['call']>): Promise<unknown> { return this.during(this.#peer.call(...args)) }
+  open(...args: Parameters<RpcPeer['open']>): ReturnType<RpcPeer['open']> {
+    const stream = this.#peer.open(...args)
+    this.during(stream.result).catch(() => {})
+    return stream
+  }
+  emit(event: string, body: unknown): void { this.#peer.emit(event, body) }
+  onClose(closed: () => void): void { this.#peer.onClose(closed) }
+  close(): void { this.#peer.close() }
+
+  /** Keeps the process alive until `work` has settled. */
+  during<T>(work: Promise<T>): Promise<T> {
+    if (this.#busy++ === 0) this.#hold(true)
+    const done = (): void => { if (--this.#busy === 0) this.#hold(false) }
     work.then(done, done)
     return work
-  }
-  return {
-    caller: peer.caller,
-    get closed() { return peer.closed },
-    call: (method, body, options) => during(peer.call(method, body, options)),
-    open: (method, body, options) => {
-      const stream = peer.open(method, body, options)
-      void during(stream.result).catch(() => {})
-      return stream
-    },
-    emit: (event, body) => peer.emit(event, body),
-    onClose: (closed) => peer.onClose(closed),
-    close: () => peer.close(),
   }
 }
 
@@ -48,11 +56,11 @@ const stderrConsole: NonNullable<ConnectOptions['onConsole']> = ({ nodeName, tex
 
 class ConnectedDataCenter implements DataCenter {
   readonly pms: Collection<PhysicalMachine>
-  readonly #peer: RpcPeer
+  readonly #peer: BusyPeer
   readonly #functions: FunctionSession
   readonly #options: ConnectOptions
 
-  constructor(peer: RpcPeer, options: ConnectOptions) {
+  constructor(peer: BusyPeer, options: ConnectOptions) {
     this.#peer = peer
     this.#options = options
     const principal = options.as === undefined ? undefined : `${localPrincipal()}/${options.as}`
@@ -115,7 +123,7 @@ class ConnectedDataCenter implements DataCenter {
   }
 
   async down(): Promise<void> {
-    const gone = new Promise<void>((resolve) => this.#peer.onClose(() => resolve()))
+    const gone = this.#peer.during(new Promise<void>((resolve) => this.#peer.onClose(() => resolve())))
     await this.#peer.call('node.down', null, this.#callOptions())
     await gone
   }

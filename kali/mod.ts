@@ -2,4 +2,4 @@
 export { connect } from './connect.ts'
 export type * from './contract.ts'
 export { dataDir, socketPath } from './data-dir.ts'
-export { startNode } from './node.ts'
+export { startNode } from './start.ts'

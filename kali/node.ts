@@ -2,8 +2,8 @@
 // and stopped in reverse. The only place where the layers are put together.
 
 import { availableParallelism } from 'node:os'
-import { createLog, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
-import type { FabricNode, Log, RpcPeer } from '../fabric/mod.ts'
+import { startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
+import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
 import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, Sandbox } from '../functions/mod.ts'
 import { createCapabilities, createGate, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
@@ -26,9 +26,8 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
   })()
 
   try {
-    const log = createLog(options.name ?? '', options.onLog ?? (() => {}))
     const fabric = await startFabricNode({
-      data, blobs: blobsPath(data), socket: socketPath(data), principal: localPrincipal(), log,
+      data, blobs: blobsPath(data), socket: socketPath(data), principal: localPrincipal(), onLog: options.onLog ?? (() => {}),
       clock: systemClock, random: systemRandom, stop,
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.listen === undefined ? {} : { listen: options.listen }),
@@ -37,14 +36,14 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     stoppers.push(() => fabric.stop())
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock })
     stoppers.push(() => machine.stop())
-    const capabilities = serveObjects(fabric, machine, log)
+    const capabilities = serveObjects(fabric, machine)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectory: process.cwd() })
     stoppers.push(() => sandbox.close())
     serveFunctions(fabric, capabilities, sandbox)
     stoppers.push(gossipLoad(fabric, machine, sandbox))
     // Last, so that nobody is served by a half-made node.
     await fabric.open()
-    void sandbox.warm(localPrincipal()).catch((error: unknown) => log.warn('the first cell did not start', { reason: String(error) }))
+    void sandbox.warm(localPrincipal()).catch((error: unknown) => fabric.log.warn('the first cell did not start', { reason: String(error) }))
     return { info: infoOf(fabric), socket: socketPath(data), stop, stopped: stopped.promise }
   } catch (error) {
     await stop().catch(() => {})
@@ -57,7 +56,7 @@ function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
 /** Opens calls to other members on behalf of an authority. */
 const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
 
-function serveObjects(fabric: FabricNode, machine: Machine, log: Log): NodeCapabilities {
+function serveObjects(fabric: FabricNode, machine: Machine): NodeCapabilities {
   const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
   objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
   const capabilities = createCapabilities({
@@ -65,7 +64,7 @@ function serveObjects(fabric: FabricNode, machine: Machine, log: Log): NodeCapab
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
-    gate: createGate({ policy: localPolicy(), clock: systemClock, log: (record) => log.info('gate', { ...record }) }),
+    gate: createGate({ policy: localPolicy(), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
     codec: createValueCodec(),
     clock: systemClock,
   })

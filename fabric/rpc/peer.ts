@@ -64,7 +64,8 @@ export function createRpcPeer(options: RpcPeerOptions): RpcPeer {
       const nowMs = clock.nowMs()
       const nextMs = Math.min(client.sweep(nowMs), server.sweep(nowMs))
       if (nextMs < Infinity && !closed) host.armDeadline(nextMs)
-    })
+      // A connection keeps a process alive by its own handle, not by the bookkeeping of its deadlines.
+    }, { background: true })
   }
 
   function end(reason: string, cause: Error | undefined, goodbye: 'tell' | 'silent'): void {
