@@ -35,7 +35,7 @@ export function readyReporter(env: World['env']): ReadyReporter {
   return {
     active: open,
     ready: (info) => say({ type: 'ready', info }),
-    failed: (error) => say({ type: 'failed', error: toErrorRecord(error, 'CLI_ERR_START_FAILED') }),
+    failed: (error) => say({ type: 'failed', error: toErrorRecord(error, CLI.START_FAILED.code) }),
   }
 }
 

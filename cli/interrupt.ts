@@ -16,6 +16,7 @@ export class Interrupt {
   readonly #clock: Clock
   readonly #exit: (status: number) => void
   #deadline: Timer | undefined
+  #endsAtMs: number | undefined
   #grace: Timer | undefined
   #status: number = EXIT.interrupted
   #pressedAtMs = -Infinity
@@ -40,10 +41,17 @@ export class Interrupt {
   /** A session that outlives its expressions takes Ctrl-C itself; `handler` answers whether it did. */
   divert(handler: () => boolean): void { this.#handler = handler }
 
-  /** Bounds the whole command. */
+  /**
+   * Bounds the whole command. Calls get the time that is left as their own timeout, so that each element's
+   * outcome is told by who knows it; what has not ended a moment after is cut off here.
+   */
   limit(timeoutMs: number): void {
-    this.#deadline = this.#clock.after(timeoutMs, () => this.#abort(CLI.TIMEOUT({ timeoutMs }), EXIT.failed), { background: true })
+    this.#endsAtMs = this.#clock.nowMs() + timeoutMs
+    this.#deadline = this.#clock.after(timeoutMs + LIMITS.interruptSettleMs, () => this.#abort(CLI.TIMEOUT({ timeoutMs }), EXIT.failed), { background: true })
   }
+
+  /** Time left under `limit`; undefined without one. */
+  remainingMs(): number | undefined { return this.#endsAtMs === undefined ? undefined : Math.max(1, this.#endsAtMs - this.#clock.nowMs()) }
 
   /**
    * Waits for `work`. After an interruption it may still settle for a moment, with what came back until

@@ -23,7 +23,7 @@ export async function runScript(shell: Shell, file: string, args: readonly strin
   configureRun({
     data: settings.data,
     ...(settings.as === undefined ? {} : { as: settings.as }),
-    defaults: { signal: interrupt.signal, timeoutMs: settings.timeoutMs ?? LIMITS.mapTimeoutMs },
+    defaults: { signal: interrupt.signal, timeoutMs: interrupt.remainingMs() ?? LIMITS.mapTimeoutMs },
     onConsole: (line) => out.console(line),
   }, () => world.kali())
   registerHooks({

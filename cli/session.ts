@@ -29,7 +29,7 @@ export async function open(shell: Shell, defaults?: CallDefaults): Promise<DataC
     // Getters: read again at each call, so that a cancelled expression does not cancel the next.
     defaults: {
       get signal() { return defaults?.signal() ?? interrupt.signal },
-      get timeoutMs() { return defaults?.timeoutMs() ?? settings.timeoutMs ?? LIMITS.mapTimeoutMs },
+      get timeoutMs() { return defaults?.timeoutMs() ?? interrupt.remainingMs() ?? LIMITS.mapTimeoutMs },
       onProgress: (progress) => out.progress.update(progress),
     },
     onConsole: (line) => out.console(line),

@@ -10,6 +10,7 @@ import type { BlobStore } from './blob/store.ts'
 import { serveBlobs } from './blob/transfer.ts'
 import type { Clock, Random } from './clock.ts'
 import { FABRIC } from './errors-table.ts'
+import { errorCode } from './errors.ts'
 import type { NodeId } from './id.ts'
 import { openIdentity } from './identity/store.ts'
 import { LIMITS } from './limits.ts'
@@ -21,6 +22,7 @@ import { Peers } from './peers.ts'
 import type { RpcPeer, RpcRegistry } from './rpc/contract.ts'
 import { createRpcPeer } from './rpc/peer.ts'
 import { createRegistry } from './rpc/registry.ts'
+import type { Transport } from './transport/contract.ts'
 import { createHyperswarmTransport } from './transport/hyperswarm.ts'
 import { connectLocal, listenLocal } from './transport/local.ts'
 import { VERSION } from './version.ts'
@@ -101,7 +103,15 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   members.onEvent(({ type, member }) => log.info(`member ${type}`, { member: member.name, id: member.id, incarnation: member.incarnation }))
   members.start(identity.fabric?.members ?? [])
 
-  const blobs = await createBlobStore({ directory: options.blobs, clock, warn: (message, error) => log.warn(message, { reason: String(error) }) })
+  let blobs: BlobStore
+  try {
+    await refuseTakenName(transport, identity.fabric?.members ?? [])
+    blobs = await createBlobStore({ directory: options.blobs, clock, warn: (message, error) => log.warn(message, { reason: String(error) }) })
+  } catch (error) {
+    members.stop()
+    await transport.close()
+    throw error
+  }
   serveBlobs(registry, blobs, name)
 
   const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs })
@@ -138,6 +148,21 @@ async function refuseSecondNode({ socket, clock }: FabricNodeOptions): Promise<v
   if (answering === undefined) return
   answering.close()
   throw FABRIC.SOCKET_TAKEN({ path: socket })
+}
+
+/**
+ * A member that comes back under a name which another has by now is turned away by everybody; it is told so
+ * here, instead of standing alone. Waits for the first answer of those it remembers, a second at most.
+ */
+async function refuseTakenName(transport: Transport, members: readonly { readonly id: NodeId; readonly addresses: readonly string[] }[]): Promise<void> {
+  const asked = members.slice(0, LIMITS.ticketMembers).map(({ id, addresses }) =>
+    transport.dial(id, { addresses, timeoutMs: LIMITS.tcpDialTimeoutMs }).then(() => undefined, (error: Error) => {
+      if (errorCode(error.cause) !== FABRIC.NAME_TAKEN.code) throw error
+      return error.cause
+    }))
+  // Nobody there: the first of its fabric to come back.
+  const refusal = await Promise.any(asked).catch(() => undefined)
+  if (refusal !== undefined) throw refusal
 }
 
 /** Default: the first address of this machine that others can reach, else loopback; any free port. */

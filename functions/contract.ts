@@ -43,7 +43,13 @@ export interface Manifest {
   readonly capabilities: readonly string[]
 }
 
-export interface Captured { readonly program: Program; readonly environment: Environment; readonly manifest: Manifest }
+export interface Captured {
+  readonly program: Program
+  readonly environment: Environment
+  readonly manifest: Manifest
+  /** The templates of the program's text and the functions they were read from; never travels (capture/frames.ts). */
+  readonly origins?: { readonly templates: readonly string[]; readonly functions: readonly object[] }
+}
 
 // ---------------------------------------------------------------- references
 

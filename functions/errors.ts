@@ -67,6 +67,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   SANDBOX_PACKAGE_BROKEN: { message: (d: { name: string; version: string; reason: string }) => `the npm package ${d.name}@${d.version} cannot run in a sandbox: ${d.reason}`, outcome: 'not-started' },
 
   // plan
+  INTERNAL: { message: (d: { reason: string }) => `a part of kumoi failed on its own account: ${d.reason}; report it with the stack`, outcome: 'unknown' },
   BAD_MESSAGE: { message: (d: { what: string }) => `a peer sent a malformed record (${d.what}); both sides must run compatible versions of kumoi` },
   BAD_ANSWER: { message: (d: { node: string }) => `${d.node} answered for other elements than it was asked; its answer was dropped`, outcome: 'unknown' },
   NODE_GONE: { message: (d: { node: string; why: string }) => `${d.node} cannot be reached: ${d.why}`, retryable: true, outcome: 'unknown' },

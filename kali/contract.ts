@@ -69,4 +69,4 @@ export interface RunningNode {
   readonly stopped: Promise<void>
 }
 
-export type { Manifest, Outcome }
+export type { Manifest, MembershipEvent, Outcome }

@@ -65,6 +65,9 @@ const memberRecord = (kind: string, { id, name, state, addresses, version }: Mem
 }
 
 /** The same authority with less time: one slow node shall not use up the whole call. */
+/** A member that does not answer must not keep the others' answers from the caller: they leave this long before its deadline. */
+const ANSWER_RESERVE_MS = 250
+
 function narrowed(authority: Authority, timeoutMs: number, clock: Clock): Authority {
   const { principal, trace, hop, signal } = authority
   const endsAtMs = clock.nowMs() + timeoutMs
@@ -148,15 +151,23 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     const kind = kindOf(name)
     const found = new Map<string, ReferenceRecord>()
     const failures: ListFailure[] = []
-    const perNode = narrowed(authority, LIMITS.listTimeoutMs, clock)
+    const leftMs = authority.remainingMs()
+    const perNode = narrowed(authority, Math.min(LIMITS.listTimeoutMs, leftMs - Math.min(ANSWER_RESERVE_MS, leftMs / 4)), clock)
     const live = directory.live()
     if (kind.residence === 'member') for (const member of live) found.set(uuidOfNode(member.id), memberRecord(name, member))
+    // The wait for a connection counts too; a call knows the deadline only once it has one.
+    const inTime = async (answer: Promise<unknown>, kindName: string, { name: failed }: Member): Promise<unknown> => {
+      const timeoutMs = Math.max(0, perNode.remainingMs())
+      const late = Promise.withResolvers<never>()
+      const timer = clock.after(timeoutMs, () => late.reject(RMO.LIST_INCOMPLETE({ kind: kindName, failed: [failed], first: `no answer within ${Math.round(timeoutMs)} ms.` })))
+      try { return await Promise.race([answer, late.promise]) } finally { timer.cancel() }
+    }
     const ask = async (member: Member): Promise<void> => {
       try {
-        const { references } = readListing(await callPeer(member.id, METHODS.list, { kind: name, withAttributes }, perNode))
+        const { references } = readListing(await inTime(callPeer(member.id, METHODS.list, { kind: name, withAttributes }, perNode), name, member))
         for (const record of references) if (mayClaim(kind, member, record)) found.set(record.uuid, record)
       } catch (error) {
-        failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, 'RMO_ERR_LIST_INCOMPLETE') })
+        failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, RMO.LIST_INCOMPLETE.code) })
       }
     }
     // Membership names the machines by itself; everything else is asked of its home.

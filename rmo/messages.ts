@@ -8,6 +8,7 @@
 
 import type { ErrorRecord, NodeId } from '../fabric/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
+import { RMO } from './errors.ts'
 import type { ObjectEvent } from './object.ts'
 import { anything, boolean, bytes, dictionary, integer, list, optional, record, text, uuid } from './schema.ts'
 import type { Infer } from './schema.ts'
@@ -57,7 +58,7 @@ export function readListing(body: unknown): Listing {
 /** An error record of another node, kept to its code and text. */
 function readErrorRecord(value: unknown): ErrorRecord {
   const { code, message: said } = (value ?? {}) as { readonly code?: unknown; readonly message?: unknown }
-  return { code: typeof code === 'string' ? code : 'RMO_ERR_UNKNOWN', message: typeof said === 'string' ? said : 'no message' }
+  return { code: typeof code === 'string' ? code : RMO.LIST_INCOMPLETE.code, message: typeof said === 'string' ? said : 'no message' }
 }
 
 export function readEvent(body: unknown): ObjectEvent {

@@ -95,9 +95,9 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
           if (clock.nowMs() - before > LIMITS.watchReopenMsMax) attempt = 0
         } catch (error) {
           if (ended) return
-          const code = errorCode(error) ?? 'RMO_ERR_WATCH'
-          // What the home refused it would refuse again: denied, unknown, bad options.
-          if (code.startsWith('RMO_ERR') && code !== RMO.TOO_MANY_WATCHES.code) return finish(error)
+          const code = errorCode(error)
+          // What the home refused it would refuse again: denied, unknown, bad options. An error without a code is ours.
+          if (code === undefined || (code.startsWith('RMO_ERR') && code !== RMO.TOO_MANY_WATCHES.code)) return finish(error)
           if (authority.signal.aborted) return finish(authority.signal.reason)
           const message = error instanceof Error ? error.message : String(error)
           events.push({ type: 'interrupted', atMs: Math.round(clock.wallMs()), code, message } as { type: string; atMs: number })

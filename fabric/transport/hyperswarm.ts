@@ -1,14 +1,12 @@
 // The real transport: links over Noise/TCP where hosts reach each other, Noise/UDX through a private
 // hyperswarm otherwise, both behind one hello.
 //
-// A dial tries TCP at the known addresses first (a link is up in a few milliseconds), then the overlay. The
-// side that opened the first stream opens a second one for bulk; the overlay's stream, when it comes, takes
+// A dial (dialler.ts) tries TCP first, then the overlay. The side that opened the first stream opens a second one for bulk; the overlay's stream, when it comes, takes
 // over gossip. Streams of the same (session, link number) on both sides belong to one link, so simultaneous
 // dials meet in one link, a restarted peer (new session) replaces its old one, and a half that noticed a loss
 // first (higher number) ends the other half. See link.ts for how a link ends, lanes.ts for who carries what.
 
 import type { Clock, Random } from '../clock.ts'
-import type { CodedError } from '../errors.ts'
 import { FABRIC } from '../errors-table.ts'
 import type { NodeId } from '../id.ts'
 import type { AdmissionContext, DialPurpose } from '../identity/admission.ts'
@@ -18,13 +16,14 @@ import type { Identity } from '../identity/store.ts'
 import { LIMITS } from '../limits.ts'
 import { dialableAddresses, splitAddress } from './address.ts'
 import type { Link, Transport } from './contract.ts'
+import { createDialler } from './dialler.ts'
 import { Door } from './door.ts'
 import { greet } from './handshake.ts'
 import type { Greeting } from './handshake.ts'
 import { joinFabric } from './join.ts'
 import { WireLink } from './link.ts'
 import { fabricMemory } from './fabric-memory.ts'
-import { dialTcp, listen, probeRefused } from './listener.ts'
+import { listen, probeRefused } from './listener.ts'
 import type { Listener } from './listener.ts'
 import { openOverlay } from './overlay.ts'
 import type { Overlay } from './overlay.ts'
@@ -53,8 +52,6 @@ export interface HyperswarmTransport extends Transport {
   makeTicket(options?: { readonly lifetimeMs?: number }): string
 }
 
-type Ending = { readonly link: Link } | { readonly why: string; readonly refusal?: CodedError }
-
 export function createHyperswarmTransport(options: HyperswarmTransportOptions): HyperswarmTransport {
   const { identity, clock, random } = options
   const keys = identity.keys
@@ -69,6 +66,10 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
   let addresses: readonly string[] = []
   const memory = fabricMemory({ identity, peers, clock, random, addresses: () => addresses })
   let closed = false
+  const dialler = createDialler({
+    keys, host, clock, peers, meet, admit, closed: () => closed,
+    dialOverlay: (peer) => overlay?.dial(peer),
+  })
 
   // ---- the hello
 
@@ -134,7 +135,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     } else if (stream === 'udx' && peer.addresses.length > 0) {
       // UDX is there first: give TCP a moment, so that a link does not start on the slower path.
       const waiting = wait(record, wire, stream, peer)
-      void tcpDial(record, peer.addresses).then(() => waiting.bringUp())
+      void dialler.tcp(record, peer.addresses).then(() => waiting.bringUp())
     }
     else bringUp(record, wire, stream, peer)
     return peers.upLink(record.id)
@@ -154,7 +155,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     for (const waiting of [...record.waiting]) if (waiting.wire !== wire) waiting.bringUp()
     if (peer.addresses[0] !== undefined) overlay?.learn(peer.addresses[0])
     for (const up of upListeners) up(link)
-    if (wire.dialled && stream === 'rpc') dialStream(record, wire.address, 'bulk', () => {})
+    if (wire.dialled && stream === 'rpc') dialler.openStream(record, wire.address, 'bulk', () => {})
     memory.saveLater()
     return link
   }
@@ -185,80 +186,6 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
       },
     })
     return waiting
-  }
-
-  // ---- dialling
-
-  const candidatesOf = (record: PeerRecord, given: readonly string[]): string[] =>
-    [...new Set([...given, ...record.addresses])].slice(0, LIMITS.addressesMax)
-
-  function dialStream(record: PeerRecord, address: string, stream: 'rpc' | 'bulk', done: (ending: Ending) => void): void {
-    dialTcp({
-      keys, peer: record.id, address, from: host, timeoutMs: LIMITS.tcpDialTimeoutMs, clock,
-      opened: (wire) => meet(wire, { kind: 'link', stream }, (greeting) => done(dialled(wire, greeting))),
-      failed: (why) => done({ why: `${address} ${why}` }),
-    })
-  }
-
-  function dialled(wire: Wire, greeting: Greeting): Ending {
-    if (greeting.at === 'refused') return { why: greeting.error.message, refusal: greeting.error }
-    const link = greeting.at === 'up' ? admit(wire, greeting) : undefined
-    return link === undefined ? { why: `${wire.address} answered for a link that is over` } : { link }
-  }
-
-  /** One TCP attempt at each address, until a link is up (from whichever side). */
-  async function tcpDial(record: PeerRecord, candidates: readonly string[]): Promise<Ending> {
-    let ending: Ending = { why: 'no address is known' }
-    for (const address of candidates) {
-      const present = peers.upLink(record.id)
-      if (present !== undefined) return { link: present }
-      ending = await new Promise((resolve) => dialStream(record, address, 'rpc', resolve))
-      if ('link' in ending) return ending
-    }
-    const present = peers.upLink(record.id)
-    return present === undefined ? ending : { link: present }
-  }
-
-  async function overlayDial(record: PeerRecord): Promise<Ending> {
-    if (overlay === undefined) return { why: 'the overlay is off' }
-    let wire: Wire
-    try {
-      wire = await overlay.dial(record.id)
-    } catch {
-      return { why: 'not found through the overlay' }
-    }
-    return new Promise((resolve) => meet(wire, { kind: 'link', stream: 'udx' }, (greeting) => {
-      const ending = dialled(wire, greeting)
-      if ('link' in ending || greeting.at !== 'up') return resolve(ending)
-      // Its wire waits for TCP; the link announces itself.
-      const poll = (): void => {
-        const link = peers.upLink(record.id)
-        if (link !== undefined) resolve({ link })
-        else if (record.waiting.size === 0) resolve(ending)
-        else clock.after(LIMITS.dialRetryMs, poll, { background: true })
-      }
-      poll()
-    }))
-  }
-
-  async function dialLoop(record: PeerRecord, given: readonly string[], timeoutMs: number): Promise<Link> {
-    const deadlineMs = clock.nowMs() + timeoutMs
-    for (let pauseMs: number = LIMITS.dialRetryMs; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
-      // Read again each time: an overlay stream may have told the peer's addresses meanwhile.
-      const candidates = candidatesOf(record, given)
-      const direct = await tcpDial(record, candidates)
-      if ('link' in direct) return direct.link
-      const final = direct.refusal !== undefined && direct.refusal.code !== FABRIC.HELLO_INVALID.code
-      const relayed: Ending = final || closed ? direct : await overlayDial(record)
-      if ('link' in relayed) return relayed.link
-      // Worth another try: somebody hung up on us before the hello was over (its door was full, or it restarts), or
-      // no address is known yet.
-      const again = candidates.length === 0 || direct.why.endsWith('closed') || direct.refusal?.code === FABRIC.HELLO_INVALID.code || direct.why.endsWith('is over')
-      if (closed || final || !again || clock.nowMs() + pauseMs >= deadlineMs) {
-        throw FABRIC.UNREACHABLE({ node: record.id, reason: relayed === direct ? direct.why : `${direct.why}; ${relayed.why}` }, direct.refusal === undefined ? {} : { cause: direct.refusal })
-      }
-      await new Promise<void>((resolve) => clock.after(pauseMs, resolve))
-    }
   }
 
   // ---- listening, and the overlay
@@ -310,14 +237,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     },
     async dial(peer, { addresses: given = [], timeoutMs = LIMITS.dialTimeoutMs } = {}) {
       if (closed) throw FABRIC.TRANSPORT_CLOSED({ node: keys.id })
-      const present = peers.upLink(peer)
-      if (present !== undefined) return present
-      const record = peers.of(peer)
-      record.dialling ??= dialLoop(record, given, timeoutMs).finally(() => { record.dialling = undefined })
-      return new Promise<Link>((resolve, reject) => {
-        const timer = clock.after(timeoutMs, () => reject(FABRIC.UNREACHABLE({ node: peer, reason: `no answer within ${Math.round(timeoutMs)} ms at ${candidatesOf(record, given).join(', ') || 'any address'}` })))
-        record.dialling?.then(resolve, reject).finally(() => timer.cancel())
-      })
+      return dialler.dial(peer, given, timeoutMs)
     },
     link: (peer) => peers.upLink(peer),
     links: () => peers.upLinks(),

@@ -48,7 +48,7 @@ export function capture(fn: AnyFunction, options: CaptureOptions = {}): Captured
   if (program.code.length > codeBytesMax) throw FUNCTIONS.CAPTURE_CODE_TOO_LARGE({ ...graph.trail.at([]), bytes: program.code.length, bytesMax: codeBytesMax })
   const { bare } = graph
   const environment = bare ? EMPTY_ENVIRONMENT : { hash: sha256(bytes), bytes }
-  const captured = { program, environment, manifest: manifestOf(fn, program, environment, graph) }
+  const captured = { program, environment, manifest: manifestOf(fn, program, environment, graph), origins: graph }
   if (bare) constant.set(fn, captured)
   return captured
 }

@@ -42,6 +42,8 @@ const isForeignPlain = (prototype: object): boolean => Object.getPrototypeOf(pro
 
 export class ClosureGraph {
   readonly templates: string[] = []
+  /** The function that each template was first read from. */
+  readonly functions: object[] = []
   readonly packages: PackageImport[] = []
   readonly captured: CapturedName[] = []
   readonly capabilities = new Set<string>()
@@ -161,7 +163,7 @@ export class ClosureGraph {
       const found = this.#lookUp(variable, insides, walk)
       if (found !== undefined) captured.push({ variable, value: found.value })
     }
-    const number = this.#template(analysis.template(captured.map(({ variable }) => variable)))
+    const number = this.#template(analysis.template(captured.map(({ variable }) => variable)), fn)
     const bindings = captured.map(({ variable, value }) => this.#binding(variable, value, analysis, walk))
     return this.#trimmed([CustomKind.Function, number, bindings, ...this.#extras(fn, analysis, walk)])
   }
@@ -220,10 +222,11 @@ export class ClosureGraph {
     }
   }
 
-  #template(code: string): number {
+  #template(code: string, fn: object): number {
     const known = this.#templateNumbers.get(code)
     if (known !== undefined) return known
     const number = this.templates.push(code) - 1
+    this.functions.push(fn)
     this.#templateNumbers.set(code, number)
     return number
   }

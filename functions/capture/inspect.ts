@@ -132,12 +132,13 @@ export function scriptUrl(scriptId: string | undefined): string | undefined {
 }
 
 /** "file:line" of a function for people; undefined when the engine does not know. */
-export function locationOf(fn: unknown): { readonly text: string; readonly url: string } | undefined {
+export function locationOf(fn: unknown): { readonly text: string; readonly file: string; readonly line: number; readonly url: string } | undefined {
   try {
     const { scriptId, line } = insidesOf(fn)
     const url = scriptUrl(scriptId)
     if (url === undefined) return undefined
-    return { text: `${url.startsWith('file:') ? fileURLToPath(url) : url}:${line + 1}`, url }
+    const file = url.startsWith('file:') ? fileURLToPath(url) : url
+    return { text: `${file}:${line + 1}`, file, line: line + 1, url }
   } catch {
     // An error message without a location is better than an error about the location.
     return undefined

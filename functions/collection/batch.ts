@@ -7,7 +7,15 @@ import type { Failure, Outcome } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 
 export interface Entry { readonly index: number; readonly value: unknown; readonly node: NodeId; readonly nodeName: string }
-export interface FailedEntry { readonly index: number; readonly failure: Failure; readonly node: NodeId | undefined; readonly nodeName: string | undefined; readonly element: string | undefined }
+export interface FailedEntry {
+  readonly index: number
+  readonly failure: Failure
+  readonly node: NodeId | undefined
+  readonly nodeName: string | undefined
+  readonly element: string | undefined
+  /** Tells a stack in the lines of the files that the user wrote. */
+  readonly relocate?: (stack: string) => string
+}
 
 /** Results of source elements [from, from + count). */
 export interface Batch { readonly from: number; readonly count: number; readonly entries: readonly Entry[]; readonly failed: readonly FailedEntry[] }
@@ -65,8 +73,24 @@ export function outcomesInOrder(batches: readonly Batch[]): Outcome<unknown>[] {
 }
 
 function failedOutcome(failed: FailedEntry): Outcome<unknown> {
-  const { index, node, nodeName, element, failure } = failed
-  return { status: failure.status, index, node, nodeName, element, error: fromErrorRecord(failure.error), mayHaveRun: failure.mayHaveRun }
+  const { index, node, nodeName, element, failure, relocate } = failed
+  const error = fromErrorRecord(failure.error)
+  if (relocate !== undefined) relocateLater(error, relocate)
+  return { status: failure.status, index, node, nodeName, element, error, mayHaveRun: failure.mayHaveRun }
+}
+
+/** When a stack is first read: asking the engine where a function was written takes tens of milliseconds. */
+function relocateLater(error: Error, relocate: (stack: string) => string): void {
+  const { stack } = error
+  if (stack !== undefined) {
+    let told: string | undefined
+    Object.defineProperty(error, 'stack', {
+      configurable: true, enumerable: false,
+      get: () => told ??= relocate(stack),
+      set: (value: string) => { told = value },
+    })
+  }
+  if (error.cause instanceof Error) relocateLater(error.cause, relocate)
 }
 
 /** The one error of a failed map; holds every outcome. */

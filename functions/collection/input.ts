@@ -52,6 +52,7 @@ class IteratorInput implements Input {
   readonly #async: AsyncIterator<unknown> | undefined
   #pending: Promise<IteratorResult<unknown>> | undefined
   #ended = false
+  #thrown: { readonly error: unknown } | undefined
 
   constructor(items: Iterable<unknown> | AsyncIterable<unknown>) {
     if (Symbol.asyncIterator in items) this.#async = items[Symbol.asyncIterator]()
@@ -60,27 +61,49 @@ class IteratorInput implements Input {
 
   ready(items: number): InputChunk | undefined {
     if (this.#sync === undefined || this.#ended) return undefined
+    this.#rethrow()
     const taken: unknown[] = []
-    while (taken.length < Math.min(items, LIMITS.chunkItemsMax)) {
-      const { done, value } = this.#sync.next()
-      if (done === true) { this.#ended = true; break }
-      taken.push(value)
+    try {
+      while (taken.length < Math.min(items, LIMITS.chunkItemsMax)) {
+        const { done, value } = this.#sync.next()
+        if (done === true) { this.#ended = true; break }
+        taken.push(value)
+      }
+    } catch (error) {
+      this.#keep(error, taken)
     }
     return taken.length === 0 ? undefined : { count: taken.length, bytes: encodeArray(taken) }
   }
 
   async next(items: number): Promise<InputChunk | undefined> {
     if (this.#ended || this.#async === undefined) return undefined
+    this.#rethrow()
     const taken: unknown[] = []
-    while (taken.length < Math.min(items, LIMITS.chunkItemsMax)) {
-      this.#pending ??= Promise.resolve(this.#async.next())
-      const result = taken.length === 0 ? await this.#pending : await soon(this.#pending)
-      if (result === undefined) break
-      this.#pending = undefined
-      if (result.done === true) { this.#ended = true; break }
-      taken.push(result.value)
+    try {
+      while (taken.length < Math.min(items, LIMITS.chunkItemsMax)) {
+        this.#pending ??= Promise.resolve(this.#async.next())
+        const result = taken.length === 0 ? await this.#pending : await soon(this.#pending)
+        if (result === undefined) break
+        this.#pending = undefined
+        if (result.done === true) { this.#ended = true; break }
+        taken.push(result.value)
+      }
+    } catch (error) {
+      this.#keep(error, taken)
     }
     return taken.length === 0 ? undefined : { count: taken.length, bytes: encodeArray(taken) }
+  }
+
+  /** What was read before the throw is delivered first, so that the failure names the very element. */
+  #keep(error: unknown, taken: readonly unknown[]): void {
+    this.#thrown = { error }
+    if (taken.length === 0) this.#rethrow()
+  }
+
+  #rethrow(): void {
+    if (this.#thrown === undefined) return
+    this.#ended = true
+    throw this.#thrown.error
   }
 
   async close(): Promise<void> {

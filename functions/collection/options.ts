@@ -41,7 +41,7 @@ const CONCURRENCY_DEFAULT = 16
 
 export function limitsOf(options: CollectionOptions): RunLimits {
   return {
-    timeoutMs: Math.min(options.timeoutMs ?? LIMITS.mapTimeoutMs, LIMITS.callTimeoutMsMax),
+    timeoutMs: Math.max(1, Math.round(Math.min(options.timeoutMs ?? LIMITS.mapTimeoutMs, LIMITS.callTimeoutMsMax))),
     heapLimitMiB: options.heapLimitMiB ?? LIMITS.heapLimitMiB,
     cpuTimeMs: Math.min(options.cpuTimeMs ?? LIMITS.cpuTimeMsMax, LIMITS.cpuTimeMsMax),
     resultBytes: Math.min(options.resultBytes ?? LIMITS.resultBytesMax, LIMITS.resultBytesMax),

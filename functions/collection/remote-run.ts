@@ -5,6 +5,7 @@ import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Hash } from '../../fabric/base.ts'
 import type { ClientStream } from '../../fabric/mod.ts'
 import type { Captured, FailureStatus, ResultRun, SourceSpec, Stage, Terminal } from '../contract.ts'
+import { inUserLines } from '../capture/mod.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { bytes, count, hashes, INLINE_ENVIRONMENT_BYTES_MAX, message, readRuns, RUN_METHOD, text } from '../plan/wire.ts'
 import { decodeValue } from '../value/mod.ts'
@@ -116,7 +117,9 @@ class RunState {
     if ('failure' in result) {
       this.#failed += result.count
       this.#progress()
-      const failed: FailedEntry[] = Array.from({ length: result.count }, (_, i) => ({ index: result.from + i, failure: result.failure, node, nodeName, element: undefined }))
+      const { captured } = this.#run
+      const relocate = (stack: string): string => inUserLines(stack, captured)
+      const failed: FailedEntry[] = Array.from({ length: result.count }, (_, i) => ({ index: result.from + i, failure: result.failure, node, nodeName, element: undefined, relocate }))
       return { from: result.from, count: result.count, entries: [], failed }
     }
     this.#done += result.count
@@ -131,7 +134,7 @@ class RunState {
   rest(sent: number | undefined, status: FailureStatus, error: Error): Batch[] | undefined {
     const total = this.total ?? sent
     if (total === undefined || this.#run.terminal.verb !== 'collect') return undefined
-    const failure = { status, error: toErrorRecord(error, 'FUNCTIONS_ERR_INTERNAL'), mayHaveRun: true }
+    const failure = { status, error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: true }
     return this.#coverage.gaps(total).map(({ from, count: n }) => this.take({ from, count: n, failure }, undefined, undefined))
   }
 

@@ -10,7 +10,7 @@ import type { Authority, Capabilities, ChunkInput, ConsoleLine, HostCall, Job, J
 import { FUNCTIONS } from '../errors.ts'
 import { encodeValue } from '../value/mod.ts'
 import { REFERENCE } from '../contract.ts'
-import type { ChunkSource } from './run-core.ts'
+import type { ChunkSource } from './chunk.ts'
 import { blobsOf } from './wire.ts'
 import type { RunSpec } from './wire.ts'
 
@@ -111,7 +111,7 @@ class Session implements ExecuteSession {
       (error: unknown) => {
         if (!this.#chunks.delete(id)) return
         if (BUSY_CODES.has(errorCode(error) ?? '')) this.#sink.busy(id)
-        else this.#sink.done(id, [{ from, count, failure: { status: signal.aborted ? 'cancelled' : 'error', error: toErrorRecord(error, 'FUNCTIONS_ERR_INTERNAL'), mayHaveRun: false } }], 0, false)
+        else this.#sink.done(id, [{ from, count, failure: { status: signal.aborted ? 'cancelled' : 'error', error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: false } }], 0, false)
       })
   }
 
@@ -202,7 +202,7 @@ class Session implements ExecuteSession {
     return this.#options.sandbox.run(job, hooks, signal)
   }
 
-  #remainingMs(): number { return Math.max(1, this.#deadlineMs - this.#options.clock.nowMs()) }
+  #remainingMs(): number { return Math.max(1, Math.round(this.#deadlineMs - this.#options.clock.nowMs())) }
 
   async #hostCall(call: HostCall, signal: AbortSignal): Promise<Uint8Array> {
     if (call.args.byteLength > LIMITS.hostCallBytesMax) throw FUNCTIONS.BAD_MESSAGE({ what: `host call arguments: ${call.args.byteLength} bytes, at most ${LIMITS.hostCallBytesMax}` })

@@ -26,10 +26,13 @@ export interface RelayOptions {
   nodes(): readonly { readonly id: NodeId; readonly name: string; readonly load: number }[]
   nameOf(id: NodeId): string
   /** A session on a node; for other nodes `lost` is called once when the session ends before its close(). */
-  openSession(node: NodeId, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void): Promise<ExecuteSession> | ExecuteSession
+  openSession(node: NodeId, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void, shape: SessionShape): Promise<ExecuteSession> | ExecuteSession
   /** Calls back when a member is declared dead or left; returns the unsubscription. */
   onMemberGone(gone: (id: NodeId) => void): () => void
 }
+
+/** 'one chunk': the first chunk is the only one the node will get, so it travels with the open. */
+export type SessionShape = 'one chunk' | 'many chunks'
 
 /** The caller's end of the run. */
 export interface RunCaller {
@@ -59,6 +62,8 @@ export class Run {
   #sending: Promise<void> = Promise.resolve()
   /** Result bytes taken from nodes and not yet taken by the caller. */
   #unsentBytes = 0
+  /** Nodes that get one chunk and no second try. */
+  readonly #oneChunk = new Set<NodeId>()
   #unsubscribe: () => void = () => {}
 
   constructor(options: RelayOptions, request: RunRequest, authority: Authority, caller: RunCaller) {
@@ -75,6 +80,7 @@ export class Run {
       random: options.random,
       rate: options.rates.get(this.#rateKey),
       stopsEarly: ['some', 'every', 'find'].includes(request.terminal.verb),
+      nameOf: options.nameOf,
     })
     this.#fold = request.terminal.verb === 'reduce' || request.terminal.verb === 'fold'
       ? new PartialFold(request.terminal, (spec, input, sink) => this.#combine(spec, input, sink))
@@ -91,6 +97,7 @@ export class Run {
       const references: readonly ReferenceRecord[] = source.type === 'references' ? source.references : await this.#options.capabilities.resolve(source.kind, this.#authority)
       for (const reference of references) this.#core.addNode(reference.home, 0)
       this.#caller.total(references.length)
+      if (this.#core.options.retries === 0) for (const node of onlyOnce(references)) this.#oneChunk.add(node)
       this.#act(this.#core.startReferences(references, now))
       return
     }
@@ -130,7 +137,7 @@ export class Run {
 
   /** The limits with the time that is left, as sent to a node. */
   #limitsNow(): RunSpec['limits'] {
-    return { ...this.#request.limits, timeoutMs: Math.max(1, this.#deadlineMs - this.#options.clock.nowMs()) }
+    return { ...this.#request.limits, timeoutMs: Math.max(1, Math.round(this.#deadlineMs - this.#options.clock.nowMs())) }
   }
 
   #aborted(): void {
@@ -208,7 +215,7 @@ export class Run {
     const { stages, terminal, inline } = this.#request
     const limits = this.#limitsNow()
     const sink = this.#sink(node)
-    const session = this.#options.openSession(node, { stages, terminal, limits, inline }, this.#authority, sink, (error) => this.#nodeLost(node, error))
+    const session = this.#options.openSession(node, { stages, terminal, limits, inline }, this.#authority, sink, (error) => this.#nodeLost(node, error), this.#oneChunk.has(node) ? 'one chunk' : 'many chunks')
     const seat: Seat = { session, open: session instanceof Promise ? undefined : session }
     if (session instanceof Promise) session.then((opened) => { seat.open = opened }, () => {})
     return seat
@@ -252,7 +259,7 @@ export class Run {
     this.#seats.delete(node)
     const name = this.#options.nameOf(node)
     const notStarted = (error as { outcome?: string }).outcome === 'not-started'
-    const record = toErrorRecord(error, 'FUNCTIONS_ERR_NODE_GONE')
+    const record = toErrorRecord(error, FUNCTIONS.NODE_GONE.code)
     const told = FUNCTIONS.NODE_GONE({ node: name, why: record.message }, { cause: error, ...(notStarted ? { outcome: 'not-started' as const } : {}) })
     this.#act(this.#core.nodeGone(node, toErrorRecord(told, told.code), this.#options.clock.nowMs()))
   }
@@ -268,7 +275,7 @@ export class Run {
       done: (_id, runs) => { sink(runs); done.resolve() },
       busy: () => { this.#options.clock.after(COMBINE_RETRY_MS, () => session?.chunk(0, 0, input.count, { type: 'items', bytes: input.bytes })) },
       console: (line) => this.#caller.console(this.#options.nameOf(self), line.level, line.text),
-    }, (error) => done.reject(error))
+    }, (error) => done.reject(error), 'many chunks')
     session = opened
     session.chunk(0, 0, input.count, { type: 'items', bytes: input.bytes })
     try { await done.promise } finally { session.close() }
@@ -276,3 +283,16 @@ export class Run {
 }
 
 const COMBINE_RETRY_MS = 50
+
+/** Homes whose elements stand together, and so make one chunk. */
+function onlyOnce(references: readonly ReferenceRecord[]): Set<NodeId> {
+  const once = new Set<NodeId>()
+  const seen = new Set<NodeId>()
+  references.forEach(({ home }, i) => {
+    if (references[i - 1]?.home === home) return
+    if (seen.has(home)) once.delete(home)
+    else once.add(home)
+    seen.add(home)
+  })
+  return once
+}

@@ -10,27 +10,16 @@
 // Invariants: an index is emitted once; dispatched - lowest unfinished <= window; after `finish`
 // nothing is emitted.
 
-import { assert, LIMITS } from '../../fabric/base.ts'
-import type { ErrorRecord, NodeId, Random } from '../../fabric/base.ts'
+import { assert, LIMITS, shortId, toErrorRecord } from '../../fabric/base.ts'
+import type { CodedError, ErrorRecord, NodeId, Random } from '../../fabric/base.ts'
 import type { Failure, FailureStatus, ReferenceRecord, ResultRun } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
+import { covers, RANGE_ITEMS_MAX, RangeRest } from './chunk.ts'
+import type { Chunk, ChunkSource } from './chunk.ts'
 import { chunkSize, measure } from './chunking.ts'
 import type { Rate } from './chunking.ts'
-
-export type ChunkSource =
-  | { readonly type: 'range'; readonly start: number; readonly step: number }
-  | { readonly type: 'items'; readonly bytes: Uint8Array }
-  | { readonly type: 'references'; readonly references: readonly ReferenceRecord[] }
-
-export interface Chunk {
-  readonly id: number
-  readonly from: number
-  readonly count: number
-  readonly source: ChunkSource
-  /** The node it must run on; undefined for data, which may run anywhere. */
-  readonly home: NodeId | undefined
-  attempts: number
-  node: NodeId | undefined
-}
+import { JOBS_PER_CORE, Seats } from './seats.ts'
+import type { Seat } from './seats.ts'
 
 export type Action =
   | { readonly type: 'dispatch'; readonly chunk: Chunk; readonly node: NodeId }
@@ -41,8 +30,6 @@ export type Action =
   | { readonly type: 'retry-after'; readonly delayMs: number }
   | { readonly type: 'finish' }
 
-export interface RunNode { readonly id: NodeId; cores: number; running: number; load: number; alive: boolean; busyUntilMs: number }
-
 export interface RunCoreOptions {
   /** For data chunks; machines use `retries` alone. */
   readonly retries: number
@@ -51,17 +38,14 @@ export interface RunCoreOptions {
   /** Stops dispatching as soon as a chunk says it has decided the answer ('some', 'every', 'find'). */
   readonly stopsEarly: boolean
   readonly windowItems?: number
+  /** A node's name, for messages; the id's beginning otherwise. */
+  readonly nameOf?: (id: NodeId) => string
 }
 
-/** Jobs a core may have in flight: one running, one on the way. */
-const JOBS_PER_CORE = 2
-/** Cores assumed of a node that has not said. */
-const CORES_UNKNOWN = 2
 const BUSY_BACKOFF_MS = 50
 const RETRY_BACKOFF_MS = 200
 
 export class RunCore {
-  readonly nodes = new Map<NodeId, RunNode>()
   rate: Rate | undefined
   /** Elements emitted so far, and how many of them failed. */
   emitted = 0
@@ -70,10 +54,11 @@ export class RunCore {
   finished = false
   /** Nothing new is started while the caller has too much unread; wake() after clearing it. */
   held = false
-  readonly #options: RunCoreOptions
+  readonly options: RunCoreOptions
+  readonly #seats: Seats
   readonly #waiting: Chunk[] = []
   readonly #running = new Map<number, Chunk>()
-  #range: { next: number; readonly start: number; readonly step: number; readonly count: number } | undefined
+  #range: RangeRest | undefined
   #inputOpen = false
   #pulled = 0
   #pullsOpen = 0
@@ -81,17 +66,16 @@ export class RunCore {
   #decidedBelow = Infinity
 
   constructor(options: RunCoreOptions) {
-    this.#options = options
+    this.options = options
+    this.#seats = new Seats(options.random)
     this.rate = options.rate
   }
 
-  addNode(id: NodeId, load: number): void {
-    if (!this.nodes.has(id)) this.nodes.set(id, { id, cores: CORES_UNKNOWN, running: 0, load, alive: true, busyUntilMs: 0 })
-  }
+  addNode(id: NodeId, load: number): void { this.#seats.add(id, load) }
 
   /** Elements are start + i * step for i in [0, count). */
   startRange(start: number, step: number, count: number, nowMs: number): Action[] {
-    this.#range = { next: 0, start, step, count }
+    this.#range = new RangeRest(start, step, count)
     this.total = count
     return this.#advance(nowMs)
   }
@@ -131,8 +115,7 @@ export class RunCore {
   }
 
   nodeReady(id: NodeId, cores: number, nowMs: number): Action[] {
-    const node = this.nodes.get(id)
-    if (node !== undefined) node.cores = Math.max(1, cores)
+    this.#seats.setCores(id, cores)
     return this.#advance(nowMs)
   }
 
@@ -140,17 +123,16 @@ export class RunCore {
   chunkDone(id: number, runs: readonly ResultRun[], ms: number, decided: boolean, nowMs: number): Action[] {
     const chunk = this.#take(id)
     if (chunk === undefined) return []
-    const node = chunk.node
     if (!covers(runs, chunk.from, chunk.count)) {
-      return [this.#emitFailure(chunk, 'error', { code: 'FUNCTIONS_ERR_BAD_ANSWER', message: 'the node answered for other elements than it was asked' }, true), ...this.#advance(nowMs)]
+      return [this.#emitFailure(chunk, 'error', recordOf(FUNCTIONS.BAD_ANSWER({ node: this.#name(chunk.node) })), true), ...this.#advance(nowMs)]
     }
     let bytes = chunk.source.type === 'items' ? chunk.source.bytes.byteLength : 0
     for (const run of runs) bytes += 'values' in run ? run.values.byteLength : 0
     if (chunk.home === undefined) this.rate = measure(this.rate, chunk.count, ms, bytes)
     const only = runs.length === 1 ? runs[0]! : undefined
     if (only !== undefined && 'failure' in only && only.failure.status === 'unreachable' && this.#mayRetry(chunk)) return [...this.#again(chunk), ...this.#advance(nowMs)]
-    const actions: Action[] = [this.#emit(chunk, node, runs)]
-    if (decided && this.#options.stopsEarly) {
+    const actions: Action[] = [this.#emit(chunk, chunk.node, runs)]
+    if (decided && this.options.stopsEarly) {
       this.#decidedBelow = Math.min(this.#decidedBelow, chunk.from)
       actions.push(...this.#dropAbove(this.#decidedBelow))
     }
@@ -161,8 +143,8 @@ export class RunCore {
   chunkBusy(id: number, nowMs: number): Action[] {
     const chunk = this.#take(id)
     if (chunk === undefined) return []
-    const node = chunk.node === undefined ? undefined : this.nodes.get(chunk.node)
-    if (node !== undefined) node.busyUntilMs = nowMs + BUSY_BACKOFF_MS
+    const seat = this.#seats.get(chunk.node)
+    if (seat !== undefined) seat.busyUntilMs = nowMs + BUSY_BACKOFF_MS
     chunk.node = undefined
     this.#waiting.unshift(chunk)
     return [...this.#advance(nowMs), { type: 'retry-after', delayMs: BUSY_BACKOFF_MS }]
@@ -170,13 +152,17 @@ export class RunCore {
 
   /** A node is gone; what it was running may have run. */
   nodeGone(id: NodeId, error: ErrorRecord, nowMs: number): Action[] {
-    const node = this.nodes.get(id)
-    if (node === undefined || !node.alive) return []
+    const seat = this.#seats.get(id)
+    if (seat === undefined || !seat.alive) return []
     const actions: Action[] = []
     const lost = [...this.#running.values()].filter((chunk) => chunk.node === id)
-    const retryHere = lost.some((chunk) => chunk.home === id && this.#mayRetry(chunk))
-    node.alive = retryHere
-    if (retryHere) node.busyUntilMs = nowMs + RETRY_BACKOFF_MS
+    // A node is told lost more than once (its link, then its membership): a chunk between two attempts counts too.
+    const retryHere = this.options.retries > 0 && [...lost, ...this.#waiting].some((chunk) => chunk.home === id && this.#mayRetry(chunk))
+    seat.alive = retryHere
+    if (retryHere) {
+      seat.busyUntilMs = nowMs + RETRY_BACKOFF_MS
+      actions.push({ type: 'retry-after', delayMs: RETRY_BACKOFF_MS })
+    }
     for (const chunk of lost) {
       this.#take(chunk.id)
       if (this.#mayRetry(chunk)) actions.push(...this.#again(chunk))
@@ -197,12 +183,8 @@ export class RunCore {
       actions.push(this.#emitFailure(this.#take(chunk.id)!, status, error, true))
     }
     for (const chunk of this.#waiting.splice(0)) actions.push(this.#emitFailure(chunk, status, error, false))
-    if (this.#range !== undefined && this.#range.next < this.#range.count) {
-      const from = this.#range.next
-      const count = this.#range.count - from
-      this.#range.next = this.#range.count
-      actions.push(this.#emitFailure({ id: -1, from, count, source: { type: 'range', start: 0, step: 0 }, home: undefined, attempts: 0, node: undefined }, status, error, false))
-    }
+    const rest = this.#range?.take(this.#range.left)
+    if (rest !== undefined && rest.count > 0) actions.push(this.#emitFailure({ ...rest, id: -1, home: undefined, attempts: 0, node: undefined }, status, error, false))
     this.#inputOpen = false
     return [...actions, ...this.#finish()]
   }
@@ -217,12 +199,12 @@ export class RunCore {
     const chunk = this.#running.get(id)
     if (chunk === undefined) return undefined
     this.#running.delete(id)
-    const node = this.nodes.get(chunk.node!)
-    if (node !== undefined) node.running--
+    const seat = this.#seats.get(chunk.node)
+    if (seat !== undefined) seat.running--
     return chunk
   }
 
-  #mayRetry(chunk: Chunk): boolean { return chunk.attempts <= this.#options.retries }
+  #mayRetry(chunk: Chunk): boolean { return chunk.attempts <= this.options.retries }
 
   #again(chunk: Chunk): Action[] {
     chunk.node = undefined
@@ -250,7 +232,7 @@ export class RunCore {
       this.#take(chunk.id)
     }
     for (let i = this.#waiting.length - 1; i >= 0; i--) if (this.#waiting[i]!.from > index) this.#waiting.splice(i, 1)
-    if (this.#range !== undefined) this.#range.next = this.#range.count
+    this.#range = undefined
     this.#inputOpen = false
     return actions
   }
@@ -262,85 +244,58 @@ export class RunCore {
     return lowest
   }
 
-  #lanes(): number {
-    let lanes = 0
-    for (const node of this.nodes.values()) if (node.alive) lanes += node.cores
-    return lanes
-  }
-
-  /** A node for a data chunk: the better of two picked at random among those with room (power of two choices). */
-  #pick(nowMs: number): RunNode | undefined {
-    const open: RunNode[] = []
-    for (const node of this.nodes.values()) {
-      if (node.alive && node.busyUntilMs <= nowMs && node.running < node.cores * JOBS_PER_CORE) open.push(node)
-    }
-    if (open.length <= 1) return open[0]
-    const a = open[this.#options.random.int(open.length)]!
-    const b = open[this.#options.random.int(open.length)]!
-    const weight = (node: RunNode): number => node.running / node.cores + node.load
-    return weight(a) <= weight(b) ? a : b
-  }
+  #name(id: NodeId | undefined): string { return id === undefined ? 'a node' : (this.options.nameOf ?? shortId)(id) }
 
   #advance(nowMs: number): Action[] {
     if (this.finished) return []
-    const actions: Action[] = []
     if (this.total === 0 && !this.#inputOpen) return this.#finish()
-    const window = this.#options.windowItems ?? LIMITS.windowItems
+    const actions: Action[] = []
     const lowest = this.#lowestUnfinished()
-    const inWindow = (from: number): boolean => lowest === Infinity || from - lowest <= window
+    const inWindow = (from: number): boolean => lowest === Infinity || from - lowest <= (this.options.windowItems ?? LIMITS.windowItems)
 
     for (let i = 0; i < this.#waiting.length;) {
       const chunk = this.#waiting[i]!
-      const node = chunk.home === undefined ? this.#pick(nowMs) : this.nodes.get(chunk.home)
-      if (chunk.home !== undefined && node?.alive !== true) {
+      const seat = chunk.home === undefined ? this.#seats.pick(nowMs) : this.#seats.get(chunk.home)
+      if (chunk.home !== undefined && seat?.alive !== true) {
         this.#waiting.splice(i, 1)
-        actions.push(this.#emitFailure(chunk, 'unreachable', { code: 'FUNCTIONS_ERR_NODE_GONE', message: `the node it lives on is not reachable`, outcome: 'not-started' }, chunk.attempts > 0))
+        actions.push(this.#emitFailure(chunk, 'unreachable', recordOf(FUNCTIONS.NODE_GONE({ node: this.#name(chunk.home), why: 'it was lost earlier in this run' }, { outcome: 'not-started' })), chunk.attempts > 0))
         continue
       }
-      if (node === undefined || (this.held && chunk.home === undefined)) break
-      if (chunk.home !== undefined && node.busyUntilMs > nowMs) { i++; continue }
+      if (seat === undefined || (this.held && chunk.home === undefined)) break
+      if (chunk.home !== undefined && seat.busyUntilMs > nowMs) { i++; continue }
       this.#waiting.splice(i, 1)
-      actions.push(this.#dispatch(chunk, node))
+      actions.push(this.#dispatch(chunk, seat))
     }
     if (this.#waiting.length === 0 && !this.held) {
-      while (this.#range !== undefined && this.#range.next < this.#range.count && inWindow(this.#range.next)) {
-        const node = this.#pick(nowMs)
-        if (node === undefined) break
-        const count = chunkSize(this.rate, this.#range.count - this.#range.next, this.#lanes(), RANGE_ITEMS_MAX)
-        const chunk: Chunk = { id: this.#nextId++, from: this.#range.next, count, source: { type: 'range', start: this.#range.start + this.#range.next * this.#range.step, step: this.#range.step }, home: undefined, attempts: 0, node: undefined }
-        this.#range.next += count
-        actions.push(this.#dispatch(chunk, node))
+      while (this.#range !== undefined && this.#range.left > 0 && inWindow(this.#range.next)) {
+        const seat = this.#seats.pick(nowMs)
+        if (seat === undefined) break
+        const part = this.#range.take(chunkSize(this.rate, this.#range.left, this.#seats.lanes(), RANGE_ITEMS_MAX))
+        actions.push(this.#dispatch({ ...part, id: this.#nextId++, home: undefined, attempts: 0, node: undefined }, seat))
       }
       if (this.#inputOpen) {
-        const room = this.#lanes() * JOBS_PER_CORE - this.#running.size - this.#pullsOpen
+        const room = this.#seats.lanes() * JOBS_PER_CORE - this.#running.size - this.#pullsOpen
         if (room > 0 && inWindow(this.#pulled)) {
           this.#pullsOpen += room
-          actions.push({ type: 'pull', items: chunkSize(this.rate, Infinity, this.#lanes()), chunks: room })
+          actions.push({ type: 'pull', items: chunkSize(this.rate, Infinity, this.#seats.lanes()), chunks: room })
         }
       }
     }
-    if (this.#anyoneAlive() === false && this.#dataLeft()) {
-      return [...actions, ...this.stop('unreachable', { code: 'FUNCTIONS_ERR_NODE_GONE', message: 'no node is left to run on', outcome: 'not-started' })]
-    }
-    if (this.#running.size === 0 && this.#waiting.length === 0 && !this.#inputOpen && (this.#range === undefined || this.#range.next >= this.#range.count)) actions.push(...this.#finish())
+    if (!this.#seats.anyAlive() && this.#dataLeft()) return [...actions, ...this.stop('unreachable', recordOf(FUNCTIONS.NO_NODES({})))]
+    if (this.#running.size === 0 && this.#waiting.length === 0 && !this.#dataLeft()) actions.push(...this.#finish())
     return actions
   }
 
-  #anyoneAlive(): boolean {
-    for (const node of this.nodes.values()) if (node.alive) return true
-    return false
-  }
-
   #dataLeft(): boolean {
-    return this.#waiting.some((chunk) => chunk.home === undefined) || this.#inputOpen || (this.#range !== undefined && this.#range.next < this.#range.count)
+    return this.#waiting.some((chunk) => chunk.home === undefined) || this.#inputOpen || (this.#range?.left ?? 0) > 0
   }
 
-  #dispatch(chunk: Chunk, node: RunNode): Action {
-    chunk.node = node.id
+  #dispatch(chunk: Chunk, seat: Seat): Action {
+    chunk.node = seat.id
     chunk.attempts++
-    node.running++
+    seat.running++
     this.#running.set(chunk.id, chunk)
-    return { type: 'dispatch', chunk, node: node.id }
+    return { type: 'dispatch', chunk, node: seat.id }
   }
 
   #finish(): Action[] {
@@ -350,15 +305,4 @@ export class RunCore {
   }
 }
 
-/** A range chunk costs the wire nothing, so it may be far larger than a chunk of shipped items. */
-const RANGE_ITEMS_MAX = 4_000_000
-
-/** True when the runs cover [from, from + count) exactly, in order. */
-export function covers(runs: readonly ResultRun[], from: number, count: number): boolean {
-  let next = from
-  for (const run of runs) {
-    if (run.from !== next || run.count <= 0) return false
-    next += run.count
-  }
-  return next === from + count
-}
+const recordOf = (error: CodedError): ErrorRecord => toErrorRecord(error, error.code)

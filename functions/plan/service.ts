@@ -4,7 +4,7 @@
 // Concurrency: messages of one stream are handled in order; handlers never block the reading side
 // but on credit.
 
-import type { CallContext, RpcPeer, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
+import type { CallContext, ClientStream, RpcPeer, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
 import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, NodeId, Timer } from '../../fabric/base.ts'
 import type { Authority } from '../contract.ts'
@@ -12,8 +12,8 @@ import { FUNCTIONS } from '../errors.ts'
 import { Executor } from './executor.ts'
 import type { ExecuteSession, ExecuteSink, ExecutorOptions } from './executor.ts'
 import { Run } from './relay.ts'
-import type { RelayOptions, RunCaller } from './relay.ts'
-import { bytes, count, EXECUTE_METHOD, hash, hashes, int, message, readChunkSource, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
+import type { RelayOptions, RunCaller, SessionShape } from './relay.ts'
+import { bytes, count, EXECUTE_METHOD, hash, hashes, int, message, readChunkSource, readOnlyChunk, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
 import type { Message, RunSpec } from './wire.ts'
 
 export interface FunctionServiceOptions extends ExecutorOptions, Omit<RelayOptions, 'openSession'> {
@@ -28,10 +28,10 @@ export function registerFunctions(options: FunctionServiceOptions): void {
     self: options.self, clock: options.clock, random: options.random, blobs: options.blobs,
     capabilities: options.capabilities, rates: options.rates,
     nodes: options.nodes, nameOf: options.nameOf, onMemberGone: options.onMemberGone,
-    openSession: (node, spec, authority, sink, lost) => {
+    openSession: (node, spec, authority, sink, lost, shape) => {
       if (node === options.self) return executor.open(spec, authority, sink)
       const peer = options.peer(node)
-      return peer instanceof Promise ? peer.then((found) => remoteSession(found, spec, authority, sink, lost)) : remoteSession(peer, spec, authority, sink, lost)
+      return peer instanceof Promise ? peer.then((found) => remoteSession(found, spec, authority, sink, lost, shape)) : remoteSession(peer, spec, authority, sink, lost, shape)
     },
   }
   options.registry.stream(RUN_METHOD, (body, context, stream) => serveRun(relay, body, context, stream))
@@ -106,66 +106,93 @@ const OUTCOME_GRACE_MS = LIMITS.killGraceMs + 50
 const TOTAL_DELAY_MS = 20
 
 async function serveExecute(executor: Executor, body: unknown, context: CallContext, stream: RpcStream): Promise<unknown> {
+  const only = readOnlyChunk(body)
   const send = sender(stream)
   const post = (body: Message): void => { send(body).catch(ignore) }
+  const answer = Promise.withResolvers<Message | null>()
   const session = executor.open(readSpec(body), context, {
-    ready: (cores) => post(['ready', cores]),
+    ready: (cores) => { if (only === undefined) post(['ready', cores]) },
     need: (missing) => post(['need', missing]),
-    done: (id, runs, ms, decided) => post(['done', id, runs.map(writeRun), ms, decided]),
-    busy: (id) => post(['busy', id]),
+    done: (id, runs, ms, decided) => {
+      const message: Message = ['done', id, runs.map(writeRun), ms, decided]
+      if (only === undefined) post(message)
+      else answer.resolve(message)
+    },
+    busy: (id) => { if (only === undefined) post(['busy', id]); else answer.resolve(['busy', id]) },
     console: (line) => post(['console', line.level, line.text]),
   })
   try {
-    await readMessages(stream, ({ tag, fields }) => {
+    const reading = readMessages(stream, ({ tag, fields }) => {
       switch (tag) {
         case 'blob': session.blob(hash(fields[1], 'blob hash'), bytes(fields[2], 'blob')); break
-        case 'chunk': session.chunk(int(fields[1], 'chunk id'), count(fields[2], 'chunk.from'), count(fields[3], 'chunk.count'), readChunkSource(fields[4])); break
+        case 'chunk': takeChunk(session, fields); break
         case 'cancel': session.cancel(int(fields[1], 'chunk id')); break
         default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
       }
     })
+    if (only === undefined) { await reading; return null }
+    reading.catch(answer.reject)
+    context.signal.addEventListener('abort', () => answer.reject(context.signal.reason), { once: true })
+    takeChunk(session, only)
+    return await answer.promise
   } finally {
     session.close()
   }
-  return null
+}
+
+function takeChunk(session: ExecuteSession, fields: Message): void {
+  session.chunk(int(fields[1], 'chunk id'), count(fields[2], 'chunk.from'), count(fields[3], 'chunk.count'), readChunkSource(fields[4]))
 }
 
 /** The relay's session on another node. */
-function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void): ExecuteSession {
+function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void, shape: SessionShape): ExecuteSession {
   const { stages, terminal, limits, inline } = spec
-  const stream = peer.open(EXECUTE_METHOD, { stages, terminal, limits, inline }, { parent: authority })
-  stream.result.catch(ignore)
+  let stream: ClientStream | undefined
   let closed = false
   let outstanding = 0
-  const post = (body: Message): void => { stream.write(body).catch(ignore) }
-  readMessages(stream, ({ tag, fields }) => {
+  const failed = (error: unknown): void => { if (!closed) lost(error) }
+  const take = ({ tag, fields }: { readonly tag: string; readonly fields: Message }): void | Promise<void> => {
     switch (tag) {
-      case 'ready': sink.ready(count(fields[1], 'cores')); break
-      case 'need': sink.need(hashes(fields[1], 'hashes')); break
+      case 'ready': return sink.ready(count(fields[1], 'cores'))
+      case 'need': return sink.need(hashes(fields[1], 'hashes'))
       case 'done':
         outstanding--
         return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true)
       case 'busy':
         outstanding--
-        sink.busy(int(fields[1], 'chunk id'))
-        break
-      case 'console': sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text') }); break
+        return sink.busy(int(fields[1], 'chunk id'))
+      case 'console': return sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text') })
       default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
     }
-    return undefined
-  }).then(() => { if (!closed) lost(FUNCTIONS.BAD_MESSAGE({ what: 'the session ended early' })) }, (error: unknown) => { if (!closed) lost(error) })
+  }
+  const open = (only: Message | null): ClientStream => {
+    const opened = peer.open(EXECUTE_METHOD, { stages, terminal, limits, inline, only }, { parent: authority })
+    const reading = readMessages(opened, take)
+    if (only === null) {
+      opened.result.catch(ignore)
+      reading.then(() => failed(FUNCTIONS.BAD_MESSAGE({ what: 'the session ended early' })), failed)
+    } else {
+      reading.catch(ignore)
+      opened.result.then((body) => take(message(body))).catch(failed)
+    }
+    return opened
+  }
+  if (shape === 'many chunks') stream = open(null)
+  const post = (body: Message): void => { stream?.write(body).catch(ignore) }
   return {
     blob: (id, data) => post(['blob', id, data]),
     chunk: (id, from, n, source) => {
       outstanding++
-      post(['chunk', id, from, n, writeSource(source)])
+      const body: Message = ['chunk', id, from, n, writeSource(source)]
+      if (stream === undefined) stream = open(body)
+      else post(body)
     },
     cancel: (id) => post(['cancel', id]),
     close: () => {
       closed = true
       // Work that nobody waits for any more is ended, not left to finish.
-      if (outstanding > 0) stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
-      else stream.end()
+      if (outstanding > 0) stream?.cancel(FUNCTIONS.RUN_CANCELLED({}))
+      else if (shape === 'many chunks') stream?.end()
     },
   }
 }

@@ -11,7 +11,7 @@ import { isHash, isNodeId } from '../../fabric/base.ts'
 import type { ErrorRecord, Hash } from '../../fabric/base.ts'
 import type { Failure, ReferenceRecord, ResultRun, RunLimits, SourceSpec, Stage, Terminal } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import type { ChunkSource } from './run-core.ts'
+import type { ChunkSource } from './chunk.ts'
 
 export const RUN_METHOD = 'functions.run'
 export const EXECUTE_METHOD = 'functions.execute'
@@ -114,6 +114,12 @@ export function readRequest(body: unknown): RunRequest {
   return { ...readSpec(body), source: readSource(r['source']), retries: r['retries'] === undefined || r['retries'] === null ? undefined : count(r['retries'], 'retries') }
 }
 
+/** The chunk of a session that has just one: it rides with the open, and its answer is the call's result. */
+export function readOnlyChunk(body: unknown): Message | undefined {
+  const only = record(body, 'request')['only']
+  return only === null || only === undefined ? undefined : message(only).fields
+}
+
 /** Elements of a range: from, from + step, ... below (or above, for a negative step) `to`. */
 export function rangeCount(from: number, to: number, step: number): number {
   return Math.max(0, Math.ceil((to - from) / step))
@@ -156,7 +162,8 @@ export function writeSource(source: ChunkSource): unknown[] {
   switch (source.type) {
     case 'range': return ['range', source.start, source.step]
     case 'items': return ['items', source.bytes]
-    case 'references': return ['references', source.references]
+    // Without attributes: the target takes them from the objects themselves.
+    case 'references': return ['references', source.references.map(({ kind, uuid, home, name }) => ({ kind, uuid, home, name }))]
   }
 }
 

@@ -42,7 +42,9 @@ function setup(t: { teardown(fn: () => void): unknown }) {
   })
   const shell = connect(must(registries[0]), { via: 'socket', uid: 0 })
   peers.push(shell)
-  t.teardown(() => { for (const peer of peers) peer.close() })
+  // Channels in this process hold no handle, and idle connections do not hold a program: the test does.
+  const held = setInterval(() => {}, 60_000)
+  t.teardown(() => { clearInterval(held); for (const peer of peers) peer.close() })
   const session: Session = {
     peer: shell, kinds: rmoKinds, callOptions: () => ({}), collection: (_kind, records) => records,
     codec: createValueCodec({ reference: (record) => makeReference(record, session) }),

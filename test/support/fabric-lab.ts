@@ -161,7 +161,7 @@ export class Lab {
   /** What `node` says of the member `name`, once it is in one of `states`. */
   async sees(node: LabNode, name: string, ...states: readonly string[]): Promise<NodeRow> {
     const dc = await this.connect(node)
-    return until(`${node.name} sees ${name} ${states.join(' or ')}`, async () => (await dc.nodes({ timeoutMs: 500 })).find((row) => row.name === name && states.includes(row.state)))
+    return until(`${node.name} sees ${name} ${states.join(' or ')}`, async () => (await dc.nodes()).find((row) => row.name === name && states.includes(row.state)))
   }
 
   env(data: string): Record<string, string> {
@@ -169,16 +169,26 @@ export class Lab {
     return { ...env as Record<string, string>, KUMOI_DATA: data, NO_COLOR: '1' }
   }
 
+  /** A node that must not come up: how `up` ended, and what it said. One that does come up is stopped. */
+  async refused(data: string, ...args: string[]): Promise<{ readonly status: number | null; readonly stderr: string }> {
+    let pid: number | undefined
+    const { status, stderr, stdout } = await within('up is refused', PATIENCE_MS * 2, this.run({ data }, ['up', '--data', data, '--listen', '127.0.0.1', ...args], {
+      onText: (text) => {
+        const [, told] = /^process +(\d+)$/m.exec(text) ?? []
+        if (told === undefined || pid !== undefined) return
+        pid = Number(told)
+        process.kill(pid, 'SIGTERM')
+      },
+    }))
+    return pid === undefined ? { status, stderr } : { status: -1, stderr: `it came up: ${stdout}` }
+  }
+
   /** One command line of the shell, as a process. */
   run(node: LabNode | { readonly data: string }, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     return runProgram(process.execPath, [LAUNCHER, ...args], { cwd: this.root, ...options, env: { KUMOI_DATA: node.data, NO_COLOR: '1', ...options.env } })
   }
 
-  async ticket(node: LabNode, ...options: string[]): Promise<string> {
-    const { status, stdout, stderr } = await this.run(node, ['ticket', ...options])
-    if (status !== 0) throw new Error(`kumoi ticket: ${stderr}`)
-    return stdout.trim()
-  }
+  async ticket(node: LabNode): Promise<string> { return (await this.connect(node)).ticket() }
 
   readonly #shared = new Map<LabNode, Promise<DataCenter>>()
   /** A connection of this process: one shared per node, or a new one when options are given. */
@@ -200,8 +210,7 @@ export class Lab {
   }
 
   async down(node: LabNode): Promise<void> {
-    const { status, stderr } = await this.run(node, ['down'])
-    if (status !== 0) throw new Error(`kumoi down: ${stderr}`)
+    await (await this.connect(node)).down()
     await within(`${node.name} ends after down`, PATIENCE_MS, node.gone)
   }
 

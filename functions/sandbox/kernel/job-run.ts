@@ -125,7 +125,7 @@ export class JobRun {
   }
 
   #fail(from: number, count: number, status: FailureStatus, error: CodedError | ErrorRecord): void {
-    const record = error instanceof Error ? toErrorRecord(error, 'FUNCTIONS_ERR_THROWN') : error
+    const record = error instanceof Error ? toErrorRecord(error, FUNCTIONS.THROWN.code) : error
     const { stack: _, ...plain } = record
     const failure: Failure = { status, error: error instanceof Error ? plain : record, mayHaveRun: record.outcome !== 'not-started' }
     this.#runs.push({ from: this.#job.baseIndex + from, count, failure })
@@ -251,7 +251,7 @@ export class JobRun {
 
 /** An error record for the sandboxed caller: no stack, which would show this process's paths. */
 function callError(error: unknown): ErrorRecord {
-  const { stack: _stack, cause: _cause, ...record } = toErrorRecord(error, 'FUNCTIONS_ERR_SANDBOX_HOST_CALL')
+  const { stack: _stack, cause: _cause, ...record } = toErrorRecord(error, FUNCTIONS.SANDBOX_HOST_CALL.code)
   return record
 }
 

@@ -9,14 +9,15 @@ const MESSAGE_CHARS_MAX = 8_192
 const STACK_CHARS_MAX = 8_192
 const NAME_CHARS_MAX = 128
 const CAUSES_MAX = 4
-const PRELUDE_FRAME = 'kumoi:prelude'
+const PRELUDE_FRAME = 'kumoi:prelude:'
 
 /** Error thrown by the prelude itself, with a code of the FUNCTIONS table. */
 export class SandboxError extends Error {
   readonly code: string
   constructor(code: string, message: string) {
     super(message)
-    this.name = 'SandboxError'
+    // As every coded error is called on the other side.
+    this.name = 'CodedError'
     this.code = code
   }
 }

@@ -41,8 +41,9 @@ export interface PlanText {
 
 const identity: UserFunction = (value) => value
 
-function compile(text: string, name: string): Linkable {
-  return globalEval(`(${text}\n)\n//# sourceURL=kumoi:${name.replace(/[^\w$.-]/g, '_') || 'function'}`) as Linkable
+/** Frames read "kumoi:<name>@<hash>:line:column"; the caller tells them in the user's own lines (capture/frames.ts). */
+function compile(text: string, name: string, code: string): Linkable {
+  return globalEval(`(${text}\n)\n//# sourceURL=kumoi:${name.replace(/[^\w$.-]/g, '_') || 'function'}@${code.slice(0, 8)}`) as Linkable
 }
 
 /** Request of the first package that a program names and this isolate has not. */
@@ -60,7 +61,7 @@ export function missingPackage(codes: ReadonlyMap<string, string>): string | und
 export function loadPlan(json: string, codes: ReadonlyMap<string, string>, environments: ReadonlyMap<string, Uint8Array>, initial: Uint8Array | undefined): LoadedPlan {
   const text = JSONParse(json) as PlanText
   const link = ({ code, environment, name }: FunctionText): UserFunction =>
-    linkFunction(codes.get(code) as string, environments.get(environment) ?? new Uint8Array(0), (source) => compile(source, name))
+    linkFunction(codes.get(code) as string, environments.get(environment) ?? new Uint8Array(0), (source) => compile(source, name, code))
   const stages: LoadedStage[] = []
   for (const stage of text.stages) stages.push({ verb: stage.verb, fn: link(stage) })
   const { verb } = text.terminal

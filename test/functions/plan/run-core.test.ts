@@ -4,8 +4,10 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { seededRandom } from '../../../fabric/base.ts'
 import type { Random } from '../../../fabric/base.ts'
-import { covers, RunCore } from '../../../functions/plan/run-core.ts'
-import type { Action, Chunk } from '../../../functions/plan/run-core.ts'
+import { covers } from '../../../functions/plan/chunk.ts'
+import type { Chunk } from '../../../functions/plan/chunk.ts'
+import { RunCore } from '../../../functions/plan/run-core.ts'
+import type { Action } from '../../../functions/plan/run-core.ts'
 import type { ReferenceRecord, ResultRun } from '../../../functions/contract.ts'
 
 const id = (n: number): string => n.toString(16).padStart(64, '0')
