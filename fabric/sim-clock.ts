@@ -6,10 +6,10 @@
 
 import { assert } from './assert.ts'
 import type { Clock, Timer } from './clock.ts'
+import { DueHeap } from './due-heap.ts'
+import type { Due } from './due-heap.ts'
 
-interface Entry { readonly dueMs: number; readonly order: number; callback: (() => void) | undefined }
-
-const before = (a: Entry, b: Entry): boolean => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order)
+interface Entry extends Due { callback: (() => void) | undefined }
 
 export interface SimClockOptions {
   readonly startMs?: number
@@ -18,8 +18,8 @@ export interface SimClockOptions {
 }
 
 export class SimClock implements Clock {
-  /** Binary heap by (dueMs, order); cancelled entries stay until they surface. */
-  readonly #heap: Entry[] = []
+  /** Cancelled entries stay until they surface. */
+  readonly #heap = new DueHeap<Entry>()
   readonly #wallOffsetMs: number
   #nowMs: number
   #order = 0
@@ -40,7 +40,7 @@ export class SimClock implements Clock {
   after(delayMs: number, callback: () => void): Timer {
     const entry: Entry = { dueMs: this.#nowMs + Math.max(0, delayMs || 0), order: this.#order++, callback }
     this.#pending++
-    this.#push(entry)
+    this.#heap.push(entry)
     return {
       cancel: () => {
         if (entry.callback === undefined) return
@@ -75,7 +75,7 @@ export class SimClock implements Clock {
   #fireNext(untilMs: number): boolean {
     const top = this.#top()
     if (top === undefined || top.dueMs > untilMs) return false
-    this.#pop()
+    this.#heap.pop()
     this.#nowMs = Math.max(this.#nowMs, top.dueMs)
     const callback = top.callback
     top.callback = undefined
@@ -85,38 +85,8 @@ export class SimClock implements Clock {
   }
 
   #top(): Entry | undefined {
-    while (this.#heap.length > 0 && this.#heap[0]?.callback === undefined) this.#pop()
-    return this.#heap[0]
-  }
-
-  #push(entry: Entry): void {
-    const heap = this.#heap
-    let at = heap.length
-    heap.push(entry)
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      const above = heap[parent] as Entry
-      if (!before(entry, above)) break
-      heap[at] = above
-      at = parent
-    }
-    heap[at] = entry
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && before(heap[child + 1] as Entry, heap[child] as Entry)) child++
-      if (!before(heap[child] as Entry, last)) break
-      heap[at] = heap[child] as Entry
-      at = child
-    }
-    heap[at] = last
+    while (this.#heap.top !== undefined && this.#heap.top.callback === undefined) this.#heap.pop()
+    return this.#heap.top
   }
 }
 

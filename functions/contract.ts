@@ -47,7 +47,7 @@ export interface Captured {
   readonly program: Program
   readonly environment: Environment
   readonly manifest: Manifest
-  /** The templates of the program's text and the functions they were read from; never travels (capture/frames.ts). */
+  /** The templates of the program's text and the function that each was first read from; never travels (capture/frames.ts). */
   readonly origins?: { readonly templates: readonly string[]; readonly functions: readonly object[] }
 }
 

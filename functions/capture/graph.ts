@@ -42,7 +42,6 @@ const isForeignPlain = (prototype: object): boolean => Object.getPrototypeOf(pro
 
 export class ClosureGraph {
   readonly templates: string[] = []
-  /** The function that each template was first read from. */
   readonly functions: object[] = []
   readonly packages: PackageImport[] = []
   readonly captured: CapturedName[] = []

@@ -5,7 +5,9 @@
 // may be read here. The result of writeCbor owns an ArrayBuffer of exactly its size, because copying a view
 // across an isolate boundary copies its whole buffer, secrets of the pool included (spike, section D).
 
-import { Encoder, Tag } from 'cbor-x'
+// Not 'cbor-x' itself: that would load its optional native string reader, which would see hostile bytes.
+import { Tag } from 'cbor-x/decode'
+import { Encoder } from 'cbor-x/encode'
 
 export { Tag }
 

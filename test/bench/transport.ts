@@ -1,10 +1,7 @@
 // Bench of the data plane between two processes on loopback, ours beside its peers in one run.
 //
-//   node test/bench/transport.ts [--rounds N]
-//
 // A round measures each contender once, in turn (A B C D, A B C D): small echo, 1 MiB echo, 256 MiB stream, over
 // our 'rpc' and 'bulk' lanes, @hyperswarm/secret-stream over TCP, a hyperdht stream (Noise/UDX), and plain TCP.
-// Prints one JSON line a figure: name, value (median), min or max, unit, count, target, verdict.
 
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -20,11 +17,16 @@ import { systemRandom } from '../../fabric/clock.ts'
 import { openIdentity } from '../../fabric/identity/store.ts'
 import type { Lane } from '../../fabric/transport/contract.ts'
 import { transportOf } from '../support/transport-nodes.ts'
+import { high, low, standalone, withScope } from './figure.ts'
+import type { Bench, Figure, Scope } from './figure.ts'
 
 const SMALL = 100
 const MIB = 1024 * 1024
 const STREAM_MIB = 256
 const PIECE = 64 * 1024
+const ROUNDS = 4
+const ECHO_MS = 5
+const STREAM_MIB_PER_S = 300
 /** Our frames in the stream: what a call's fragments are. */
 const FRAME = 256 * 1024
 
@@ -112,13 +114,16 @@ async function stream(to: Contender, piece: number): Promise<number> {
   return STREAM_MIB / ((performance.now() - startMs) / 1_000)
 }
 
-async function parent(rounds: number): Promise<void> {
+async function parent(scope: Scope): Promise<Figure[]> {
   const dirs = [await mkdtemp(join(tmpdir(), 'kumoi-bench-')), await mkdtemp(join(tmpdir(), 'kumoi-bench-'))] as const
+  scope.defer(() => Promise.all(dirs.map((dir) => rm(dir, { recursive: true, force: true }))))
   const identity = await openIdentity(dirs[0], { random: systemRandom })
   await identity.found()
   const alpha = transportOf(identity, 'alpha')
+  scope.defer(() => alpha.close())
   await alpha.start()
   const far = fork(fileURLToPath(import.meta.url), ['child', JSON.stringify({ dataDir: dirs[1], ticket: alpha.makeTicket() })])
+  scope.defer(() => { if (far.connected) far.disconnect() })
   const peer = await answer<{ id: string; addresses: string[]; tcp: number; secret: number; udxKey: string; dht: number }>(far)
   const mode = async (isEcho: boolean): Promise<void> => {
     const set = answer(far)
@@ -161,29 +166,29 @@ async function parent(rounds: number): Promise<void> {
   const contenders = [lane('rpc'), lane('bulk'), duplex('secret-stream over TCP', secret), ...(udxOpen ? [duplex('hyperdht Noise/UDX', udx)] : []), duplex('plain TCP', plain)]
   const small = new Map<string, number[]>(), big = new Map<string, number[]>(), flow = new Map<string, number[]>()
   const note = (into: Map<string, number[]>, name: string, values: number[]): void => { into.set(name, [...(into.get(name) ?? []), ...values]) }
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     for (const contender of contenders) note(small, contender.name, await echo(contender, SMALL, 500))
     for (const contender of contenders) note(big, contender.name, await echo(contender, MIB, 20))
     for (const contender of contenders) note(flow, contender.name, [await stream(contender, contender.name.startsWith('kumoi') ? FRAME : PIECE)])
   }
-  const target: Readonly<Record<string, number>> = { 'small echo: kumoi rpc': 0.15, '1 MiB echo: kumoi bulk': 5, '256 MiB stream: kumoi bulk': 300 }
-  const print = (what: string, values: Map<string, number[]>, unit: string): void => {
-    for (const [name, list] of values) {
-      const sorted = list.toSorted((a, b) => a - b)
-      const value = sorted[sorted.length >> 1] ?? NaN, aim = target[`${what}: ${name}`]
-      const best = unit === 'ms' ? { min: sorted[0] } : { max: sorted.at(-1) }
-      const reached = unit === 'ms' ? value <= (aim ?? 0) : value >= (aim ?? 0)
-      console.log(JSON.stringify({ name: `${what}: ${name}`, value, ...best, unit, count: list.length, ...(aim === undefined ? {} : { target: aim, verdict: reached ? 'reached' : 'missed' }) }))
-    }
-  }
-  print('small echo', small, 'ms')
-  print('1 MiB echo', big, 'ms')
-  print('256 MiB stream', flow, 'MiB/s')
-  far.disconnect()
-  await alpha.close()
-  await Promise.all(dirs.map((dir) => rm(dir, { recursive: true, force: true })))
-  process.exit(0)
+  udx.destroy()
+  await dht.destroy({ force: true })
+  const of = (values: Map<string, number[]>, name: string, spread: typeof low) => spread(values.get(name) ?? [])
+  const others = (values: Map<string, number[]>, ours: string, spread: typeof low) => [...values.keys()].filter((name) => name !== ours).map((name) => ({ name, ...of(values, name, spread) }))
+  const echoed = of(big, 'kumoi bulk', low), streamed = of(flow, 'kumoi bulk', high)
+  return [
+    { name: 'data-echo', what: 'data plane between two nodes, 1 MiB echo', toReach: `p50 <= ${ECHO_MS} ms`, unit: 'ms', ...echoed, peers: others(big, 'kumoi bulk', low), reached: echoed.p50 <= ECHO_MS },
+    {
+      name: 'data-stream', what: `data plane between two nodes, ${STREAM_MIB} MiB stream`, toReach: `>= ${STREAM_MIB_PER_S} MiB/s`, unit: 'MiB/s', ...streamed, peers: others(flow, 'kumoi bulk', high), reached: streamed.p50 >= STREAM_MIB_PER_S,
+      why: 'sealing and opening take one core each',
+    },
+    { name: 'small-echo', what: `${SMALL} bytes echo on the rpc lane`, unit: 'ms', ...of(small, 'kumoi rpc', low), peers: others(small, 'kumoi rpc', low) },
+  ]
 }
 
-if (process.argv[2] === 'child') await child()
-else await parent(Number(process.argv[process.argv.indexOf('--rounds') + 1]) || 5)
+export const bench: Bench = { name: 'data-plane', run: () => withScope(parent) }
+
+if (import.meta.main) {
+  if (process.argv[2] === 'child') await child()
+  else await standalone(bench)
+}

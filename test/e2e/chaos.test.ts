@@ -96,12 +96,12 @@ t.test('SIGSTOP of a node: bounded by the deadline or by its death; after SIGCON
     if (pm.name === 'beta') { console.log('asked'); await new Promise((resolve) => setTimeout(resolve, 300)) }
     return pm.name
   }, { timeoutMs }).settled()
-  const short = ask(1_000)
+  const short = ask(3_000)
   await heard('beta asked')
   beta.signal('SIGSTOP')
   t.teardown(() => { try { beta.signal('SIGCONT') } catch { /* it is gone */ } })
   const long = ask(60_000)
-  const first = await within('the short map', 5_000, short)
+  const first = await within('the short map', 6_000, short)
   t.match(first, [{ status: 'value' }, { status: /^(timeout|unreachable)$/, nodeName: 'beta', mayHaveRun: true }, { status: 'value' }])
   const rows = await dc.nodes()
   t.ok(rows.find((row) => row.name === 'alpha')?.cpuRatio !== undefined, 'the list of nodes does not wait for it')

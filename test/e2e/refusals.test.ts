@@ -9,7 +9,7 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { openLab, until, within } from '../support/fabric-lab.ts'
+import { isRunning, openLab, processes, until, within } from '../support/fabric-lab.ts'
 import type { LabNode } from '../support/fabric-lab.ts'
 
 t.setTimeout(150_000)
@@ -94,6 +94,21 @@ t.test('one node per directory', async (t) => {
   t.match(await refusedUp(['--name', 'other', '--detach'], alpha.data), { status: 1, stderr: /already listens/ })
   t.equal(await answers(), 'alpha,beta')
   t.match(await refusedUp(['--name', 'other', '--listen', alpha.info.addresses[0] ?? ''], lab.dir('port')), { status: 1, stderr: /Cannot listen on/ }, 'and one per port')
+})
+
+t.test('a node in the background', async (t) => {
+  const data = lab.dir('background')
+  const { status, stdout, stderr } = await lab.run({ data }, ['up', '--json', '--name', 'background', '--listen', '127.0.0.1', '--join', '-', '--detach'], { input: await lab.ticket(alpha) })
+  t.equal(status, 0, stderr)
+  const { pid } = JSON.parse(stdout) as { readonly pid: number }
+  const [node] = processes().filter((p) => p.pid === pid)
+  if (node === undefined) throw new Error(`no process ${pid}`)
+  t.teardown(() => { if (isRunning(node)) process.kill(pid, 'SIGKILL') })
+  t.notMatch(node.command, /kumoi1/, 'its ticket is not in its arguments')
+  t.match(await lab.run({ data }, ['--json', 'info']), { status: 0, stdout: new RegExp(`"pid":${pid},`) })
+  t.match(await lab.run({ data }, ['down']), { status: 0, stdout: 'background has left\n' })
+  await until('the process ends', () => !isRunning(node))
+  t.match(await lab.run({ data }, ['info']), { status: 3 })
 })
 
 t.test('tickets: expired, altered, cut off, foreign', async (t) => {

@@ -160,7 +160,7 @@ export class World {
     const endMs = this.nowMs + ms
     let checkAtMs = this.nowMs
     for (let job = this.#queue.popUntil(endMs); job !== undefined; job = this.#queue.popUntil(endMs)) {
-      this.nowMs = job.atMs
+      this.nowMs = job.dueMs
       job.run()
       if (until !== undefined && this.nowMs >= checkAtMs) {
         if (until()) return true

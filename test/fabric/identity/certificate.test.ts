@@ -1,23 +1,14 @@
 import { test } from 'tap'
 import fc from 'fast-check'
 import { seededRandom } from '../../../fabric/clock.ts'
-import { errorCode } from '../../../fabric/errors.ts'
 import { checkChain, decodeChain, encodeChain, extendChain, foundChain, subjectOf } from '../../../fabric/identity/certificate.ts'
 import { generateKeys, keysFromSeed, verifySignature } from '../../../fabric/identity/keys.ts'
 import { LIMITS } from '../../../fabric/limits.ts'
+import { codeOf } from '../../support/code-of.ts'
 
 const random = seededRandom(7)
 const fabric = generateKeys(random), founder = generateKeys(random), member = generateKeys(random), stranger = generateKeys(random)
 const chain = extendChain(fabric.id, foundChain(fabric, founder.id), founder, member.id)
-
-const refusal = (act: () => void): string | undefined => {
-  try {
-    act()
-    return undefined
-  } catch (error) {
-    return errorCode(error) ?? String(error)
-  }
-}
 
 test('keys: the same seed gives the same key, and libsodium\'s layout', (t) => {
   const again = keysFromSeed(founder.seed)
@@ -32,7 +23,7 @@ test('keys: the same seed gives the same key, and libsodium\'s layout', (t) => {
 
 test('a chain certifies its last subject, for its fabric only', (t) => {
   t.equal(subjectOf(chain), member.id)
-  t.equal(refusal(() => checkChain(fabric.id, chain, member.id)), undefined)
+  t.equal(codeOf(() => checkChain(fabric.id, chain, member.id)), undefined)
   for (const [what, act] of Object.entries({
     'another subject': () => checkChain(fabric.id, chain, stranger.id),
     'another fabric': () => checkChain(stranger.id, chain, member.id),
@@ -40,7 +31,7 @@ test('a chain certifies its last subject, for its fabric only', (t) => {
     'links in another order': () => checkChain(fabric.id, [...chain].reverse(), founder.id),
     'a link signed by a stranger': () => checkChain(fabric.id, extendChain(fabric.id, chain.slice(0, 1), stranger, member.id), member.id),
     'no link': () => checkChain(fabric.id, [], member.id),
-  })) t.equal(refusal(act), 'FABRIC_ERR_CERTIFICATE_INVALID', what)
+  })) t.equal(codeOf(act), 'FABRIC_ERR_CERTIFICATE_INVALID', what)
   t.end()
 })
 
@@ -51,7 +42,7 @@ test('any changed byte of an encoded chain is refused', (t) => {
     const altered = Buffer.from(bytes)
     altered[at] = (altered[at] as number) ^ flip
     const decoded = decodeChain(altered)
-    return decoded === undefined || refusal(() => checkChain(fabric.id, decoded, member.id)) === 'FABRIC_ERR_CERTIFICATE_INVALID'
+    return decoded === undefined || codeOf(() => checkChain(fabric.id, decoded, member.id)) === 'FABRIC_ERR_CERTIFICATE_INVALID'
   }), { numRuns: 300 })
   fc.assert(fc.property(fc.nat(bytes.byteLength - 1), (length) => decodeChain(bytes.subarray(0, length)) === undefined))
   t.end()
@@ -64,7 +55,7 @@ test('a chain ends at its longest', (t) => {
     longest = extendChain(fabric.id, longest, issuer, next.id)
     issuer = next
   }
-  t.equal(refusal(() => checkChain(fabric.id, longest, issuer.id)), undefined)
-  t.equal(refusal(() => void extendChain(fabric.id, longest, issuer, stranger.id)), 'FABRIC_ERR_CHAIN_TOO_LONG')
+  t.equal(codeOf(() => checkChain(fabric.id, longest, issuer.id)), undefined)
+  t.equal(codeOf(() => void extendChain(fabric.id, longest, issuer, stranger.id)), 'FABRIC_ERR_CHAIN_TOO_LONG')
   t.end()
 })

@@ -4,16 +4,9 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { decodeRecord, encodeRecord } from '../../../fabric/rpc/codec.ts'
 import { LIMITS } from '../../../fabric/limits.ts'
+import { codeOf } from '../../support/code-of.ts'
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'))
-const codeOf = (run: () => unknown): string | undefined => {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    return (error as { code?: string }).code ?? String(error)
-  }
-}
 /** As decoding returns it: objects without prototype, plain byte arrays, no negative zero. */
 const landed = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(landed)

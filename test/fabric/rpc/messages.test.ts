@@ -6,19 +6,12 @@ import { test } from 'tap'
 import { encodeRecord } from '../../../fabric/rpc/codec.ts'
 import * as wire from '../../../fabric/rpc/messages.ts'
 import { FRAMES } from '../../golden/wire/frames.ts'
+import { codeOf } from '../../support/code-of.ts'
 
 /** Null-prototype objects compare as plain ones. */
 const normal = (value: unknown): unknown => JSON.parse(JSON.stringify(value, (_, item: unknown) => (item instanceof Uint8Array ? Buffer.from(item).toString('hex') : typeof item === 'bigint' ? `${item}n` : item)))
 
 const golden = new URL('../../golden/wire/', import.meta.url)
-const codeOf = (run: () => unknown): string | undefined => {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    return (error as { code?: string }).code ?? String(error)
-  }
-}
 
 for (const version of readdirSync(golden).filter((name) => /^\d/.test(name))) {
   for (const file of readdirSync(new URL(`${version}/`, golden))) {
