@@ -25,6 +25,7 @@ const INTERRUPT_BOUND_MS = 2_500
 
 const here = fileURLToPath(import.meta.url)
 const packageRoot = dirname(dirname(here))
+const installed = packageRoot.includes(join('/', 'node_modules', '/'))
 const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'))
 const args = process.argv.slice(2)
 
@@ -47,11 +48,20 @@ function pinnedRuntime() {
   }
 }
 
-/** A checkout runs its sources; a package has JavaScript, as Node refuses .ts under node_modules. */
+/** JavaScript where it was made (`npm run pack`), the sources everywhere else. */
 function entry() {
-  const source = join(packageRoot, 'cli', 'main.ts')
   const packed = join(packageRoot, 'dist', 'cli', 'main.js')
-  return existsSync(source) && !packageRoot.includes(`${join('/', 'node_modules', '/')}`) ? source : packed
+  return existsSync(packed) && installed ? packed : join(packageRoot, 'cli', 'main.ts')
+}
+
+/** Node strips no types under node_modules; a plain `npm pack` carries the sources, so we do it for our own. */
+function stripInstalledTypes() {
+  const ours = `${pathToFileURL(packageRoot).href}/`
+  nodeModule.registerHooks({
+    load: (url, context, next) => (url.startsWith(ours) && url.endsWith('.ts') && !url.slice(ours.length).startsWith('node_modules/')
+      ? { format: 'module', source: nodeModule.stripTypeScriptTypes(readFileSync(fileURLToPath(url), 'utf8')), shortCircuit: true }
+      : next(url, context)),
+  })
 }
 
 /** Ends this process when the launcher that started it is gone, however it went. */
@@ -75,7 +85,9 @@ function keepCompiled() {
 async function runHere() {
   keepCompiled()
   await holdLifeline()
-  const { start } = await import(pathToFileURL(entry()).href)
+  const main = entry()
+  if (installed && main.endsWith('.ts')) stripInstalledTypes()
+  const { start } = await import(pathToFileURL(main).href)
   await start(args, { packageRoot, version, launcher: here })
 }
 

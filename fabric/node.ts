@@ -134,10 +134,11 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
       await door?.close()
       await members.leave()
       members.stop()
-      for (const shell of shells) shell.close()
       await transport.close()
       await blobs.flush()
       log.info('down')
+      // Last: a shell that asked for this knows by the end of its connection that it is done.
+      for (const shell of shells) shell.close()
     },
   }
 }

@@ -49,6 +49,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   SANDBOX_CRASH: { message: (d: { index: number; how: string }) => `the sandbox died (${d.how}) while it ran element ${d.index}; the function asks V8 for something that aborts it, such as one huge string or array`, outcome: 'unknown' },
   SANDBOX_MEMORY: { message: (d: { index: number; how: string }) => `the function ran out of memory (${d.how}) at element ${d.index}; process less at once, or raise heapLimitMiB`, outcome: 'unknown' },
   SANDBOX_CPU: { message: (d: { cpuTimeMs: number }) => `the function used more than its ${d.cpuTimeMs} ms of CPU time; do less per element, or raise cpuTimeMs`, outcome: 'unknown' },
+  SANDBOX_PROPERTY: { message: (d: { kind: string; property: string }) => `a ${d.kind} has no property "${d.property}"; check the spelling` },
   SANDBOX_TIMEOUT: { message: (d: { timeoutMs: number }) => `the function had not answered after ${d.timeoutMs} ms; raise timeoutMs, or do less per element`, outcome: 'unknown' },
   SANDBOX_CANCELLED: { message: (_: object) => 'the run was cancelled; elements under way may have had effects', outcome: 'unknown' },
   SANDBOX_LINK: { message: (d: { reason: string }) => `the function could not be set up in the sandbox: ${d.reason}`, outcome: 'not-started' },

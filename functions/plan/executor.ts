@@ -50,6 +50,8 @@ export interface ExecuteSession {
   close(): void
 }
 
+interface ChunkAnswer { readonly runs: readonly ResultRun[]; readonly decided: boolean; readonly costMs: number }
+
 /** Codes with which a sandbox says "not now": nothing ran, another node or moment may do. */
 const BUSY_CODES: ReadonlySet<string> = new Set([FUNCTIONS.SANDBOX_BUSY.code])
 
@@ -104,10 +106,8 @@ class Session implements ExecuteSession {
     // Data is shared out by cores; a machine's own elements come as one chunk, whatever it has.
     if (!this.#told && source.type !== 'references') this.#sink.ready(this.#options.cores)
     this.#told = true
-    const { clock } = this.#options
-    const startedMs = clock.nowMs()
     this.#run(from, count, source, signal).then(
-      ({ runs, decided }) => { if (this.#chunks.delete(id)) this.#sink.done(id, runs, clock.nowMs() - startedMs, decided) },
+      ({ runs, decided, costMs }) => { if (this.#chunks.delete(id)) void this.#sink.done(id, runs, costMs, decided) },
       (error: unknown) => {
         if (!this.#chunks.delete(id)) return
         if (BUSY_CODES.has(errorCode(error) ?? '')) this.#sink.busy(id)
@@ -130,7 +130,7 @@ class Session implements ExecuteSession {
     this.#missing.clear()
   }
 
-  async #run(from: number, count: number, source: ChunkSource, signal: AbortSignal): Promise<{ runs: readonly ResultRun[]; decided: boolean }> {
+  async #run(from: number, count: number, source: ChunkSource, signal: AbortSignal): Promise<ChunkAnswer> {
     if (this.#code !== true) {
       this.#code ??= this.#loadCode().then(() => { this.#code = true })
       await this.#code
@@ -162,11 +162,12 @@ class Session implements ExecuteSession {
   }
 
   /** References become current ones; one that is gone fails alone. */
-  async #references(from: number, references: readonly ReferenceRecord[], signal: AbortSignal): Promise<{ runs: readonly ResultRun[]; decided: boolean }> {
+  async #references(from: number, references: readonly ReferenceRecord[], signal: AbortSignal): Promise<ChunkAnswer> {
     const fresh = await this.#options.capabilities.refresh(references, this.#authority)
     assert(fresh.length === references.length, 'refresh answers for each reference')
     const runs: ResultRun[] = []
     let decided = false
+    let costMs = 0
     for (let i = 0; i < fresh.length;) {
       const entry = fresh[i]!
       if ('error' in entry) {
@@ -180,12 +181,13 @@ class Session implements ExecuteSession {
       const done = await this.#job(from + i, { type: 'items', count: alive.length, bytes: encodeValue(alive) }, signal)
       runs.push(...done.runs)
       decided ||= done.decided
+      costMs += done.costMs
       i = to
     }
-    return { runs, decided }
+    return { runs, decided, costMs }
   }
 
-  async #job(baseIndex: number, input: ChunkInput, signal: AbortSignal): Promise<{ runs: readonly ResultRun[]; decided: boolean }> {
+  async #job(baseIndex: number, input: ChunkInput, signal: AbortSignal): Promise<ChunkAnswer> {
     const job: Job = {
       principal: this.#authority.principal,
       trace: this.#authority.trace,
@@ -199,7 +201,9 @@ class Session implements ExecuteSession {
       hostCall: (call, callSignal) => this.#hostCall(call, callSignal),
       console: (line) => this.#sink.console(line),
     }
-    return this.#options.sandbox.run(job, hooks, signal)
+    const { runs, decided, cpuMs, wallMs } = await this.#options.sandbox.run(job, hooks, signal)
+    // What a chunk costs a lane: its computing, or its share of the waiting that can go on side by side.
+    return { runs, decided, costMs: Math.max(cpuMs, wallMs / this.#spec.limits.concurrency) }
   }
 
   #remainingMs(): number { return Math.max(1, Math.round(this.#deadlineMs - this.#options.clock.nowMs())) }

@@ -7,8 +7,6 @@
 
 import { loadavg } from 'node:os'
 
-export type Unit = 'us' | 'ms' | 'items/s' | 'MiB/s' | 'MiB' | '% of a core' | 'times' | 'ratio' | 'deaths' | 'bytes/s'
-
 export interface Spread {
   readonly p50: number
   /** Least for what should be low, most for what should be high. */
@@ -25,7 +23,7 @@ export interface Figure extends Spread {
   readonly what: string
   readonly toReach?: string
   readonly reached?: boolean
-  readonly unit: Unit
+  readonly unit: string
   readonly peers: readonly Peer[]
   /** One line: why it is missed. Shown when it is. */
   readonly why?: string
@@ -47,6 +45,10 @@ export const quantile = (values: readonly number[], q: number): number => values
 
 export const low = (values: readonly number[]): Spread => ({ p50: quantile(values, 0.5), best: Math.min(...values), count: values.length })
 export const high = (values: readonly number[]): Spread => ({ p50: quantile(values, 0.5), best: Math.max(...values), count: values.length })
+
+/** A figure of a part, for whoever works on that part: not in the README's table. */
+export const aside = (name: string, value: number, unit: string, count: number, aim?: string): Figure =>
+  ({ name, what: name, unit, p50: value, best: value, count, peers: [], ...(aim === undefined ? {} : { note: `aim ${aim}` }) })
 
 /** Milliseconds of each of `count` runs, one after another. */
 export async function timed(count: number, work: (i: number) => PromiseLike<unknown> | unknown): Promise<number[]> {
@@ -99,7 +101,7 @@ export async function withScope<T>(work: (scope: Scope) => Promise<T>): Promise<
 // ---------------------------------------------------------------- printing
 
 const digits = (value: number): string => (Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3))))
-const inUnit = ({ p50, best }: Spread, unit: Unit): string => `${digits(p50)} (${digits(best)}) ${unit}`
+const inUnit = ({ p50, best }: Spread, unit: string): string => `${digits(p50)} (${digits(best)}) ${unit}`
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 
 function verdict({ reached, why }: Figure): string {

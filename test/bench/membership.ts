@@ -1,7 +1,5 @@
-// Membership with real processes on loopback: how fast everybody knows of a crash and of a leave, what
-// an idle node costs, and whether stalls of 2 s make false deaths. One JSON line per figure.
-//
-//   node test/bench/membership.ts [--nodes 5] [--rounds 10] [--idle-seconds 20] [--stall-seconds 60] [--overlay full|direct]
+// Membership alone (no functions, no objects) with real processes on loopback: how fast everybody knows of a
+// crash and of a leave, what an idle node costs, and whether event loops blocked for 2 s make false deaths.
 
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -9,25 +7,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { aside, pause, quantile, standalone } from './figure.ts'
+import type { Bench, Figure } from './figure.ts'
 import type { NodeArguments, NodeReport } from './membership-node.ts'
 
-const { values } = parseArgs({
-  options: {
-    nodes: { type: 'string', default: '5' }, rounds: { type: 'string', default: '10' }, 'idle-seconds': { type: 'string', default: '20' },
-    'stall-seconds': { type: 'string', default: '60' }, overlay: { type: 'string', default: 'full' },
-  },
-})
-const count = Number(values.nodes), rounds = Number(values.rounds)
-const overlay = values.overlay === 'direct' ? 'direct' : 'full'
+const COUNT = 5
+const ROUNDS = 10
+const IDLE_S = 20
+const STALL_S = 60
 
 type Ready = Extract<NodeReport, { type: 'ready' }>
 type Seen = Extract<NodeReport, { type: 'event' }>
 type View = Extract<NodeReport, { type: 'view' }>
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-const quantile = (sorted: readonly number[], q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] as number
-const print = (name: string, value: number, unit: string, n: number): void => console.log(JSON.stringify({ name, value: Math.round(value * 100) / 100, unit, count: n }))
 
 class BenchNode {
   readonly name: string
@@ -39,7 +30,7 @@ class BenchNode {
 
   async start(seeds: readonly Ready[]): Promise<void> {
     const ticket = seeds[0]?.ticket
-    const argument: NodeArguments = { dataDir: this.dataDir, name: this.name, overlay, seeds: seeds.map(({ id, addresses }) => ({ id, addresses })), ...(ticket === undefined ? {} : { ticket }) }
+    const argument: NodeArguments = { dataDir: this.dataDir, name: this.name, overlay: 'full', seeds: seeds.map(({ id, addresses }) => ({ id, addresses })), ...(ticket === undefined ? {} : { ticket }) }
     const child = fork(fileURLToPath(new URL('./membership-node.ts', import.meta.url)), [JSON.stringify(argument)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     this.child = child
     child.on('message', (report: NodeReport) => { if (report.type === 'event') this.seen.push(report) })
@@ -86,47 +77,55 @@ async function untilSeen(others: readonly BenchNode[], event: string, id: string
   }
 }
 
-const root = await mkdtemp(join(tmpdir(), 'kumoi-bench-'))
-const nodes = Array.from({ length: count }, (_, i) => new BenchNode(`n${i}`, join(root, `n${i}`)))
-try {
-  for (const node of nodes) await node.start(node === nodes[0] ? [] : [(nodes[0] as BenchNode).ready as Ready])
-  await untilOneView(nodes)
+async function figures(): Promise<Figure[]> {
+  const all: Figure[] = []
+  const print = (name: string, value: number, unit: string, count: number): void => { all.push(aside(name, value, unit, count)) }
+  const root = await mkdtemp(join(tmpdir(), 'kumoi-bench-'))
+  const nodes = Array.from({ length: COUNT }, (_, i) => new BenchNode(`n${i}`, join(root, `n${i}`)))
+  try {
+    for (const node of nodes) await node.start(node === nodes[0] ? [] : [(nodes[0] as BenchNode).ready as Ready])
+    await untilOneView(nodes)
 
-  const before = await Promise.all(nodes.map((node) => node.view()))
-  await pause(Number(values['idle-seconds']) * 1_000)
-  const after = await Promise.all(nodes.map((node) => node.view()))
-  const perSecond = (of: (view: View) => number): number => after.reduce((sum, view, i) => sum + of(view) - of(before[i] as View), 0) / count / Number(values['idle-seconds'])
-  print('membership idle cpu per node', perSecond((view) => view.cpuMs) / 10, 'percent of a core', count)
-  print('membership idle frames sent per node', perSecond((view) => view.framesSent), 'per second', count)
-  print('membership idle bytes sent per node', perSecond((view) => view.bytesSent), 'bytes per second', count)
-  print('membership node resident', Math.max(...after.map((view) => view.rssMiB)), 'MiB, most', count)
+    const before = await Promise.all(nodes.map((node) => node.view()))
+    await pause(IDLE_S * 1_000)
+    const after = await Promise.all(nodes.map((node) => node.view()))
+    const perSecond = (of: (view: View) => number): number => after.reduce((sum, view, i) => sum + of(view) - of(before[i] as View), 0) / COUNT / IDLE_S
+    print('membership idle cpu per node', perSecond((view) => view.cpuMs) / 10, 'percent of a core', COUNT)
+    print('membership idle frames sent per node', perSecond((view) => view.framesSent), 'per second', COUNT)
+    print('membership idle bytes sent per node', perSecond((view) => view.bytesSent), 'bytes per second', COUNT)
+    print('membership node resident', Math.max(...after.map((view) => view.rssMiB)), 'MiB, most', COUNT)
 
-  for (const [event, end] of [['died', (node: BenchNode) => node.child?.kill('SIGKILL')], ['left', (node: BenchNode) => node.child?.send({ do: 'leave' })]] as const) {
-    const times: number[] = []
-    for (let round = 0; round < rounds; round++) {
-      const victim = nodes[round % count] as BenchNode, others = nodes.filter((node) => node !== victim)
-      const id = (victim.ready as Ready).id, startMs = Date.now()
-      end(victim)
-      times.push(await untilSeen(others, event, id, startMs))
-      await victim.start([(others[0] as BenchNode).ready as Ready])
-      await untilOneView(nodes)
-      await pause(300 + 700 * Math.random())
+    for (const [event, end] of [['died', (node: BenchNode) => node.child?.kill('SIGKILL')], ['left', (node: BenchNode) => node.child?.send({ do: 'leave' })]] as const) {
+      const times: number[] = []
+      for (let round = 0; round < ROUNDS; round++) {
+        const victim = nodes[round % COUNT] as BenchNode, others = nodes.filter((node) => node !== victim)
+        const id = (victim.ready as Ready).id, startMs = Date.now()
+        end(victim)
+        times.push(await untilSeen(others, event, id, startMs))
+        await victim.start([(others[0] as BenchNode).ready as Ready])
+        await untilOneView(nodes)
+        await pause(300 + 700 * Math.random())
+      }
+      const what = event === 'died' ? 'SIGKILL known to all' : 'leave known to all'
+      print(`${what}, p50`, quantile(times, 0.5), 'ms', ROUNDS)
+      print(`${what}, p99`, quantile(times, 0.99), 'ms', ROUNDS)
     }
-    times.sort((a, b) => a - b)
-    const what = event === 'died' ? 'SIGKILL known to all' : 'leave known to all'
-    print(`${what}, p50`, quantile(times, 0.5), 'ms', rounds)
-    print(`${what}, p99`, quantile(times, 0.99), 'ms', rounds)
-  }
 
-  const startMs = Date.now(), endMs = startMs + Number(values['stall-seconds']) * 1_000
-  while (Date.now() < endMs) {
-    nodes[1]?.child?.send({ do: 'stall', ms: 2_000 })
-    await pause(4_000)
+    const startMs = Date.now(), endMs = startMs + STALL_S * 1_000
+    while (Date.now() < endMs) {
+      nodes[1]?.child?.send({ do: 'stall', ms: 2_000 })
+      await pause(4_000)
+    }
+    const seen = nodes.flatMap((node) => node.seen.filter((event) => event.wallMs >= startMs))
+    print('false deaths, one node stalled 2 s at a time', seen.filter((event) => event.event === 'died').length, `deaths in ${STALL_S} s`, COUNT)
+    print('suspicions meanwhile', seen.filter((event) => event.event === 'suspected').length, 'seen', COUNT)
+  } finally {
+    for (const node of nodes) node.child?.kill('SIGKILL')
+    await rm(root, { recursive: true, force: true })
   }
-  const seen = nodes.flatMap((node) => node.seen.filter((event) => event.wallMs >= startMs))
-  print('false deaths, one node stalled 2 s at a time', seen.filter((event) => event.event === 'died').length, `deaths in ${values['stall-seconds']} s`, count)
-  print('suspicions meanwhile', seen.filter((event) => event.event === 'suspected').length, 'seen', count)
-} finally {
-  for (const node of nodes) node.child?.kill('SIGKILL')
-  await rm(root, { recursive: true, force: true })
+  return all
 }
+
+export const bench: Bench = { name: 'membership', run: figures }
+
+if (import.meta.main) await standalone(bench)

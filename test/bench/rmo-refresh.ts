@@ -1,13 +1,13 @@
-// Cost of a machine's fresh attributes (Capabilities.refresh) and of one background sample. One JSON line each.
-// Run: node test/bench/rmo-refresh.ts
+// Cost of a machine's fresh attributes (Capabilities.refresh) and of one background sample.
 
-import { performance } from 'node:perf_hooks'
 import { systemClock } from '../../fabric/base.ts'
 import { createOsTexts } from '../../rmo/os/read.ts'
 import { createSampler } from '../../rmo/os/sampler.ts'
-import { authority, createTestFabric, must } from '../support/rmo-fabric.ts'
+import { authority, createTestFabric } from '../support/rmo-fabric.ts'
+import { low, standalone } from './figure.ts'
+import type { Bench, Figure } from './figure.ts'
 
-async function measure(name: string, rounds: number, work: () => unknown): Promise<void> {
+async function measure(name: string, rounds: number, work: () => unknown): Promise<Figure> {
   for (let i = 0; i < rounds; i++) await work()
   const timesUs: number[] = []
   for (let batch = 0; batch < 20; batch++) {
@@ -15,22 +15,27 @@ async function measure(name: string, rounds: number, work: () => unknown): Promi
     for (let i = 0; i < rounds; i++) await work()
     timesUs.push((performance.now() - from) * 1_000 / rounds)
   }
-  timesUs.sort((a, b) => a - b)
-  for (const [what, value] of [['median', timesUs[10]], ['minimum', timesUs[0]]] as const) {
-    console.log(JSON.stringify({ name: `${name} ${what}`, value: Number(must(value).toFixed(2)), unit: 'us', count: 20 * rounds }))
-  }
+  return { name, what: name, unit: 'us', ...low(timesUs), peers: [] }
 }
 
-const fabric = createTestFabric(['alpha'])
-const { capabilities, session } = fabric.node('alpha')
-const own = capabilities.listHere('PhysicalMachine')
-const asked = authority()
-await measure('refresh of the local machine', 2_000, () => capabilities.refresh(own, asked))
-const target = must(own[0])
-const args = session.codec.encode([])
-await measure('invoke of a verb on the local machine (gate, codec, dump)', 1_000, () => capabilities.invokeEncoded(target, 'dump', args, asked))
-fabric.close()
+async function figures(): Promise<Figure[]> {
+  const fabric = createTestFabric(['alpha'])
+  const { capabilities, session } = fabric.node('alpha')
+  const own = capabilities.listHere('PhysicalMachine')
+  const asked = authority()
+  const refresh = await measure('refresh of the local machine', 2_000, () => capabilities.refresh(own, asked))
+  const target = own[0]
+  if (target === undefined) throw new Error('no machine')
+  const args = session.codec.encode([])
+  const invoke = await measure('invoke of a verb on the local machine (gate, codec, dump)', 1_000, () => capabilities.invokeEncoded(target, 'dump', args, asked))
+  fabric.close()
 
-const sampler = createSampler({ clock: systemClock, texts: createOsTexts() })
-await measure('one background sample', 50, () => sampler.sample())
-sampler.stop()
+  const sampler = createSampler({ clock: systemClock, texts: createOsTexts() })
+  const sample = await measure('one background sample', 50, () => sampler.sample())
+  sampler.stop()
+  return [refresh, invoke, sample]
+}
+
+export const bench: Bench = { name: 'rmo-refresh', run: figures }
+
+if (import.meta.main) await standalone(bench)

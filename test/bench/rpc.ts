@@ -1,4 +1,4 @@
-// RPC figures, one JSON line each: node test/bench/rpc.ts
+// RPC figures, without the layers above it.
 //
 // The Unix-socket figures have the answering end in a process of its own; medians and minima of many
 // calls, because neighbours on this kind of machine take up to half of its speed.
@@ -16,6 +16,8 @@ import { createRpcPeer } from '../../fabric/rpc/peer.ts'
 import { createRegistry } from '../../fabric/rpc/registry.ts'
 import { connectLocal, listenLocal } from '../../fabric/transport/local.ts'
 import { createChannelPair } from '../../fabric/transport/memory-channel.ts'
+import { aside, standalone, withScope } from './figure.ts'
+import type { Bench, Figure } from './figure.ts'
 
 const caller = { via: 'socket', uid: 0 } as const
 const MiB = 1024 * 1024
@@ -31,9 +33,8 @@ function registryWithEcho() {
   return registry
 }
 
-const print = (name: string, value: number, unit: string, count: number, target?: number): void => {
-  console.log(JSON.stringify({ name, value: Number(value.toPrecision(3)), unit, count, ...(target === undefined ? {} : { target, reached: value <= target }) }))
-}
+const figures: Figure[] = []
+const print = (name: string, value: number, unit: string, count: number, aim?: number): void => { figures.push(aside(name, value, unit, count, aim === undefined ? undefined : String(aim))) }
 
 /** Milliseconds of each of `count` runs, sorted. */
 async function times(count: number, run: () => unknown): Promise<number[]> {
@@ -112,24 +113,32 @@ async function hostile(): Promise<void> {
   }
 }
 
-if (process.argv[2] === '--serve') {
-  await listenLocal(process.argv[3] as string, systemClock, (channel, who) => { createRpcPeer({ channel, caller: who, registry: registryWithEcho(), clock: systemClock }) })
-  console.log('ready')
-} else {
-  const directory = await mkdtemp(join(tmpdir(), 'kumoi-bench-'))
-  const path = join(directory, 's')
-  const server = spawn(process.execPath, [fileURLToPath(import.meta.url), '--serve', path], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await new Promise((ready) => server.stdout.once('data', ready))
-  const local = createRpcPeer({ channel: await connectLocal(path, systemClock), caller, registry: createRegistry(), clock: systemClock })
-  await calls('Unix socket, two processes', local, { echoUs: 120, mibMs: 5 })
-  local.close()
-  server.kill()
-  const [left, right] = createChannelPair()
-  createRpcPeer({ channel: right, caller, registry: registryWithEcho(), clock: systemClock })
-  const memory = createRpcPeer({ channel: left, caller, registry: createRegistry(), clock: systemClock })
-  await calls('in-process channel', memory, { echoUs: 15, mibMs: 5 })
-  memory.close()
-  await codec()
-  await hostile()
-  await rm(directory, { recursive: true, force: true })
+export const bench: Bench = {
+  name: 'rpc',
+  run: () => withScope(async (scope) => {
+    const directory = await mkdtemp(join(tmpdir(), 'kumoi-bench-'))
+    scope.defer(() => rm(directory, { recursive: true, force: true }))
+    const path = join(directory, 's')
+    const server = spawn(process.execPath, [fileURLToPath(import.meta.url), '--serve', path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    scope.defer(() => server.kill())
+    await new Promise((ready) => server.stdout.once('data', ready))
+    const local = createRpcPeer({ channel: await connectLocal(path, systemClock), caller, registry: createRegistry(), clock: systemClock })
+    await calls('Unix socket, two processes', local, { echoUs: 120, mibMs: 5 })
+    local.close()
+    const [left, right] = createChannelPair()
+    createRpcPeer({ channel: right, caller, registry: registryWithEcho(), clock: systemClock })
+    const memory = createRpcPeer({ channel: left, caller, registry: createRegistry(), clock: systemClock })
+    await calls('in-process channel', memory, { echoUs: 15, mibMs: 5 })
+    memory.close()
+    await codec()
+    await hostile()
+    return figures
+  }),
+}
+
+if (import.meta.main) {
+  if (process.argv[2] === '--serve') {
+    await listenLocal(process.argv[3] as string, systemClock, (channel, who) => { createRpcPeer({ channel, caller: who, registry: registryWithEcho(), clock: systemClock }) })
+    console.log('ready')
+  } else await standalone(bench)
 }

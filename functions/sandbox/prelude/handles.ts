@@ -4,8 +4,9 @@
 // it encodes back as a reference in results and arguments.
 
 import { REFERENCE, type KindShape, type ReferenceRecord } from '../../contract.ts'
+import { SandboxError } from './error-capture.ts'
 import { hostCall } from './host-calls.ts'
-import { mapGet, mapSet, ObjectCreate, ObjectDefineProperty, ObjectFreeze, ObjectKeys, weakMapGet, weakMapSet } from './primordials.ts'
+import { JSONStringify, mapGet, mapSet, ObjectCreate, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
 import { lazyCollection } from './collection.ts'
 
 export type Handle = Readonly<Record<string | symbol, unknown>>
@@ -25,7 +26,7 @@ const recordOf = (handle: Handle): ReferenceRecord => handle[REFERENCE] as Refer
 export function defineShapes(list: readonly KindShape[]): void {
   for (let i = 0; i < list.length; i++) {
     const shape = list[i] as KindShape
-    const prototype = ObjectCreate(null) as Record<string, unknown>
+    const prototype = ObjectCreate(unknownProperties(shape)) as Record<string, unknown>
     for (let v = 0; v < shape.verbs.length; v++) {
       const verb = shape.verbs[v] as string
       const invoke = function (this: Handle, ...args: unknown[]): Promise<unknown> {
@@ -48,6 +49,31 @@ export function defineShapes(list: readonly KindShape[]): void {
     ObjectFreeze(prototype)
     mapSet(shapes, shape.kind, { shape, prototype })
   }
+}
+
+/** Names by which the language and libraries probe values; asking for them is no mistake. */
+const PROBED = ['then', 'catch', 'finally', 'toJSON', 'constructor', 'valueOf', 'hasOwnProperty', 'length', 'size', 'map', 'next', 'return', 'message', 'stack', 'code', 'cause']
+
+/**
+ * The end of a handle's prototype chain: a misspelt property throws, as it does on references in the shell.
+ * An undefined that travels back from every machine would look like an answer.
+ */
+function unknownProperties(shape: KindShape): object {
+  const known = ObjectCreate(null) as Record<string, true>
+  for (let i = 0; i < PROBED.length; i++) known[PROBED[i] as string] = true
+  for (let i = 0; i < shape.attributes.length; i++) known[shape.attributes[i] as string] = true
+  return new ProxyConstructor(ObjectCreate(null) as object, {
+    get(_target, property) {
+      if (typeof property === 'symbol' || known[property] === true) return undefined
+      throw new SandboxError('FUNCTIONS_ERR_SANDBOX_PROPERTY', `A ${shape.kind} has no property ${JSONStringify(stringSlice(property, 0, 64)) as string}; it has ${join(shape.attributes)}, and the verbs ${join(shape.verbs)}`)
+    },
+  })
+}
+
+function join(names: readonly string[]): string {
+  let text = ''
+  for (let i = 0; i < names.length; i++) text += (i === 0 ? '' : ', ') + (names[i] as string)
+  return text
 }
 
 export const shapeOf = (kind: string): KindShape | undefined => mapGet(shapes, kind)?.shape

@@ -22,6 +22,7 @@ export const MathMin = Math.min
 export const TypedUint8Array = Uint8Array
 export const StringConstructor = String
 export const PromiseConstructor = Promise
+export const ProxyConstructor = Proxy
 export const ErrorConstructor = Error
 export const TypeErrorConstructor = TypeError
 export const NativeDate = Date
