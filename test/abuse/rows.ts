@@ -73,8 +73,8 @@ export const ROWS: readonly AbuseRow[] = [
   { row: 35, title: 'wasm memory', body: '() => typeof WebAssembly === "undefined" ? "safe" : "present"', outcomes: N, value: 'safe' },
   { row: 36, title: 'shared memory and a wait', body: '() => typeof SharedArrayBuffer + typeof Atomics === "undefinedundefined" ? "safe" : "present"', outcomes: N, value: 'safe' },
   { row: 37, title: 'JSON amplification', body: '() => { let a = "x".repeat(1e6); let o = {}; for (let i = 0; i < 500; i++) o[i] = a; return JSON.stringify([o, o, o, o]).length }', outcomes: EMK, timeoutMs: 2_000 },
-  { row: 38, title: 'huge thrown string', body: '() => { throw "x".repeat(2e8) }', outcomes: ['error', 'out-of-memory'], timeoutMs: 2_000 },
-  { row: 38, title: 'huge result', body: '() => "x".repeat(2.5e8)', outcomes: ['error', 'out-of-memory', 'crash'], timeoutMs: 1_500 },
+  { row: 38, title: 'huge thrown string', body: '() => { throw "x".repeat(2e8) }', outcomes: ['error', 'out-of-memory'], timeoutMs: 10_000 },
+  { row: 38, title: 'huge result', body: '() => "x".repeat(2.5e8)', outcomes: ['error', 'out-of-memory', 'crash'], timeoutMs: 10_000 },
   { row: 38, title: 'result above its budget', body: '() => "x".repeat(5000)', outcomes: E, resultBytes: 4_096 },
   { row: 39, title: 'infinite stack-trace depth, collected', body: '() => { Error.stackTraceLimit = Infinity; const kept = []; const f = (n) => { kept.push(new Error("x").stack); f(n + 1) }; for (;;) { try { f(0) } catch {} } }', outcomes: ['timeout', 'out-of-memory', 'crash'], timeoutMs: 1_000 },
   { row: 40, title: 'constructor walk from argument, global, error and callback', body: `(pm) => {
@@ -106,7 +106,7 @@ export const ROWS: readonly AbuseRow[] = [
   { row: 44, title: 'require, process, module names', body: '() => [typeof require, typeof process, typeof module, typeof Buffer, typeof fetch, typeof __dirname].every((t) => t === "undefined") ? "safe" : "present"', outcomes: N, value: 'safe' },
   { row: 45, title: 'finaliser that spins after return', body: '() => typeof FinalizationRegistry === "undefined" && typeof WeakRef === "undefined" ? "safe" : "present"', outcomes: N, value: 'safe' },
   { row: 45, title: 'microtask loop left behind', body: '() => { const again = () => queueMicrotask(again); again(); return "answered" }', outcomes: ['value', 'timeout', 'out-of-memory', 'crash'], value: 'answered' },
-  { row: 46, title: 'fine time', body: '() => { const seen = new Set(); for (let i = 0; i < 2e5; i++) { seen.add(Date.now()); seen.add(+new Date()) } return typeof performance === "undefined" && [...seen].every((ms) => ms % 100 === 0) ? "safe" : "fine" }', outcomes: N, value: 'safe', timeoutMs: 2_000 },
+  { row: 46, title: 'fine time', body: '() => { const seen = new Set(); for (let i = 0; i < 2e5; i++) { seen.add(Date.now()); seen.add(+new Date()) } return typeof performance === "undefined" && [...seen].every((ms) => ms % 100 === 0) ? "safe" : "fine" }', outcomes: N, value: 'safe', timeoutMs: 10_000 },
   { row: 48, title: '__proto__ and constructor as keys of arguments', body: 'async (pm) => { await pm.exec(JSON.parse(\'{"__proto__": {"polluted": 1}}\')); return ({}).polluted === undefined ? "safe" : "polluted" }', outcomes: ['value', 'error'], value: 'safe' },
   { row: 51, title: 'secrets in the realm', body: '() => Object.getOwnPropertyNames(globalThis).filter((name) => /env|argv|secret|kumoi|post|boot/i.test(name)).length === 0 ? "safe" : "found"', outcomes: N, value: 'safe' },
 ]
