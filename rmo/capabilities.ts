@@ -92,9 +92,15 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const directory = createDirectory({ members })
   const selfName = (): string => members().find((member) => member.id === self)?.name ?? self.slice(0, 8)
 
+  // The same record while the object observes the same: whoever encodes it need not do it again.
+  const records = new WeakMap<object, ReferenceRecord>()
   const recordOf = (kind: Kind, { uuid, local }: LocalObject): ReferenceRecord => {
     const attributes = kind.observe(local)
-    return { kind: kind.kind, uuid, home: self, name: String(attributes.name), attributes }
+    const present = records.get(attributes)
+    if (present?.uuid === uuid) return present
+    const record = { kind: kind.kind, uuid, home: self, name: String(attributes.name), attributes }
+    records.set(attributes, record)
+    return record
   }
   const find = (target: Target): FoundObject => {
     const kind = kindOf(target.kind)

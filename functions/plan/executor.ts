@@ -8,7 +8,7 @@ import { assert, errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Clock, ErrorRecord, Hash } from '../../fabric/base.ts'
 import type { Authority, Capabilities, ChunkInput, ConsoleLine, HostCall, Job, JobHooks, ReferenceRecord, ResultRun, Sandbox } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { encodeValue } from '../value/mod.ts'
+import { encodeValue, joinArrays } from '../value/mod.ts'
 import { REFERENCE } from '../contract.ts'
 import type { ChunkSource } from './chunk.ts'
 import { blobsOf } from './wire.ts'
@@ -175,10 +175,10 @@ class Session implements ExecuteSession {
         i++
         continue
       }
-      const alive: object[] = []
+      const alive: Uint8Array[] = []
       let to = i
-      for (; to < fresh.length && !('error' in fresh[to]!); to++) alive.push({ [REFERENCE]: fresh[to] })
-      const done = await this.#job(from + i, { type: 'items', count: alive.length, bytes: encodeValue(alive) }, signal)
+      for (let next = fresh[to]; next !== undefined && !('error' in next); next = fresh[++to]) alive.push(encodedReference(next))
+      const done = await this.#job(from + i, { type: 'items', count: alive.length, bytes: alive.length === 1 ? alive[0]! : joinArrays(alive) }, signal)
       runs.push(...done.runs)
       decided ||= done.decided
       costMs += done.costMs
@@ -217,6 +217,17 @@ class Session implements ExecuteSession {
     const found = await this.#options.capabilities.resolve(kind, authority)
     return encodeValue(found.map((reference) => ({ [REFERENCE]: reference })))
   }
+}
+
+/** Array of one reference, by record: a machine's record stays the same between two samples of its figures. */
+const encodedReferences = new WeakMap<ReferenceRecord, Uint8Array>()
+
+function encodedReference(record: ReferenceRecord): Uint8Array {
+  const present = encodedReferences.get(record)
+  if (present !== undefined) return present
+  const bytes = encodeValue([{ [REFERENCE]: record }])
+  encodedReferences.set(record, bytes)
+  return bytes
 }
 
 function raiseMissing(hash: Hash): never { throw FUNCTIONS.MISSING_BLOB({ hash }) }

@@ -71,14 +71,21 @@ export function createMachine({ self, data, clock, texts = createOsTexts() }: Ma
   const executor = createExecutor({ machine: name, clock })
   let hardware: ReturnType<typeof hardwareOf> | undefined
 
+  let figures: ReturnType<typeof sampler.latest> | undefined
+  let current: MachineAttributes | undefined
+  /** The same object until a figure in it changes. */
   const attributes = (): MachineAttributes => {
-    const { cpu, memory, load } = sampler.latest()
+    const latest = sampler.latest()
     const { state, addresses } = self()
-    return {
-      name, uuid, state, address: addresses[0] ?? '', cpuRatio: cpu.cpuRatio, cores: sampler.latest().cores.size || cores,
+    const address = addresses[0] ?? ''
+    const uptimeSeconds = Math.round((clock.nowMs() - bootedAtMs) / 1_000)
+    if (current !== undefined && figures === latest && current.state === state && current.address === address && current.uptimeSeconds === uptimeSeconds) return current
+    const { cpu, memory, load } = figures = latest
+    return current = {
+      name, uuid, state, address, cpuRatio: cpu.cpuRatio, cores: latest.cores.size || cores,
       load1: load.load1, load5: load.load5, load15: load.load15,
       memoryTotalBytes: memory.totalBytes, memoryFreeBytes: memory.freeBytes, memoryFreeRatio: memory.freeBytes / memory.totalBytes,
-      uptimeSeconds: Math.round((clock.nowMs() - bootedAtMs) / 1_000), os: osName, kernel, arch, version,
+      uptimeSeconds, os: osName, kernel, arch, version,
     }
   }
 

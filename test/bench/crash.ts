@@ -22,6 +22,8 @@ const LEAVE_MS = 1_000
 const STALL_MS = 2_000
 const LOSS_PERCENT = 5
 const DEFAULT_MINUTES = 0.75
+/** What the target asks: a shorter run without a death decides nothing. */
+const STATED_MINUTES = 10
 const GIVE_UP_MS = 30_000
 
 interface Seen { readonly by: string; readonly type: MembershipEvent['type']; readonly about: string; readonly atMs: number }
@@ -141,7 +143,7 @@ async function falseDeaths(scope: Scope, minutes: number): Promise<Figure> {
   const deaths = since.filter(({ type }) => type === 'died').length, suspicions = since.filter(({ type }) => type === 'suspected').length
   const loss = spawnSync('ip', ['netns', 'exec', namespace.name, 'nft', 'list', 'ruleset'], { encoding: 'utf8' }).stdout
   const dropped = /packets (\d+)/.exec(loss)?.[1] ?? '?'
-  return { ...head, p50: deaths, best: deaths, count: stalls, reached: deaths === 0, note: `${stalls} stalls, ${suspicions} suspicions, ${dropped} packets dropped`, why: `${deaths} deaths seen in ${stalls} stalls` }
+  return { ...head, p50: deaths, best: deaths, count: stalls, ...(deaths > 0 || minutes >= STATED_MINUTES ? { reached: deaths === 0 } : {}), note: `${minutes >= STATED_MINUTES ? '' : `too short, wants --minutes ${STATED_MINUTES}; `}${stalls} stalls, ${suspicions} suspicions, ${dropped} packets dropped`, why: `${deaths} deaths seen in ${stalls} stalls` }
 }
 
 export const bench: Bench = {

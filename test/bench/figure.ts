@@ -104,8 +104,8 @@ const digits = (value: number): string => (Math.abs(value) >= 1_000 ? Math.round
 const inUnit = ({ p50, best }: Spread, unit: string): string => `${digits(p50)} (${digits(best)}) ${unit}`
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 
-function verdict({ reached, why }: Figure): string {
-  if (reached === undefined) return 'not measured'
+function verdict({ reached, why, note }: Figure): string {
+  if (reached === undefined) return `undecided: ${note ?? 'not measured'}`
   return reached ? 'reached' : `**MISSED**${why === undefined ? '' : `: ${why}`}`
 }
 

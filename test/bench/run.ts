@@ -80,16 +80,18 @@ else if (unknown.length > 0 || !(values.minutes === undefined || Number(values.m
   const startMs = performance.now()
   console.error(`load ${load.toFixed(2)} at the start`)
   const figures: Figure[] = []
+  const loads: number[] = []
   const chosen = Object.entries({ ...BENCHES, ...PARTS }).filter(([name]) => values.only?.includes(name) ?? BENCHES[name] !== undefined)
   for (const [name, file] of chosen) {
     if (process.exitCode === 130) break
+    loads.push(loadavg()[0] ?? NaN)
     console.error(`${name} ...`)
     const found = await runBench(name, file, values.minutes)
     figures.push(...found)
     for (const figure of found) console.log(JSON.stringify(figure))
   }
   const minutes = Math.round((performance.now() - startMs) / 6_000) / 10
-  const table = `${tableOf(figures)}\n\n${cpus().length} CPUs (${cpus()[0]?.model ?? 'unknown'}), Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}; load ${load.toFixed(2)} at the start, ${minutes} minutes.`
+  const table = `${tableOf(figures)}\n\n${cpus().length} CPUs (${cpus()[0]?.model ?? 'unknown'}), Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}; load ${load.toFixed(2)} at the start, up to ${Math.max(...loads).toFixed(2)} between benches (their own included), ${minutes} minutes.`
   console.log(table)
   if (values.write === true) await write(table)
 }

@@ -55,11 +55,11 @@ async function itemsAndRange(dc: DataCenter, pool: Piscina): Promise<Figure[]> {
   return [
     {
       name: 'items', what: `${ITEMS.toLocaleString('en-US')} trivial items shipped as data over 2 nodes`, toReach: `>= ${ITEMS_PER_SECOND.toLocaleString('en-US')} items/s`, unit: 'items/s', ...ours,
-      peers: [{ name: `piscina alone in chunks of ${CHUNK}`, ...high(items.piscina) }], reached: ours.p50 >= ITEMS_PER_SECOND, why: 'items are encoded, decoded, mapped and sent back by five processes that share two cores',
+      peers: [{ name: `piscina alone in chunks of ${CHUNK}`, ...high(items.piscina) }], reached: ours.p50 >= ITEMS_PER_SECOND, why: 'not profiled',
     },
     {
       name: 'range', what: 'range(n) mapped and reduced over 2 nodes', toReach: `>= ${RANGE_PER_SECOND.toLocaleString('en-US')} items/s`, unit: 'items/s', ...mapped,
-      peers: [{ name: 'plain loop', ...high(range.loop) }], reached: mapped.p50 >= RANGE_PER_SECOND, note: `n = ${RANGE.toLocaleString('en-US')}`, why: 'two calls of a user function and their accounting for each element',
+      peers: [{ name: 'plain loop', ...high(range.loop) }], reached: mapped.p50 >= RANGE_PER_SECOND, note: `n = ${RANGE.toLocaleString('en-US')}`, why: 'not profiled',
     },
   ]
 }
@@ -83,8 +83,10 @@ async function cpuBound(alone: DataCenter, two: DataCenter, pool: Piscina): Prom
   const one = share(times.kumoi)
   return [
     {
-      name: 'cpu-bound', what: `CPU-bound map on ${availableParallelism()} cores, as a share of piscina alone`, toReach: `>= ${EFFICIENCY}`, unit: 'ratio', ...one, peers: [], reached: one.p50 >= EFFICIENCY,
-      note: `${TASKS} tasks, one node; piscina ${plain.p50.toFixed(0)} ms, Kumoi ${low(times.kumoi).p50.toFixed(0)} ms`, why: 'the first chunks are small, to learn how long an item takes',
+      name: 'cpu-bound', what: `CPU-bound map on ${availableParallelism()} cores, as a share of piscina alone`, toReach: `>= ${EFFICIENCY}`, unit: 'ratio', ...one, peers: [],
+      // A share above 1 is a neighbour's doing: medians and minima must agree before anything is claimed.
+      ...(one.p50 >= EFFICIENCY === one.best >= EFFICIENCY ? { reached: one.p50 >= EFFICIENCY } : {}),
+      note: `medians and minima disagree unless a verdict stands here; ${TASKS} tasks, one node; piscina ${plain.p50.toFixed(0)} ms, Kumoi ${low(times.kumoi).p50.toFixed(0)} ms`, why: 'not profiled',
     },
     { name: 'cpu-bound-two-nodes', what: 'the same through two nodes on the same cores', unit: 'ratio', ...share(times.twoNodes), peers: [] },
   ]
