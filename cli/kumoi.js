@@ -31,9 +31,7 @@ const args = process.argv.slice(2)
 
 // isolated-vm needs a process without V8's start-up snapshot; that doubles its start, so only nodes pay.
 const SNAPSHOT_FLAG = '--no-node-snapshot'
-// A node's memory: a small young generation keeps a busy kernel near its idle size.
-const NODE_FLAGS = [SNAPSHOT_FLAG, '--max-semi-space-size=4']
-const flags = ['--disable-warning=ExperimentalWarning', ...(args.includes('up') ? NODE_FLAGS : [])]
+const flags = ['--disable-warning=ExperimentalWarning', ...(args.includes('up') ? [SNAPSHOT_FLAG] : [])]
 
 /** In a REPL Ctrl-C is a word among others. */
 const conversational = args.includes('repl')

@@ -18,7 +18,30 @@ export interface FailedEntry {
 }
 
 /** Results of source elements [from, from + count). */
-export interface Batch { readonly from: number; readonly count: number; readonly entries: readonly Entry[]; readonly failed: readonly FailedEntry[] }
+export interface Batch {
+  readonly from: number
+  readonly count: number
+  readonly entries: readonly Entry[]
+  /** Values of the entries, for whoever does not ask where they came from: a hundred thousand entries cost more than the map. */
+  readonly values: readonly unknown[]
+  readonly failed: readonly FailedEntry[]
+}
+
+export function batchOf(from: number, count: number, entries: readonly Entry[], failed: readonly FailedEntry[] = []): Batch {
+  return { from, count, entries, failed, get values() { return entries.map((entry) => entry.value) } }
+}
+
+/** A batch of values whose entries are made when first asked for. */
+export function batchOfValues(from: number, count: number, values: readonly unknown[], place: () => readonly Entry[]): Batch {
+  let entries: readonly Entry[] | undefined
+  return { from, count, values, failed: [], get entries() { return entries ??= place() } }
+}
+
+export function valuesOf(batches: readonly Batch[]): unknown[] {
+  const values: unknown[] = []
+  for (const batch of batches) for (const value of batch.values) values.push(value)
+  return values
+}
 
 /** Batches in element order, whatever order they arrive in. Bounded by the relay's window, not here. */
 export async function* inOrder(batches: AsyncIterable<Batch>): AsyncGenerator<Batch> {
@@ -58,18 +81,14 @@ export class Coverage {
   }
 }
 
+/** One outcome for each entry and failure, in the order of the batches. */
 export function outcomesOf(batches: readonly Batch[]): Outcome<unknown>[] {
   const outcomes: Outcome<unknown>[] = []
   for (const batch of batches) {
-    for (const entry of batch.entries) outcomes.push({ status: 'value', ...entry })
+    for (const { index, value, node, nodeName } of batch.entries) outcomes.push({ status: 'value', index, value, node, nodeName })
     for (const failed of batch.failed) outcomes.push(failedOutcome(failed))
   }
-  return outcomes.sort((a, b) => a.index - b.index)
-}
-
-/** As outcomesOf, for batches whose order says more than their indices (after a local sort). */
-export function outcomesInOrder(batches: readonly Batch[]): Outcome<unknown>[] {
-  return batches.flatMap((batch) => [...batch.entries.map((entry) => ({ status: 'value' as const, ...entry })), ...batch.failed.map(failedOutcome)])
+  return outcomes
 }
 
 function failedOutcome(failed: FailedEntry): Outcome<unknown> {

@@ -148,11 +148,11 @@ class CollectionOf<T> implements Collection<T> {
     return this.#values().then(fulfilled, rejected)
   }
 
-  async settled(): Promise<Outcome<T>[]> { return [...await this.#pipeline.outcomes()] as Outcome<T>[] }
+  async settled(): Promise<Outcome<T>[]> { return await this.#pipeline.outcomes() as Outcome<T>[] }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
     for await (const batch of this.#pipeline.batches()) {
-      for (const entry of batch.entries) yield entry.value as T
+      for (const value of batch.values) yield value as T
       if (batch.failed.length > 0) throw new MapError(outcomesOf([batch]))
     }
   }

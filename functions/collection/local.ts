@@ -2,6 +2,7 @@
 // gives batches; those that need everything (sort) wait for it, the others stream. Values keep the
 // index and node they came from.
 
+import { batchOf } from './batch.ts'
 import type { Batch, Entry } from './batch.ts'
 
 export type LocalOp = (batches: AsyncIterable<Batch>) => AsyncIterable<Batch>
@@ -13,7 +14,7 @@ async function land(value: unknown): Promise<unknown> { return value }
 function perEntry(fn: (entry: Entry) => Promise<readonly Entry[]>): LocalOp {
   return async function* (batches) {
     for await (const batch of batches) {
-      yield { ...batch, entries: (await Promise.all(batch.entries.map(fn))).flat() }
+      yield batchOf(batch.from, batch.count, (await Promise.all(batch.entries.map(fn))).flat(), batch.failed)
     }
   }
 }
@@ -57,7 +58,7 @@ export function sortOp(compare: ((a: unknown, b: unknown) => number) | undefined
   return async function* (batches) {
     const { entries, failed } = await gather(batches)
     const order = compare ?? defaultCompare
-    yield { from: 0, count: entries.length + failed.length, entries: entries.sort((a, b) => order(a.value, b.value)), failed }
+    yield batchOf(0, entries.length + failed.length, entries.sort((a, b) => order(a.value, b.value)), failed)
   }
 }
 
@@ -65,7 +66,7 @@ export function sliceOp(from: number, to: number): LocalOp {
   if (from < 0 || to < 0) {
     return async function* (batches) {
       const { entries, failed } = await gather(batches)
-      yield { from: 0, count: entries.length + failed.length, entries: entries.slice(from, to === Infinity ? undefined : to), failed }
+      yield batchOf(0, entries.length + failed.length, entries.slice(from, to === Infinity ? undefined : to), failed)
     }
   }
   return async function* (batches) {
@@ -74,7 +75,7 @@ export function sliceOp(from: number, to: number): LocalOp {
     for await (const batch of batches) {
       const entries = batch.entries.slice(Math.max(0, from - at), Math.max(0, to - at))
       at += batch.entries.length
-      yield { ...batch, entries }
+      yield batchOf(batch.from, batch.count, entries, batch.failed)
       if (at >= to) return
     }
   }

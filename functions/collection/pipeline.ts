@@ -7,12 +7,11 @@
 // A pipeline with shipped stages runs at most once by values() or outcomes(): both share the answer.
 // Sources alone (`pms`) are asked anew each time.
 
-import { toErrorRecord } from '../../fabric/base.ts'
 import { capture } from '../capture/mod.ts'
 import { REFERENCE } from '../contract.ts'
 import type { Captured, Outcome, ReferenceRecord, SourceSpec, Stage, StageVerb, Terminal } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { inOrder, MapError, outcomesInOrder, outcomesOf } from './batch.ts'
+import { batchOf, inOrder, MapError, outcomesOf, valuesOf } from './batch.ts'
 import type { Batch, Entry } from './batch.ts'
 import type { CollectionOptions } from './contract.ts'
 import { openInput } from './input.ts'
@@ -42,7 +41,7 @@ export class Pipeline {
   readonly origin: Origin
   readonly options: CollectionOptions
   readonly #stages: readonly Shipped[]
-  #settled: Promise<readonly Outcome<unknown>[]> | undefined
+  #settled: Promise<readonly Batch[]> | undefined
 
   constructor(session: Session, origin: Origin, options: CollectionOptions, stages: readonly Shipped[] = []) {
     this.session = session
@@ -92,21 +91,12 @@ export class Pipeline {
   }
 
   async values(): Promise<unknown[]> {
-    const outcomes = await this.outcomes()
-    const values: unknown[] = []
-    for (const outcome of outcomes) {
-      if (outcome.status !== 'value') throw new MapError(outcomes)
-      values.push(outcome.value)
-    }
-    return values
+    const batches = await this.#gathered()
+    if (batches.some((batch) => batch.failed.length > 0)) throw new MapError(outcomesOf(batches))
+    return valuesOf(batches)
   }
 
-  outcomes(): Promise<readonly Outcome<unknown>[]> {
-    if (this.#settled !== undefined) return this.#settled
-    const running = this.#gather()
-    if (this.#ships) this.#settled = running
-    return running
-  }
+  async outcomes(): Promise<Outcome<unknown>[]> { return outcomesOf(await this.#gathered()) }
 
   /** Runs a folding terminal; rejects when any element failed. Entries in element order. */
   async terminal(terminal: Terminal, captured: Captured | undefined, options: CollectionOptions | undefined): Promise<Entry[]> {
@@ -134,10 +124,18 @@ export class Pipeline {
     return this.#stages.length > 0 || ((this.origin.type === 'derived' || this.origin.type === 'again') && this.origin.parent.#ships)
   }
 
-  async #gather(): Promise<readonly Outcome<unknown>[]> {
+  /** All batches, in the order of the elements (or that of a local sort). */
+  #gathered(): Promise<readonly Batch[]> {
+    if (this.#settled !== undefined) return this.#settled
+    const running = this.#gather()
+    if (this.#ships) this.#settled = running
+    return running
+  }
+
+  async #gather(): Promise<readonly Batch[]> {
     const batches: Batch[] = []
     for await (const batch of this.#run({ verb: 'collect' }, undefined, this.options)) batches.push(batch)
-    return this.#isDerived ? outcomesInOrder(batches) : outcomesOf(batches)
+    return this.#isDerived ? batches : batches.sort((a, b) => a.from - b.from)
   }
 
   async *#run(terminal: Terminal, captured: Captured | undefined, options: CollectionOptions): AsyncGenerator<Batch> {
@@ -158,22 +156,15 @@ export class Pipeline {
       case 'spec': {
         const { spec } = this.origin
         if (spec.type === 'range') return yield* inBatches(counting(spec.from, spec.to, spec.step))
-        yield batchOf(0, spec.type === 'kind' ? await this.session.list(spec.kind, options) : spec.references.map((record) => this.session.reference(record)))
+        yield own(0, spec.type === 'kind' ? await this.session.list(spec.kind, options) : spec.references.map((record) => this.session.reference(record)))
       }
     }
   }
 
   /** For local operations: streams, or takes the answer that is there already. */
   async *#parentBatches(): AsyncGenerator<Batch> {
-    if (this.#settled === undefined) return yield* this.batches()
-    const entries: Entry[] = []
-    const failed: Batch['failed'][number][] = []
-    const outcomes = await this.#settled
-    for (const outcome of outcomes) {
-      if (outcome.status === 'value') entries.push(outcome)
-      else failed.push({ index: outcome.index, node: outcome.node, nodeName: outcome.nodeName, element: outcome.element, failure: { status: outcome.status, error: toErrorRecord(outcome.error, FUNCTIONS.MAP_FAILED.code), mayHaveRun: outcome.mayHaveRun } })
-    }
-    yield { from: 0, count: outcomes.length, entries, failed }
+    if (this.#settled === undefined) yield* this.batches()
+    else yield* await this.#settled
   }
 
   /** What the relay is told of the source. References run where they live, other values anywhere. */
@@ -205,8 +196,8 @@ function* counting(from: number, to: number, step: number): Generator<number> {
   for (let i = 0, value = from; step > 0 ? value < to : value > to; value = from + ++i * step) yield value
 }
 
-const batchOf = (from: number, values: readonly unknown[]): Batch =>
-  ({ from, count: values.length, entries: values.map((value, i) => ({ index: from + i, value, node: '', nodeName: '' })), failed: [] })
+/** Values of the caller's own. */
+const own = (from: number, values: readonly unknown[]): Batch => batchOf(from, values.length, values.map((value, i) => ({ index: from + i, value, node: '', nodeName: '' })))
 
 async function* inBatches(items: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<Batch> {
   let from = 0
@@ -214,9 +205,9 @@ async function* inBatches(items: Iterable<unknown> | AsyncIterable<unknown>): As
   for await (const item of items) {
     values.push(item)
     if (values.length < LOCAL_BATCH) continue
-    yield batchOf(from, values)
+    yield own(from, values)
     from += values.length
     values = []
   }
-  if (values.length > 0) yield batchOf(from, values)
+  if (values.length > 0) yield own(from, values)
 }

@@ -9,7 +9,7 @@ import { inUserLines } from '../capture/mod.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { bytes, count, hashes, INLINE_ENVIRONMENT_BYTES_MAX, message, readRuns, RUN_METHOD, text } from '../plan/wire.ts'
 import { decodeValue } from '../value/mod.ts'
-import { Coverage } from './batch.ts'
+import { batchOf, batchOfValues, Coverage } from './batch.ts'
 import type { Batch, Entry, FailedEntry } from './batch.ts'
 import type { CollectionOptions } from './contract.ts'
 import type { Input } from './input.ts'
@@ -120,14 +120,14 @@ class RunState {
       const { captured } = this.#run
       const relocate = (stack: string): string => inUserLines(stack, captured)
       const failed: FailedEntry[] = Array.from({ length: result.count }, (_, i) => ({ index: result.from + i, failure: result.failure, node, nodeName, element: undefined, relocate }))
-      return { from: result.from, count: result.count, entries: [], failed }
+      return batchOf(result.from, result.count, [], failed)
     }
     this.#done += result.count
     this.#progress()
     const { session } = this.#run
     const values = decodeValue(result.values, { reference: (record) => session.reference(record), collection: (spec) => session.collection(spec) })
     if (!Array.isArray(values) || values.length !== result.outputs) throw FUNCTIONS.BAD_MESSAGE({ what: 'result values' })
-    return { from: result.from, count: result.count, entries: place(result, values, node ?? '', nodeName ?? ''), failed: [] }
+    return batchOfValues(result.from, result.count, values, () => place(result, values, node ?? '', nodeName ?? ''))
   }
 
   /** One failure for each element without an outcome; undefined when nobody knows how many there are. */

@@ -103,6 +103,7 @@ class Session implements ExecuteSession {
     const control = new AbortController()
     const { signal } = control
     this.#chunks.set(id, control)
+    if (this.#authority.signal.aborted) control.abort(this.#authority.signal.reason)
     // Data is shared out by cores; a machine's own elements come as one chunk, whatever it has.
     if (!this.#told && source.type !== 'references') this.#sink.ready(this.#options.cores)
     this.#told = true

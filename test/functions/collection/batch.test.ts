@@ -2,14 +2,14 @@
 
 import fc from 'fast-check'
 import { test } from 'tap'
-import { Coverage, inOrder, MapError, outcomesOf } from '../../../functions/collection/batch.ts'
+import { batchOf, Coverage, inOrder, MapError, outcomesOf } from '../../../functions/collection/batch.ts'
 import type { Batch } from '../../../functions/collection/batch.ts'
 
 /** Batches that cover [0, sum) in the order given by `order`. */
 function batchesOf(counts: readonly number[], order: readonly number[]): Batch[] {
   let from = 0
   const batches = counts.map((count) => {
-    const batch: Batch = { from, count, entries: Array.from({ length: count }, (_, i) => ({ index: from + i, value: from + i, node: 'n', nodeName: 'n' })), failed: [] }
+    const batch = batchOf(from, count, Array.from({ length: count }, (_, i) => ({ index: from + i, value: from + i, node: 'n', nodeName: 'n' })))
     from += count
     return batch
   })
@@ -40,11 +40,9 @@ test('gaps are exactly what had no outcome', (t) => {
 })
 
 test('the error of a failed map names the first failure and holds every outcome', (t) => {
-  const batch: Batch = {
-    from: 0, count: 2, entries: [{ index: 1, value: 'v', node: 'a', nodeName: 'alpha' }],
-    failed: [{ index: 0, node: 'b', nodeName: 'beta', element: undefined, failure: { status: 'timeout', error: { code: 'X_TIMEOUT', message: 'too slow' }, mayHaveRun: true } }],
-  }
-  const error = new MapError(outcomesOf([batch]))
+  const value = batchOf(1, 1, [{ index: 1, value: 'v', node: 'a', nodeName: 'alpha' }])
+  const failure = batchOf(0, 1, [], [{ index: 0, node: 'b', nodeName: 'beta', element: undefined, failure: { status: 'timeout', error: { code: 'X_TIMEOUT', message: 'too slow' }, mayHaveRun: true } }])
+  const error = new MapError(outcomesOf([failure, value]))
   t.equal(error.code, 'FUNCTIONS_ERR_MAP_FAILED')
   t.match(error.message, /1 of 2 failed; first: beta: too slow/)
   t.same(error.outcomes.map((outcome) => outcome.status), ['timeout', 'value'])
