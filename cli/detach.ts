@@ -3,12 +3,13 @@
 
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { mkdir, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 
 import { LIMITS, fromErrorRecord, toErrorRecord } from '../fabric/base.ts'
 import type { ErrorRecord } from '../fabric/base.ts'
+import { makeDataDirectory } from '../fabric/mod.ts'
 import type { NodeInfo, StartNodeOptions } from '../kali/contract.ts'
 import { CLI } from './errors.ts'
 import type { Shell } from './session.ts'
@@ -42,7 +43,7 @@ export function readyReporter(env: World['env']): ReadyReporter {
 /** Starts the node and waits until it is ready; what went wrong is thrown in the child's own words. */
 export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, 'data' | 'onLog'>): Promise<NodeInfo> {
   const { data } = shell.settings
-  await mkdir(data, { recursive: true, mode: 0o700 })
+  await makeDataDirectory(data)
   const logPath = join(data, 'node.log')
   const log = await open(logPath, 'a', 0o600)
   const args = [...process.execArgv, shell.world.launcher, 'up', '--data', data, '--no-color',

@@ -23,7 +23,7 @@ export const CLI = defineErrors('CLI_ERR', {
     outcome: 'unknown',
   },
   SYNTAX: {
-    message: (d: { readonly reason: string; readonly excerpt: string }) => `The expression cannot be read: ${d.reason}\n${d.excerpt}`,
+    message: (d: { readonly what?: string; readonly reason: string; readonly excerpt: string }) => `The ${d.what ?? 'expression'} cannot be read: ${d.reason}\n${d.excerpt}`,
     outcome: 'not-started',
   },
   NOT_A_FUNCTION: {

@@ -33,6 +33,7 @@ export interface Completion { readonly value: unknown }
 /** @types/node lacks the protocol's experimental fields that we use. */
 type ReplEvaluateParameters = Runtime.EvaluateParameterType & { readonly replMode: true; readonly throwOnSideEffect?: boolean; readonly timeout?: number }
 
+const INSTEAD_OF_IMPORT = "use require('...'), or put the program in a file for `kumoi run FILE`."
 const HOOK = Symbol.for('kumoi.shell.evaluation')
 const HOOK_TEXT = "globalThis[Symbol.for('kumoi.shell.evaluation')]"
 interface Hook { readonly bindings: Bindings; taken: unknown; start: (() => void) | undefined }
@@ -115,10 +116,11 @@ export class Evaluator {
     if (!(thrown instanceof Error)) return { value: thrown }
     // V8 names the script only when it could not be compiled; a SyntaxError thrown by running code has none.
     if (thrown instanceof SyntaxError && details.scriptId !== undefined) {
-      return { value: CLI.SYNTAX({ reason: thrown.message, excerpt: caret(code, details.lineNumber, details.columnNumber) }, { cause: thrown }) }
+      const reason = thrown.message.startsWith('Cannot use import statement') ? `import does not work in an expression; ${INSTEAD_OF_IMPORT}` : thrown.message
+      return { value: CLI.SYNTAX({ reason, excerpt: caret(code, details.lineNumber, details.columnNumber) }, { cause: thrown }) }
     }
     if (thrown.message === 'A dynamic import callback was not specified.') {
-      thrown.message = "import() does not work in an expression; use require('...'), or put the program in a file for `kumoi run FILE`."
+      thrown.message = `import() does not work in an expression; ${INSTEAD_OF_IMPORT}`
     }
     return { value: thrown }
   }

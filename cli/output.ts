@@ -88,8 +88,13 @@ export class Output {
     if (outcomes !== undefined) text += `${failuresTable(outcomes, { style, columns: this.#stderr.isTTY === true ? this.#stderr.columns || 80 : undefined })}\n`
     // Our own refusals say what they are about; a frame would only show where we noticed.
     const place = error instanceof Error && code?.startsWith('CLI_ERR_') !== true ? userFrame(error) : undefined
+    // Where the function threw, on the machine that ran it, when it stands on a line of its own.
+    const thrown = outcomes !== undefined && error instanceof Error && error.cause instanceof Error ? userFrame(error.cause) : undefined
     if (this.#settings.verbose) text += style.dim(causes(error).map(neutral).join('\n')) + '\n'
-    else if (place !== undefined) text += `${style.dim(`  at ${neutral(place)}`)}\n`
+    else {
+      if (thrown !== undefined && thrown !== place && !/^kumoi:\w+:1:/.test(thrown)) text += `${style.dim(`  thrown at ${neutral(thrown)}`)}\n`
+      if (place !== undefined) text += `${style.dim(`  at ${neutral(place)}`)}\n`
+    }
     this.#tell(text)
   }
 

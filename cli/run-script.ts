@@ -52,5 +52,8 @@ const idle = (): Promise<void> => new Promise((done) => { process.once('beforeEx
 /** Node puts file, line and caret above a syntax error's stack; that is what to show. */
 function syntaxError(error: SyntaxError): Error {
   const [head = ''] = (error.stack ?? '').split('\n\n')
-  return CLI.SYNTAX({ reason: error.message, excerpt: head.replace(/^file:\/\//, '') }, { cause: error })
+  // An import that fails to link has no blank line between the excerpt and the engine's frames.
+  const lines = head.replace(/^file:\/\//, '').split('\n')
+  const end = lines.findIndex((line) => /^SyntaxError: |^ {4}at /.test(line))
+  return CLI.SYNTAX({ what: 'script', reason: error.message, excerpt: lines.slice(0, end < 0 ? undefined : end).join('\n') }, { cause: error })
 }

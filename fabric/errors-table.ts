@@ -82,6 +82,11 @@ export const FABRIC = defineErrors('FABRIC_ERR', {
     message: (d: { path: string }) => `No node listens on ${d.path}. Start one with "kumoi up", or name its directory with --data.`,
     outcome: 'not-started',
   },
+  DATA_DIRECTORY: {
+    message: (d: { data: string; reason: string }) =>
+      `The data directory ${d.data} cannot be used: ${d.reason}. Make it writable, or name another with --data DIR or KUMOI_DATA.`,
+    outcome: 'not-started',
+  },
   SOCKET_TAKEN: {
     message: (d: { path: string }) => `A running node already listens on ${d.path}. Stop it with "kumoi down", or choose another directory with --data.`,
     outcome: 'not-started',

@@ -57,6 +57,8 @@ export interface NodeInfo {
   readonly data: string
   readonly addresses: readonly string[]
   readonly startedAtMs: number
+  /** How it came into its fabric when it started. */
+  readonly origin: 'founded' | 'joined' | 'returned'
 }
 
 export interface FabricNode {
@@ -89,15 +91,23 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
 
   let membership: ReturnType<typeof createMembership> | undefined
   const transport = createHyperswarmTransport({
-    identity, name, version: VERSION, listen: listenAddress(options.listen), clock, random,
+    identity, name, version: VERSION, listen: listenAddress(options.listen ?? identity.fabric?.host), clock, random,
     nameHolder: (wanted, id) => membership?.nameHolder(wanted, id),
   })
+  const returning = identity.fabric !== undefined
   if (options.join !== undefined) await transport.join(options.join)
-  if (identity.fabric === undefined) await identity.found()
+  const founding = identity.fabric === undefined
+  if (founding) await identity.found()
 
   const registry = createRegistry({ onFault: (event, error) => log.warn('an event handler threw', { event, reason: String(error) }) })
   const peers = new Peers({ transport, registry, clock, membership: () => membership })
-  await transport.start()
+  try {
+    await transport.start()
+  } catch (error) {
+    if (founding) await identity.unfound()
+    throw error
+  }
+  if (options.listen !== undefined) await identity.remember({ host: listenAddress(options.listen).host })
   const members = createMembership({ transport, clock, random, self: { name, version: VERSION, startedAtMs } })
   membership = members
   members.onEvent(({ type, member }) => log.info(`member ${type}`, { member: member.name, id: member.id, incarnation: member.incarnation }))
@@ -114,7 +124,7 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   }
   serveBlobs(registry, blobs, name)
 
-  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs })
+  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined' })
   serveNode({ registry, membership: members, info, ticket: (lifetimeMs) => transport.makeTicket({ lifetimeMs }), stop: options.stop, clock })
 
   const shells = new Set<RpcPeer>()

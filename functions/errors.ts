@@ -63,7 +63,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   SANDBOX_TIMERS: { message: (d: { timersMax: number }) => `the function has ${d.timersMax} timers pending, the most allowed; wait for some first` },
   SANDBOX_NO_ELEMENT: { message: (d: { kind: string }) => `the collection of ${d.kind} has no element there` },
   SANDBOX_NOT_A_NUMBER: { message: (d: { verb: string; got: string }) => `d${d.verb} needs numbers, got ${d.got}; map to numbers first` },
-  SANDBOX_PACKAGE_MISSING: { message: (d: { name: string; version: string }) => `the function uses the npm package ${d.name}@${d.version}, which is not installed on this node; install it there`, outcome: 'not-started' },
+  SANDBOX_PACKAGE_MISSING: { message: (d: { name: string; version: string; directory: string }) => `the function uses the npm package ${d.name}@${d.version}, which is not installed on this node; install it there: npm install --prefix ${d.directory} ${d.name}@${d.version}`, outcome: 'not-started' },
   SANDBOX_PACKAGE_VERSION: { message: (d: { name: string; version: string; found: string }) => `the function uses ${d.name}@${d.version}, but this node has ${d.found}; install the same version on both`, outcome: 'not-started' },
   SANDBOX_PACKAGE_BROKEN: { message: (d: { name: string; version: string; reason: string }) => `the npm package ${d.name}@${d.version} cannot run in a sandbox: ${d.reason}`, outcome: 'not-started' },
 
@@ -78,7 +78,12 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   MISSING_BLOB: { message: (d: { hash: string }) => `code or captured values ${d.hash.slice(0, 12)} were asked for and not delivered`, retryable: true, outcome: 'not-started' },
   INPUT_FAILED: { message: (d: { index: number; reason: string }) => `the input threw at element ${d.index}: ${d.reason}` },
   MAP_FAILED: { message: (d: { failed: number; total: number; first: string }) => `${d.failed} of ${d.total} failed; first: ${d.first}` },
+  NOT_ITERABLE: { message: (d: { got: string }) => `from() needs something to iterate over, got ${d.got}; pass an array, a Set, a generator or an async iterable`, outcome: 'not-started' },
+  BAD_RANGE: { message: (d: { from: string; to: string; step: string }) => `range(${d.from}, ${d.to}, ${d.step}) is no range; give finite numbers and a step other than 0`, outcome: 'not-started' },
   NOT_A_FUNCTION: { message: (d: { verb: string; got: string }) => `${d.verb} needs a function, got ${d.got}` },
-  BAD_OPTION: { message: (d: { option: string; got: string; wanted: string }) => `option ${d.option} must be ${d.wanted}, got ${d.got}` },
+  BAD_OPTION: {
+    message: (d: { option: string; got?: string; wanted: string }) =>
+      d.got === undefined ? `there is no option ${d.option}; use ${d.wanted}` : `option ${d.option} must be ${d.wanted}, got ${d.got}`,
+  },
   NO_SUCH_ELEMENT: { message: (d: { index: number; length: number }) => `there is no element ${d.index}: the collection has ${d.length}` },
 })

@@ -1,13 +1,14 @@
 // `const dc = await connect()`: the data center as a program or the shell holds it, over the local
 // socket of a node.
 
-import { connectLocal, createRegistry, createRpcPeer, systemClock, uuidOfNode } from '../fabric/mod.ts'
+import { connectLocal, createRegistry, createRpcPeer, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
 import { collectionFrom, collectionOf, explain } from '../functions/mod.ts'
 import type { Collection, CollectionOptions, FunctionSession, ReferenceRecord, SourceSpec } from '../functions/mod.ts'
 import { createValueCodec, makePipelined, makeReference, METHODS, readListing, rmoKinds } from '../rmo/mod.ts'
 import type { PhysicalMachine, Session as RmoSession } from '../rmo/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow } from './contract.ts'
+import { KALI } from './errors.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
 
 const LIVE_FIGURES_TIMEOUT_MS = 2_000
@@ -24,6 +25,7 @@ class BusyPeer implements RpcPeer {
   readonly #peer: RpcPeer
   readonly #hold: (alive: boolean) => void
   #busy = 0
+  #over = false
 
   constructor(peer: RpcPeer, hold: (alive: boolean) => void) {
     this.#peer = peer
@@ -33,15 +35,22 @@ class BusyPeer implements RpcPeer {
 
   get caller(): RpcPeer['caller'] { return this.#peer.caller }
   get closed(): boolean { return this.#peer.closed }
-  call(...args: Parameters<RpcPeer['call']>): Promise<unknown> { return this.during(this.#peer.call(...args)) }
+  call(...args: Parameters<RpcPeer['call']>): Promise<unknown> {
+    if (this.#over) return Promise.reject(KALI.CLOSED({}))
+    return this.during(this.#peer.call(...args))
+  }
   open(...args: Parameters<RpcPeer['open']>): ReturnType<RpcPeer['open']> {
+    if (this.#over) throw KALI.CLOSED({})
     const stream = this.#peer.open(...args)
     this.during(stream.result).catch(() => {})
     return stream
   }
   emit(event: string, body: unknown): void { this.#peer.emit(event, body) }
   onClose(closed: () => void): void { this.#peer.onClose(closed) }
-  close(): void { this.#peer.close() }
+  close(): void {
+    this.#over = true
+    this.#peer.close()
+  }
 
   /** Keeps the process alive until `work` has settled. */
   during<T>(work: Promise<T>): Promise<T> {
@@ -97,8 +106,10 @@ class ConnectedDataCenter implements DataCenter {
 
   async node(): Promise<NodeInfo> { return await this.#peer.call('node.info', null, this.#callOptions()) as NodeInfo }
 
+  async members(): Promise<readonly Member[]> { return await this.#peer.call('node.members', null, this.#callOptions()) as readonly Member[] }
+
   async nodes(options: { readonly timeoutMs?: number } = {}): Promise<readonly NodeRow[]> {
-    const members = await this.#peer.call('node.members', null, this.#callOptions()) as readonly Member[]
+    const members = await this.members()
     const figures = new Map<string, PhysicalMachine>()
     const live = this.pms.with({ timeoutMs: options.timeoutMs ?? LIVE_FIGURES_TIMEOUT_MS })
     for (const machine of await live) figures.set(machine.uuid, machine)
@@ -113,7 +124,7 @@ class ConnectedDataCenter implements DataCenter {
   }
 
   async *watchMembers(signal?: AbortSignal): AsyncGenerator<MembershipEvent> {
-    const stream = this.#peer.open('node.watch', null, signal === undefined ? {} : { signal })
+    const stream = this.#peer.open('node.watch', null, { timeoutMs: LIMITS.callTimeoutMsMax, ...(signal === undefined ? {} : { signal }) })
     stream.result.catch(() => {})
     try {
       for await (const event of stream) yield event as MembershipEvent

@@ -25,6 +25,8 @@ export interface NodeInfo {
   readonly data: string
   readonly addresses: readonly string[]
   readonly startedAtMs: number
+  /** How it came into its fabric when it started. */
+  readonly origin: 'founded' | 'joined' | 'returned'
 }
 
 export interface NodeRow extends Member {
@@ -41,6 +43,8 @@ export interface DataCenter {
   /** What would travel; nothing is sent. */
   explain(fn: (...args: never[]) => unknown): Manifest
   node(): Promise<NodeInfo>
+  /** Members as the connected node knows them; no machine is asked. */
+  members(): Promise<readonly Member[]>
   /** Members with figures asked of each live one; a member that does not answer keeps undefined figures. */
   nodes(options?: { readonly timeoutMs?: number }): Promise<readonly NodeRow[]>
   ticket(options?: { readonly lifetimeMs?: number }): Promise<string>

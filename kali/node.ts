@@ -37,7 +37,7 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock })
     stoppers.push(() => machine.stop())
     const capabilities = serveObjects(fabric, machine)
-    const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectory: process.cwd() })
+    const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())
     serveFunctions(fabric, capabilities, sandbox)
     stoppers.push(gossipLoad(fabric, machine, sandbox))

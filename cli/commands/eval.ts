@@ -1,11 +1,13 @@
 // `kumoi 'EXPRESSION'`, the default command: read, connect, evaluate (cli/evaluate.ts), show.
 
+import type { DataCenter } from '../../kali/contract.ts'
 import { defineCommand } from '../command.ts'
 import { CLI } from '../errors.ts'
 import { Evaluator } from '../evaluate.ts'
 import { bindingsOf, show } from '../expression.ts'
 import { JSON_RULES } from '../render/json.ts'
 import { withDataCenter } from '../session.ts'
+import type { Shell } from '../session.ts'
 import { toScript } from '../source.ts'
 import { readAll } from '../world.ts'
 
@@ -33,13 +35,32 @@ export const evaluateCommand = defineCommand({
     if (script.incomplete) throw script.error
     return withDataCenter(shell, async (dc) => {
       const evaluator = new Evaluator(bindingsOf(dc), 'kumoi:expression')
+      // One value on stdout and nothing else: what the text prints itself is for people.
+      const restore = shell.settings.json ? printAside() : undefined
       try {
         await evaluator.open()
         const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })
-        return await show(completion?.value, shell.out, shell.settings)
+        const status = await show(completion?.value, shell.out, shell.settings)
+        if (/\bpms\b/.test(text)) await noteDead(dc, shell)
+        return status
       } finally {
         evaluator.close()
+        restore?.()
       }
     })
   },
 })
+
+/** An answer of the whole fleet leaves out who is dead; it is said, not left to be noticed. */
+async function noteDead(dc: DataCenter, shell: Shell): Promise<void> {
+  const dead = (await dc.members()).filter((member) => member.state === 'dead').map((member) => member.name)
+  if (dead.length > 0) shell.out.note(`not asked, being dead: ${dead.join(', ')} (kumoi nodes)`)
+}
+
+/** Sends the console's stdout methods to stderr; answers how to undo it. */
+function printAside(): () => void {
+  const { log, info, debug, dir } = console
+  console.log = console.info = console.debug = console.error
+  console.dir = (value) => console.error(value)
+  return () => Object.assign(console, { log, info, debug, dir })
+}

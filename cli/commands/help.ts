@@ -36,7 +36,7 @@ export const helpCommand = defineCommand({
     const entry = COMMANDS.find((c) => c.name === topic || c.aliases?.includes(topic) === true)
     if (entry === undefined) {
       const guess = nearest(topic, COMMANDS.map((c) => c.name))
-      throw CLI.USAGE({ problem: `kumoi help: there is no command "${topic}"${guess === undefined ? '' : `; did you mean "${guess}"?`}` })
+      throw CLI.USAGE({ problem: `kumoi help: there is no command "${topic}"${guess === undefined ? '' : `; did you mean "${guess}"?`}`, hint: 'See `kumoi --help`.' })
     }
     world.stdout.write(helpOf(await entry.load(), world.stdout.columns || 100))
     return EXIT.done

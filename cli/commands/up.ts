@@ -67,11 +67,13 @@ async function ticketText(given: string, shell: Shell): Promise<string> {
   return given.startsWith('@') ? (await readFile(given.slice(1), 'utf8')).trim() : given.trim()
 }
 
+const ORIGINS: Readonly<Record<NodeInfo['origin'], string>> = { founded: 'new, founded by this node', joined: 'joined', returned: 'returned to it' }
+
 function printReady(shell: Shell, info: NodeInfo): void {
   const { data } = shell.settings
   const flag = data === dataDirectory(undefined, shell.world.env) ? '' : ` --data ${data}`
   shell.out.result(info, (layout) => fields([
-    ['name', info.name], ['id', info.id], ['address', info.addresses.join(', ') || '-'], ['process', String(info.pid)], ['data', info.data],
+    ['name', info.name], ['id', info.id], ['fabric', `${info.fabric.slice(0, 8)}, ${ORIGINS[info.origin]}`], ['address', info.addresses.join(', ') || '-'], ['process', String(info.pid)], ['data', info.data],
   ], layout.style))
   shell.out.note(`To add a node: \`kumoi${flag} ticket\` here, then \`kumoi up --name NAME --join TICKET --detach\` there.`)
 }

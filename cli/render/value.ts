@@ -2,7 +2,7 @@
 // plain values plainly, the rest through util.inspect. The last step before the terminal.
 //
 // Invariant: on a terminal every string has passed `neutral`; to a file or pipe a plain string goes
-// out byte for byte, as any tool's output would.
+// out byte for byte, like every tool's output would.
 
 import { inspect } from 'node:util'
 

@@ -2,15 +2,16 @@
 //
 //   keys/node.key      seed of the node's Ed25519 key, hex, mode 0600
 //   keys/fabric.key    seed of the fabric's key, on the founder only, hex, mode 0600
-//   fabric.json        fabric id, certificate chain, name, listen port, known bootstrap nodes and members
+//   fabric.json        fabric id, certificate chain, name, listen host and port, known bootstrap nodes and members
 //
 // Invariants: a key is written before anything that names it; a file is either the old one or the new one,
 // never half (write beside, fsync, rename); a damaged file is refused, not replaced.
 // That only one process uses the directory at a time is the node's business, not this file's.
 
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { chmod, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Random } from '../clock.ts'
+import { makeDataDirectory } from '../data-directory.ts'
 import { errorCode } from '../errors.ts'
 import { FABRIC } from '../errors-table.ts'
 import { isNodeId } from '../id.ts'
@@ -28,6 +29,8 @@ export interface FabricRecord {
   readonly name?: string
   /** Port last listened on, tried first after a restart so that others find the node again. */
   readonly port?: number
+  /** Host asked for, if one was; a restart that names none takes it again, never a wider one. */
+  readonly host?: string
   readonly bootstraps: readonly string[]
   readonly members: readonly TicketMember[]
 }
@@ -43,14 +46,17 @@ export interface Identity {
   found(): Promise<FabricRecord>
   /** Takes the chain that a member handed out. Throws FABRIC_ERR_CERTIFICATE_INVALID, FABRIC_ERR_FABRIC_FOREIGN. */
   adopt(record: FabricRecord): Promise<FabricRecord>
-  /** Keeps what was learned: name, port, bootstraps, members. */
-  remember(learned: Partial<Pick<FabricRecord, 'name' | 'port' | 'bootstraps' | 'members'>>): Promise<void>
+  /** Takes founding back, for a node that could not listen: the directory may then join another fabric. */
+  unfound(): Promise<void>
+  /** Keeps what was learned: name, host, port, bootstraps, members. */
+  remember(learned: Partial<Pick<FabricRecord, 'name' | 'host' | 'port' | 'bootstraps' | 'members'>>): Promise<void>
 }
 
 /** Opens, or creates, the identity in `dataDir`. Throws FABRIC_ERR_IDENTITY_DAMAGED. */
 export async function openIdentity(dataDir: string, options: { readonly random: Random }): Promise<Identity> {
   const keysDir = join(dataDir, 'keys')
-  await mkdir(keysDir, { recursive: true, mode: 0o700 })
+  await makeDataDirectory(dataDir)
+  await makeDataDirectory(keysDir)
   await chmod(keysDir, 0o700)
   const keys = (await readKeys(join(keysDir, 'node.key'))) ?? (await createKeys(join(keysDir, 'node.key'), options.random))
   const founderKeys = await readKeys(join(keysDir, 'fabric.key'))
@@ -78,6 +84,12 @@ export async function openIdentity(dataDir: string, options: { readonly random: 
       await save(founded)
       founder = true
       return founded
+    },
+    async unfound() {
+      await writing.catch(() => {})
+      record = undefined
+      founder = false
+      await rm(fabricFile, { force: true })
     },
     async adopt(adopted) {
       if (record !== undefined && record.id !== adopted.id) throw FABRIC.FABRIC_FOREIGN({ ticketFabric: adopted.id, fabric: record.id })
@@ -111,13 +123,13 @@ async function readRecord(file: string, self: NodeId): Promise<FabricRecord | un
   const text = await readText(file)
   if (text === undefined) return undefined
   try {
-    const { id, chain, name, port, bootstraps, members } = JSON.parse(text) as Record<string, unknown>
+    const { id, chain, name, host, port, bootstraps, members } = JSON.parse(text) as Record<string, unknown>
     const decoded = typeof chain === 'string' ? decodeChain(Buffer.from(chain, 'hex')) : undefined
     if (!isNodeId(id) || decoded === undefined) throw new TypeError('it has no fabric id or no certificate chain')
     checkChain(id, decoded, self)
     return {
       id, chain: decoded,
-      ...(typeof name === 'string' ? { name } : {}), ...(typeof port === 'number' ? { port } : {}),
+      ...(typeof name === 'string' ? { name } : {}), ...(typeof host === 'string' ? { host } : {}), ...(typeof port === 'number' ? { port } : {}),
       bootstraps: Array.isArray(bootstraps) ? bootstraps.filter((item) => typeof item === 'string') : [],
       members: Array.isArray(members) ? members.filter(isMember) : [],
     }

@@ -51,6 +51,8 @@ export interface CallOptions {
 export interface RpcStream extends AsyncIterable<Body> {
   /** Sends one message; resolves when credit allows the next. Rejects with the error that ended the stream. */
   write(message: Body): Promise<void>
+  /** Writes that wait for credit; with LIMITS.pendingWritesMax of them the next is refused. */
+  readonly waiting: number
   /** No more messages from this side. */
   end(): void
   /** The next message; undefined after the other side's end. Rejects with its coded error. Advances credit. */

@@ -66,6 +66,8 @@ export class StreamEnd implements RpcStream {
     return new Promise((sent, failed) => this.#writes.push({ frame, sent, failed }))
   }
 
+  get waiting(): number { return this.#writes.length }
+
   end(): void {
     this.#ending = true
     this.roomAgain()

@@ -12,7 +12,7 @@ import { types } from 'node:util'
 import { LIMITS } from '../../fabric/base.ts'
 import type { CapturedName, PackageImport } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { brandOf, hintFor, tagOf } from '../value/brand.ts'
+import { brandOf, hintFor, tagOf, withArticle } from '../value/brand.ts'
 import type { EncodeHooks, Walk } from '../value/flatten.ts'
 import { CustomKind } from '../value/node.ts'
 import { analyse } from './analysis.ts'
@@ -256,7 +256,7 @@ export class ClosureGraph {
 
   #object(value: object, walk: Walk): readonly unknown[] | undefined {
     const brand = brandOf(value)
-    if (brand === 'opaque') throw FUNCTIONS.CAPTURE_OPAQUE({ ...this.trail.at(walk.keys), what: `a ${tagOf(value)}`, hint: hintFor(tagOf(value)) })
+    if (brand === 'opaque') throw FUNCTIONS.CAPTURE_OPAQUE({ ...this.trail.at(walk.keys), what: withArticle(tagOf(value)), hint: hintFor(tagOf(value)) })
     const prototype = Object.getPrototypeOf(value) as object | null
     if (prototype === null || prototype === Object.prototype) return undefined
     if (isForeignPlain(prototype)) return NAMESPACES.has(tagOf(value)) ? [CustomKind.Native, walk.child([tagOf(value)])] : undefined

@@ -4,6 +4,7 @@
 import { COLLECTION, REFERENCE } from '../contract.ts'
 import type { Outcome, ReferenceRecord, SourceSpec, StageVerb, Terminal } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { rangeCount } from '../plan/wire.ts'
 import { encodeValue } from '../value/mod.ts'
 import { MapError, outcomesOf } from './batch.ts'
 import type { Collection, CollectionOptions, Flat, Landed } from './contract.ts'
@@ -15,10 +16,15 @@ import type { AnyFunction, PlainSpec } from './pipeline.ts'
 import type { Session } from './session.ts'
 
 export function collectionOf<T>(session: Session, spec: PlainSpec): Collection<T> {
+  if (spec.type === 'range' && !([spec.from, spec.to, spec.step].every(Number.isFinite) && spec.step !== 0)) throw FUNCTIONS.BAD_RANGE({ from: String(spec.from), to: String(spec.to), step: String(spec.step) })
+  if (spec.type === 'range' && (spec.step === 0 || !Number.isSafeInteger(rangeCount(spec.from, spec.to, spec.step)))) {
+    throw FUNCTIONS.BAD_OPTION({ option: 'range', got: `from ${spec.from} to ${spec.to} by ${spec.step}`, wanted: 'finite numbers, with a step other than 0 and fewer than 2 ** 53 elements' })
+  }
   return new CollectionOf<T>(new Pipeline(session, { type: 'spec', spec }, session.defaults))
 }
 
 export function collectionFrom<T>(session: Session, items: Iterable<T> | AsyncIterable<T>): Collection<T> {
+  if (items === null || items === undefined || !(Symbol.iterator in Object(items) || Symbol.asyncIterator in Object(items))) throw FUNCTIONS.NOT_ITERABLE({ got: items === null ? 'null' : typeof items })
   return new CollectionOf<T>(new Pipeline(session, { type: 'input', items }, session.defaults))
 }
 

@@ -27,8 +27,8 @@ export function mergeOptions(base: CollectionOptions, extra: CollectionOptions |
   if (extra === undefined) return base
   for (const [option, value] of Object.entries(extra)) {
     const row = (OPTIONS as Record<string, readonly [(value: unknown) => boolean, string] | undefined>)[option]
-    if (row === undefined) throw FUNCTIONS.BAD_OPTION({ option, got: 'it', wanted: `one of ${Object.keys(OPTIONS).join(', ')}` })
-    if (value !== undefined && !row[0](value)) throw FUNCTIONS.BAD_OPTION({ option, got: String(value), wanted: row[1] })
+    if (row === undefined) throw FUNCTIONS.BAD_OPTION({ option, wanted: `one of ${Object.keys(OPTIONS).join(', ')}` })
+    if (value !== undefined && !row[0](value)) throw FUNCTIONS.BAD_OPTION({ option, got: typeof value === 'string' ? JSON.stringify(value) : String(value), wanted: row[1] })
   }
   const signal = base.signal !== undefined && extra.signal !== undefined && base.signal !== extra.signal
     ? AbortSignal.any([base.signal, extra.signal])

@@ -106,8 +106,12 @@ export class Pipeline {
       for (const entry of batch.entries) entries.push(entry)
       if (batch.failed.length > 0) failed.push(batch)
     }
-    if (failed.length > 0) throw new MapError(outcomesOf(failed))
-    return entries.sort((a, b) => a.index - b.index)
+    entries.sort((a, b) => a.index - b.index)
+    // What lies behind a decided answer may have been run or not: its failures are no part of the answer.
+    const decidedAt = entries.find(({ value }) => terminal.verb === 'find' || (terminal.verb === 'some' && value === true) || (terminal.verb === 'every' && value === false))?.index ?? Infinity
+    const counted = failed.filter(({ from }) => from < decidedAt)
+    if (counted.length > 0) throw new MapError(outcomesOf(counted))
+    return entries
   }
 
   /** As `terminal`, with a function of the user's. */

@@ -4,10 +4,10 @@
 import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Hash } from '../../fabric/base.ts'
 import type { ClientStream } from '../../fabric/mod.ts'
-import type { Captured, FailureStatus, ResultRun, SourceSpec, Stage, Terminal } from '../contract.ts'
+import type { Captured, Failure, FailureStatus, ResultRun, SourceSpec, Stage, Terminal } from '../contract.ts'
 import { inUserLines } from '../capture/mod.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { bytes, count, hashes, INLINE_ENVIRONMENT_BYTES_MAX, message, readRuns, RUN_METHOD, text } from '../plan/wire.ts'
+import { bytes, count, hashes, INLINE_ENVIRONMENT_BYTES_MAX, message, rangeCount, readRuns, RUN_METHOD, text, writeSpec } from '../plan/wire.ts'
 import { decodeValue } from '../value/mod.ts'
 import { batchOf, batchOfValues, Coverage } from './batch.ts'
 import type { Batch, Entry, FailedEntry } from './batch.ts'
@@ -42,7 +42,7 @@ export async function* runRemote(run: RemoteRun): AsyncGenerator<Batch> {
     else blobs.set(environment.hash, environment.bytes)
   }
   const stream = session.peer.open(RUN_METHOD, {
-    source: run.source, stages: run.stages, terminal: run.terminal, limits, inline,
+    source: writeSpec(run.source), stages: run.stages, terminal: run.terminal, limits, inline,
     retries: options.retries ?? null,
   }, {
     timeoutMs: limits.timeoutMs + ANSWER_GRACE_MS,
@@ -52,11 +52,13 @@ export async function* runRemote(run: RemoteRun): AsyncGenerator<Batch> {
   stream.result.catch(() => {})
   const state = new RunState(run)
   const pump = run.input === undefined ? undefined : new Pump(run.input, stream)
-  if (run.input === undefined) state.total = undefined
+  // Known before the relay tells it, so that a run cut off at once has its outcomes too.
+  if (run.source.type === 'range') state.total = rangeCount(run.source.from, run.source.to, run.source.step)
+  if (run.source.type === 'references') state.total = run.source.references.length
   let ended = false
   try {
     for (;;) {
-      const body = await readOr(stream, pump)
+      const body = await stream.read()
       if (body === undefined) break
       const { tag, fields } = message(body)
       switch (tag) {
@@ -78,9 +80,11 @@ export async function* runRemote(run: RemoteRun): AsyncGenerator<Batch> {
     if (pump?.exhausted === false && run.terminal.verb !== 'find' && run.terminal.verb !== 'some' && run.terminal.verb !== 'every') throw FUNCTIONS.NO_NODES({})
   } catch (error) {
     ended = true
-    if (pump?.failed !== undefined) { stream.cancel(); throw pump.failed }
+    // Also when the fault is on this side (a progress callback that threw): nobody reads on.
+    stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
+    if (pump?.failed !== undefined) throw pump.failed
     const { status, told } = explain(error, options, limits.timeoutMs)
-    const rest = state.rest(pump?.sent, status, told)
+    const rest = state.rest(pump, status, told)
     if (rest === undefined) throw told
     yield* rest
   } finally {
@@ -94,6 +98,7 @@ function explain(error: unknown, options: CollectionOptions, timeoutMs: number):
   const code = errorCode(error) ?? ''
   if (options.signal?.aborted === true) return { status: 'cancelled', told: FUNCTIONS.RUN_CANCELLED({}, { cause: error }) }
   if (code.includes('DEADLINE') || code.includes('TIMEOUT')) return { status: 'timeout', told: FUNCTIONS.RUN_TIMEOUT({ timeoutMs }, { cause: error }) }
+  if (code === FUNCTIONS.NO_NODES.code) return { status: 'unreachable', told: error as Error }
   if (code.includes('PEER_GONE') || code.includes('CLOSED')) return { status: 'unreachable', told: FUNCTIONS.NODE_GONE({ node: 'the connected node', why: (error as Error).message }, { cause: error }) }
   return { status: 'error', told: error instanceof Error ? error : new Error(String(error)) }
 }
@@ -112,7 +117,9 @@ class RunState {
     this.#progress()
   }
 
-  take(result: ResultRun, node: string | undefined, nodeName: string | undefined): Batch {
+  take(given: ResultRun, node: string | undefined, nodeName: string | undefined): Batch {
+    const read = 'failure' in given ? given : this.#read(given, nodeName)
+    const result = 'failure' in read ? read : given as Extract<ResultRun, { values: Uint8Array }>
     this.#coverage.add(result.from, result.count)
     if ('failure' in result) {
       this.#failed += result.count
@@ -124,18 +131,32 @@ class RunState {
     }
     this.#done += result.count
     this.#progress()
-    const { session } = this.#run
-    const values = decodeValue(result.values, { reference: (record) => session.reference(record), collection: (spec) => session.collection(spec) })
-    if (!Array.isArray(values) || values.length !== result.outputs) throw FUNCTIONS.BAD_MESSAGE({ what: 'result values' })
+    const values = 'failure' in read ? [] : read.values
     return batchOfValues(result.from, result.count, values, () => place(result, values, node ?? '', nodeName ?? ''))
   }
 
+  /** The values of a run; what cannot be read is the failure of its own elements, not of the others. */
+  #read(run: Extract<ResultRun, { values: Uint8Array }>, nodeName: string | undefined): { readonly values: readonly unknown[] } | Extract<ResultRun, { failure: Failure }> {
+    const { session, terminal } = this.#run
+    const failed = (error: unknown): Extract<ResultRun, { failure: Failure }> => ({ from: run.from, count: run.count, failure: { status: 'error', error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: true } })
+    try {
+      const values = decodeValue(run.values, { reference: (record) => session.reference(record), collection: (spec) => session.collection(spec) })
+      const fits = Array.isArray(values) && values.length === run.outputs && (terminal.verb !== 'collect' || outputsOf(run) === run.outputs)
+      return fits ? { values: values as readonly unknown[] } : failed(FUNCTIONS.BAD_ANSWER({ node: nodeName ?? 'a node' }))
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
   /** One failure for each element without an outcome; undefined when nobody knows how many there are. */
-  rest(sent: number | undefined, status: FailureStatus, error: Error): Batch[] | undefined {
-    const total = this.total ?? sent
+  rest(pump: Pump | undefined, status: FailureStatus, error: Error): Batch[] | undefined {
+    const total = this.total ?? pump?.sent
     if (total === undefined || this.#run.terminal.verb !== 'collect') return undefined
-    const failure = { status, error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: true }
-    return this.#coverage.gaps(total).map(({ from, count: n }) => this.take({ from, count: n, failure }, undefined, undefined))
+    const failure: Failure = { status, error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: true }
+    const rest = this.#coverage.gaps(total).map(({ from, count: n }) => this.take({ from, count: n, failure }, undefined, undefined))
+    // An input that was not read to its end is no complete answer: its next element tells why.
+    if (pump?.exhausted === false) rest.push(this.take({ from: total, count: 1, failure: { ...failure, mayHaveRun: false } }, undefined, undefined))
+    return rest
   }
 
   #progress(): void {
@@ -144,6 +165,15 @@ class RunState {
     const out = this.#done + this.#failed
     onProgress({ total: this.total, done: this.#done, failed: this.#failed, pending: Math.max(0, (this.total ?? out) - out) })
   }
+}
+
+/** Outputs that the elements of a run are said to have made. */
+function outputsOf({ count: elements, counts }: Extract<ResultRun, { values: Uint8Array }>): number {
+  if (counts === undefined) return elements
+  const view = new DataView(counts.buffer, counts.byteOffset, counts.byteLength)
+  let sum = 0
+  for (let i = 0; i < elements; i++) sum += view.getUint32(i * 4, true)
+  return sum
 }
 
 /** Gives each output the index of its source element. */
@@ -158,21 +188,14 @@ function place(run: Extract<ResultRun, { values: Uint8Array }>, values: readonly
   return entries
 }
 
-/** The next message, or the input's failure, whichever is first. */
-function readOr(stream: ClientStream, pump: Pump | undefined): Promise<unknown> {
-  return pump === undefined ? stream.read() : Promise.race([stream.read(), pump.failure])
-}
-
 /** Sends chunks of the input as the relay asks for them. */
 class Pump {
-  /** Rejects when the input throws; never resolves. */
-  readonly failure: Promise<never>
+  /** What the input threw; the stream ends with it. */
   failed: Error | undefined
   /** Elements sent so far. */
   sent = 0
   readonly #input: Input
   readonly #stream: ClientStream
-  readonly #fail: (error: Error) => void
   #wanted = 0
   #itemsPerChunk = 1
   #running = false
@@ -183,10 +206,6 @@ class Pump {
   constructor(input: Input, stream: ClientStream) {
     this.#input = input
     this.#stream = stream
-    const failure = Promise.withResolvers<never>()
-    failure.promise.catch(() => {})
-    this.failure = failure.promise
-    this.#fail = failure.reject
   }
 
   pull(items: number, chunks: number): void {
@@ -220,7 +239,7 @@ class Pump {
       if (this.#ended) return
       this.#ended = true
       this.failed = errorCode(error) === FUNCTIONS.MAP_FAILED.code ? error as Error : FUNCTIONS.INPUT_FAILED({ index: this.sent, reason: error instanceof Error ? error.message : String(error) }, { cause: error })
-      this.#fail(this.failed)
+      this.#stream.cancel(this.failed)
     } finally {
       this.#running = false
     }

@@ -4,6 +4,7 @@
 
 import type { NodeId } from '../../fabric/base.ts'
 import type { Failure, ResultRun, Terminal } from '../contract.ts'
+import { FUNCTIONS } from '../errors.ts'
 import { checkArray, joinArrays } from '../value/mod.ts'
 import type { RunSpec } from './wire.ts'
 
@@ -27,6 +28,7 @@ export class PartialFold {
   /** `bytes`: a value-codec array of `outputs` values, 0 or 1. */
   add(from: number, outputs: number, bytes: Uint8Array): void {
     if (outputs === 0) return
+    if (outputs !== 1) throw FUNCTIONS.BAD_MESSAGE({ what: `${outputs} partial results of one chunk` })
     checkArray(bytes, outputs)
     this.#partials.push({ from, bytes })
   }

@@ -3,46 +3,19 @@
 //
 //   caller --functions.run--> Relay --RunCore--> sessions: this node (direct) | other nodes (functions.execute)
 
-import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
-import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
-import type { Authority, Capabilities, ReferenceRecord, ResultRun } from '../contract.ts'
+import { errorCode, fromErrorRecord, LIMITS, toErrorRecord } from '../../fabric/base.ts'
+import type { Hash, NodeId } from '../../fabric/base.ts'
+import type { Authority, ReferenceRecord, ResultRun } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import type { RateBook } from './chunking.ts'
-import type { Blobs, ExecuteSession, ExecuteSink } from './executor.ts'
+import type { ExecuteSession, ExecuteSink } from './executor.ts'
+import type { RelayOptions, RunCaller, SessionShape } from './relay-contract.ts'
 import { PartialFold } from './partial-fold.ts'
 import { RunCore } from './run-core.ts'
 import type { Action } from './run-core.ts'
 import { rangeCount } from './wire.ts'
 import type { RunRequest, RunSpec } from './wire.ts'
 
-export interface RelayOptions {
-  readonly self: NodeId
-  readonly clock: Clock
-  readonly random: Random
-  readonly blobs: Blobs
-  readonly capabilities: Capabilities
-  readonly rates: RateBook
-  /** Nodes that may run data chunks, with their load (0 idle .. 1 busy per core). */
-  nodes(): readonly { readonly id: NodeId; readonly name: string; readonly load: number }[]
-  nameOf(id: NodeId): string
-  /** A session on a node; for other nodes `lost` is called once when the session ends before its close(). */
-  openSession(node: NodeId, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void, shape: SessionShape): Promise<ExecuteSession> | ExecuteSession
-  /** Calls back when a member is declared dead or left; returns the unsubscription. */
-  onMemberGone(gone: (id: NodeId) => void): () => void
-}
-
-/** 'one chunk': the first chunk is the only one the node will get, so it travels with the open. */
-export type SessionShape = 'one chunk' | 'many chunks'
-
-/** The caller's end of the run. */
-export interface RunCaller {
-  need(hashes: readonly Hash[]): void
-  pull(items: number, chunks: number): void
-  total(count: number): void
-  /** Resolves when the caller can take more. */
-  runs(node: NodeId | undefined, nodeName: string | undefined, runs: readonly ResultRun[]): Promise<void>
-  console(nodeName: string, level: string, text: string): void
-}
+export type { RelayOptions, RunCaller, SessionShape }
 
 interface Seat { session: ExecuteSession | Promise<ExecuteSession>; open: ExecuteSession | undefined }
 
@@ -65,6 +38,7 @@ export class Run {
   /** Nodes that get one chunk and no second try. */
   readonly #oneChunk = new Set<NodeId>()
   #unsubscribe: () => void = () => {}
+  #closed = false
 
   constructor(options: RelayOptions, request: RunRequest, authority: Authority, caller: RunCaller) {
     this.#options = options
@@ -122,6 +96,8 @@ export class Run {
 
   /** Ends the run and everything it started; safe to call twice. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
     this.#unsubscribe()
     for (const seat of this.#seats.values()) {
       if (seat.open !== undefined) seat.open.close()
@@ -149,6 +125,8 @@ export class Run {
 
   #act(actions: readonly Action[]): void {
     for (const action of actions) {
+      // A run that was closed before its end (its caller broke the rules) starts nothing more.
+      if (this.#closed) return
       switch (action.type) {
         case 'dispatch': {
           const { chunk } = action
@@ -158,7 +136,8 @@ export class Run {
         case 'cancel': this.#withSeat(action.node, (session) => session.cancel(action.chunk.id)); break
         case 'emit': this.#emit(action.node, action.runs); break
         case 'pull': this.#caller.pull(action.items, action.chunks); break
-        case 'retry-after': this.#options.clock.after(action.delayMs, () => this.#act(this.#core.wake(this.#options.clock.nowMs()))); break
+        // A timer may fire a little before its time; one that came too early would wake nobody.
+        case 'retry-after': this.#options.clock.after(action.delayMs + 1, () => this.#act(this.#core.wake(this.#options.clock.nowMs()))); break
         case 'finish': void this.#finish(); break
       }
     }
@@ -166,10 +145,12 @@ export class Run {
 
   async #finish(): Promise<void> {
     try {
-      const folded = await this.#fold?.result()
+      const folded = this.#authority.signal.aborted ? undefined : await this.#fold?.result()
       if (folded !== undefined) this.#send(folded.node, folded.runs)
       await this.#sending
-      this.#done.resolve()
+      const { cutShort } = this.#core
+      if (cutShort === undefined) this.#done.resolve()
+      else this.#done.reject(fromErrorRecord(cutShort))
     } catch (error) {
       this.#done.reject(error)
     } finally {
@@ -179,8 +160,15 @@ export class Run {
 
   #emit(node: NodeId | undefined, runs: readonly ResultRun[]): void {
     if (this.#fold === undefined) return this.#send(node, runs)
-    const failures = runs.filter((run) => 'failure' in run)
-    for (const run of runs) if ('values' in run) this.#fold.add(run.from, run.outputs, run.values)
+    const failures: ResultRun[] = []
+    for (const run of runs) {
+      if ('failure' in run) { failures.push(run); continue }
+      try {
+        this.#fold.add(run.from, run.outputs, run.values)
+      } catch (error) {
+        failures.push({ from: run.from, count: run.count, failure: { status: 'error', error: toErrorRecord(error, FUNCTIONS.BAD_ANSWER.code), mayHaveRun: true } })
+      }
+    }
     if (failures.length > 0) this.#send(node, failures)
   }
 
@@ -202,6 +190,7 @@ export class Run {
   }
 
   #withSeat(node: NodeId, use: (session: ExecuteSession) => void): void {
+    if (this.#closed) return
     let seat = this.#seats.get(node)
     if (seat === undefined) {
       seat = this.#openSeat(node)
@@ -227,11 +216,13 @@ export class Run {
       ready: (cores) => { queueMicrotask(() => this.#act(this.#core.nodeReady(node, cores, now()))) },
       need: (hashes) => { for (const hash of hashes) this.#withSeat(node, (session) => { this.#deliver(hash, session) }) },
       done: (id, runs, ms, decided) => {
+        // A node speaks for the chunks it was given, and for no others.
+        if (this.#core.runsOn(id) !== node) return undefined
         this.#act(this.#core.chunkDone(id, runs, ms, decided, now()))
         // The node's stream is not read on while the caller is behind: its credit holds it back.
         return this.#core.held ? this.#sending.catch(() => {}) : undefined
       },
-      busy: (id) => this.#act(this.#core.chunkBusy(id, now())),
+      busy: (id) => { if (this.#core.runsOn(id) === node) this.#act(this.#core.chunkBusy(id, now())) },
       console: (line) => this.#caller.console(this.#options.nameOf(node), line.level, line.text),
     }
   }
@@ -256,6 +247,8 @@ export class Run {
   }
 
   #nodeLost(node: NodeId, error: unknown): void {
+    // What it still runs is ended: a member that is held dead may live, or have broken the rules.
+    this.#seats.get(node)?.open?.close()
     this.#seats.delete(node)
     const name = this.#options.nameOf(node)
     const notStarted = (error as { outcome?: string }).outcome === 'not-started'
@@ -277,8 +270,17 @@ export class Run {
       console: (line) => this.#caller.console(this.#options.nameOf(self), line.level, line.text),
     }, (error) => done.reject(error), 'many chunks')
     session = opened
+    const { signal } = this.#authority
+    const aborted = (): void => done.reject(signal.reason)
+    signal.addEventListener('abort', aborted)
     session.chunk(0, 0, input.count, { type: 'items', bytes: input.bytes })
-    try { await done.promise } finally { session.close() }
+    try {
+      await done.promise
+    } finally {
+      signal.removeEventListener('abort', aborted)
+      session.close()
+      session = undefined
+    }
   }
 }
 

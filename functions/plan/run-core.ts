@@ -11,52 +11,37 @@
 // nothing is emitted.
 
 import { assert, LIMITS, shortId, toErrorRecord } from '../../fabric/base.ts'
-import type { CodedError, ErrorRecord, NodeId, Random } from '../../fabric/base.ts'
+import type { CodedError, ErrorRecord, NodeId } from '../../fabric/base.ts'
 import type { Failure, FailureStatus, ReferenceRecord, ResultRun } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
+import type { Action, RunCoreOptions } from './actions.ts'
 import { covers, RANGE_ITEMS_MAX, RangeRest } from './chunk.ts'
 import type { Chunk, ChunkSource } from './chunk.ts'
 import { chunkSize, measure } from './chunking.ts'
 import type { Rate } from './chunking.ts'
-import { JOBS_PER_CORE, Seats } from './seats.ts'
+import { HOME_JOBS_MAX, JOBS_PER_CORE, Seats } from './seats.ts'
 import type { Seat } from './seats.ts'
+import { Waiting } from './waiting.ts'
 
-export type Action =
-  | { readonly type: 'dispatch'; readonly chunk: Chunk; readonly node: NodeId }
-  | { readonly type: 'emit'; readonly node: NodeId | undefined; readonly runs: readonly ResultRun[] }
-  /** Ask the caller for `chunks` more data chunks of `items` elements each. */
-  | { readonly type: 'pull'; readonly items: number; readonly chunks: number }
-  | { readonly type: 'cancel'; readonly chunk: Chunk; readonly node: NodeId }
-  | { readonly type: 'retry-after'; readonly delayMs: number }
-  | { readonly type: 'finish' }
-
-export interface RunCoreOptions {
-  /** For data chunks; machines use `retries` alone. */
-  readonly retries: number
-  readonly random: Random
-  readonly rate: Rate | undefined
-  /** Stops dispatching as soon as a chunk says it has decided the answer ('some', 'every', 'find'). */
-  readonly stopsEarly: boolean
-  readonly windowItems?: number
-  /** A node's name, for messages; the id's beginning otherwise. */
-  readonly nameOf?: (id: NodeId) => string
-}
+export type { Action, RunCoreOptions }
 
 const BUSY_BACKOFF_MS = 50
 const RETRY_BACKOFF_MS = 200
 
 export class RunCore {
   rate: Rate | undefined
-  /** Elements emitted so far, and how many of them failed. */
+  /** Elements emitted so far. */
   emitted = 0
   failed = 0
   total: number | undefined
   finished = false
+  /** Why the run ended with its input not read to the end. */
+  cutShort: ErrorRecord | undefined
   /** Nothing new is started while the caller has too much unread; wake() after clearing it. */
   held = false
   readonly options: RunCoreOptions
   readonly #seats: Seats
-  readonly #waiting: Chunk[] = []
+  readonly #waiting = new Waiting()
   readonly #running = new Map<number, Chunk>()
   #range: RangeRest | undefined
   #inputOpen = false
@@ -99,15 +84,20 @@ export class RunCore {
     return this.#advance(nowMs)
   }
 
+  /** Throws when the caller sends other than was pulled. */
   items(from: number, count: number, bytes: Uint8Array, nowMs: number): Action[] {
-    assert(from === this.#pulled, 'data chunks arrive in order')
+    // What was on its way when the run ended or was decided is nobody's any more.
+    if (this.finished || this.#decidedBelow < Infinity) return []
+    if (!this.#inputOpen || this.#pullsOpen === 0) throw FUNCTIONS.BAD_MESSAGE({ what: 'items that were not asked for' })
+    if (from !== this.#pulled || count === 0) throw FUNCTIONS.BAD_MESSAGE({ what: `items from ${from}, expected some from ${this.#pulled}` })
     this.#pulled += count
-    this.#pullsOpen = Math.max(0, this.#pullsOpen - 1)
-    if (count > 0) this.#enqueue(from, count, { type: 'items', bytes }, undefined)
+    this.#pullsOpen--
+    this.#enqueue(from, count, { type: 'items', bytes }, undefined)
     return this.#advance(nowMs)
   }
 
   inputEnded(nowMs: number): Action[] {
+    if (!this.#inputOpen) return []
     this.#inputOpen = false
     this.#pullsOpen = 0
     this.total = this.#pulled
@@ -119,18 +109,19 @@ export class RunCore {
     return this.#advance(nowMs)
   }
 
+  /** The node that is to answer a chunk; undefined when nobody is. */
+  runsOn(id: number): NodeId | undefined { return this.#running.get(id)?.node }
+
   /** A chunk was answered. `runs` must cover it exactly; a node that answers otherwise is not believed. */
   chunkDone(id: number, runs: readonly ResultRun[], ms: number, decided: boolean, nowMs: number): Action[] {
     const chunk = this.#take(id)
     if (chunk === undefined) return []
-    if (!covers(runs, chunk.from, chunk.count)) {
-      return [this.#emitFailure(chunk, 'error', recordOf(FUNCTIONS.BAD_ANSWER({ node: this.#name(chunk.node) })), true), ...this.#advance(nowMs)]
-    }
+    if (!covers(runs, chunk.from, chunk.count)) return [this.#emitFailure(chunk, 'error', recordOf(FUNCTIONS.BAD_ANSWER({ node: this.#name(chunk.node) })), true), ...this.#advance(nowMs)]
     let bytes = chunk.source.type === 'items' ? chunk.source.bytes.byteLength : 0
     for (const run of runs) bytes += 'values' in run ? run.values.byteLength : 0
     if (chunk.home === undefined) this.rate = measure(this.rate, chunk.count, ms, bytes)
     const only = runs.length === 1 ? runs[0]! : undefined
-    if (only !== undefined && 'failure' in only && only.failure.status === 'unreachable' && this.#mayRetry(chunk)) return [...this.#again(chunk), ...this.#advance(nowMs)]
+    if (only !== undefined && 'failure' in only && only.failure.status === 'unreachable' && this.#mayRetry(chunk)) return [...this.#again(chunk, nowMs), ...this.#advance(nowMs)]
     const actions: Action[] = [this.#emit(chunk, chunk.node, runs)]
     if (decided && this.options.stopsEarly) {
       this.#decidedBelow = Math.min(this.#decidedBelow, chunk.from)
@@ -146,7 +137,8 @@ export class RunCore {
     const seat = this.#seats.get(chunk.node)
     if (seat !== undefined) seat.busyUntilMs = nowMs + BUSY_BACKOFF_MS
     chunk.node = undefined
-    this.#waiting.unshift(chunk)
+    chunk.attempts--
+    this.#waiting.pushFront(chunk)
     return [...this.#advance(nowMs), { type: 'retry-after', delayMs: BUSY_BACKOFF_MS }]
   }
 
@@ -157,7 +149,7 @@ export class RunCore {
     const actions: Action[] = []
     const lost = [...this.#running.values()].filter((chunk) => chunk.node === id)
     // A node is told lost more than once (its link, then its membership): a chunk between two attempts counts too.
-    const retryHere = this.options.retries > 0 && [...lost, ...this.#waiting].some((chunk) => chunk.home === id && this.#mayRetry(chunk))
+    const retryHere = this.options.retries > 0 && [...lost, ...this.#waiting.at(id)].some((chunk) => chunk.home === id && this.#mayRetry(chunk))
     seat.alive = retryHere
     if (retryHere) {
       seat.busyUntilMs = nowMs + RETRY_BACKOFF_MS
@@ -165,7 +157,7 @@ export class RunCore {
     }
     for (const chunk of lost) {
       this.#take(chunk.id)
-      if (this.#mayRetry(chunk)) actions.push(...this.#again(chunk))
+      if (this.#mayRetry(chunk)) actions.push(...this.#again(chunk, nowMs))
       else actions.push(this.#emitFailure(chunk, 'unreachable', error, error.outcome !== 'not-started'))
     }
     return [...actions, ...this.#advance(nowMs)]
@@ -182,9 +174,10 @@ export class RunCore {
       actions.push({ type: 'cancel', chunk, node: chunk.node! })
       actions.push(this.#emitFailure(this.#take(chunk.id)!, status, error, true))
     }
-    for (const chunk of this.#waiting.splice(0)) actions.push(this.#emitFailure(chunk, status, error, false))
+    for (const chunk of this.#waiting.drain()) actions.push(this.#emitFailure(chunk, status, error, false))
     const rest = this.#range?.take(this.#range.left)
     if (rest !== undefined && rest.count > 0) actions.push(this.#emitFailure({ ...rest, id: -1, home: undefined, attempts: 0, node: undefined }, status, error, false))
+    if (this.#inputOpen) this.cutShort = error
     this.#inputOpen = false
     return [...actions, ...this.#finish()]
   }
@@ -206,10 +199,14 @@ export class RunCore {
 
   #mayRetry(chunk: Chunk): boolean { return chunk.attempts <= this.options.retries }
 
-  #again(chunk: Chunk): Action[] {
+  #again(chunk: Chunk, nowMs: number): Action[] {
     chunk.node = undefined
-    this.#waiting.unshift(chunk)
-    return chunk.home === undefined ? [] : [{ type: 'retry-after', delayMs: RETRY_BACKOFF_MS }]
+    this.#waiting.pushFront(chunk)
+    const seat = this.#seats.get(chunk.home)
+    // Also when the node answers at once that the object is not there: a thousand retries are no thousand calls in a row.
+    if (seat === undefined || seat.busyUntilMs === nowMs + RETRY_BACKOFF_MS) return []
+    seat.busyUntilMs = nowMs + RETRY_BACKOFF_MS
+    return [{ type: 'retry-after', delayMs: RETRY_BACKOFF_MS }]
   }
 
   #emit(chunk: Chunk, node: NodeId | undefined, runs: readonly ResultRun[]): Action {
@@ -231,7 +228,7 @@ export class RunCore {
       actions.push({ type: 'cancel', chunk, node: chunk.node! })
       this.#take(chunk.id)
     }
-    for (let i = this.#waiting.length - 1; i >= 0; i--) if (this.#waiting[i]!.from > index) this.#waiting.splice(i, 1)
+    this.#waiting.dropAbove(index)
     this.#range = undefined
     this.#inputOpen = false
     return actions
@@ -240,7 +237,7 @@ export class RunCore {
   #lowestUnfinished(): number {
     let lowest = Infinity
     for (const chunk of this.#running.values()) if (chunk.from < lowest) lowest = chunk.from
-    for (const chunk of this.#waiting) if (chunk.from < lowest) lowest = chunk.from
+    for (const chunk of this.#waiting.data) if (chunk.from < lowest) lowest = chunk.from
     return lowest
   }
 
@@ -250,23 +247,15 @@ export class RunCore {
     if (this.finished) return []
     if (this.total === 0 && !this.#inputOpen) return this.#finish()
     const actions: Action[] = []
-    const lowest = this.#lowestUnfinished()
-    const inWindow = (from: number): boolean => lowest === Infinity || from - lowest <= (this.options.windowItems ?? LIMITS.windowItems)
-
-    for (let i = 0; i < this.#waiting.length;) {
-      const chunk = this.#waiting[i]!
-      const seat = chunk.home === undefined ? this.#seats.pick(nowMs) : this.#seats.get(chunk.home)
-      if (chunk.home !== undefined && seat?.alive !== true) {
-        this.#waiting.splice(i, 1)
-        actions.push(this.#emitFailure(chunk, 'unreachable', recordOf(FUNCTIONS.NODE_GONE({ node: this.#name(chunk.home), why: 'it was lost earlier in this run' }, { outcome: 'not-started' })), chunk.attempts > 0))
-        continue
-      }
-      if (seat === undefined || (this.held && chunk.home === undefined)) break
-      if (chunk.home !== undefined && seat.busyUntilMs > nowMs) { i++; continue }
-      this.#waiting.splice(i, 1)
-      actions.push(this.#dispatch(chunk, seat))
+    for (const home of this.#waiting.homes()) this.#advanceHome(home, nowMs, actions)
+    while (this.#waiting.data.length > 0 && !this.held) {
+      const seat = this.#seats.pick(nowMs)
+      if (seat === undefined) break
+      actions.push(this.#dispatch(this.#waiting.data.shift()!, seat))
     }
-    if (this.#waiting.length === 0 && !this.held) {
+    if (this.#waiting.data.length === 0 && !this.held && (this.#range !== undefined || this.#inputOpen)) {
+      const lowest = this.#lowestUnfinished()
+      const inWindow = (from: number): boolean => lowest === Infinity || from - lowest <= (this.options.windowItems ?? LIMITS.windowItems)
       while (this.#range !== undefined && this.#range.left > 0 && inWindow(this.#range.next)) {
         const seat = this.#seats.pick(nowMs)
         if (seat === undefined) break
@@ -282,12 +271,24 @@ export class RunCore {
       }
     }
     if (!this.#seats.anyAlive() && this.#dataLeft()) return [...actions, ...this.stop('unreachable', recordOf(FUNCTIONS.NO_NODES({})))]
-    if (this.#running.size === 0 && this.#waiting.length === 0 && !this.#dataLeft()) actions.push(...this.#finish())
+    if (this.#running.size === 0 && this.#waiting.empty && !this.#dataLeft()) actions.push(...this.#finish())
     return actions
   }
 
+  /** Starts what waits for a machine, as many at once as its streams and cells take. */
+  #advanceHome(home: NodeId, nowMs: number, actions: Action[]): void {
+    const seat = this.#seats.get(home)
+    while (this.#waiting.at(home).length > 0) {
+      if (seat?.alive !== true) {
+        const chunk = this.#waiting.shift(home)!
+        actions.push(this.#emitFailure(chunk, 'unreachable', recordOf(FUNCTIONS.NODE_GONE({ node: this.#name(home), why: 'it was lost earlier in this run' }, { outcome: 'not-started' })), chunk.attempts > 0))
+      } else if (seat.busyUntilMs > nowMs || seat.running >= HOME_JOBS_MAX) return
+      else actions.push(this.#dispatch(this.#waiting.shift(home)!, seat))
+    }
+  }
+
   #dataLeft(): boolean {
-    return this.#waiting.some((chunk) => chunk.home === undefined) || this.#inputOpen || (this.#range?.left ?? 0) > 0
+    return this.#waiting.data.length > 0 || this.#inputOpen || (this.#range?.left ?? 0) > 0
   }
 
   #dispatch(chunk: Chunk, seat: Seat): Action {

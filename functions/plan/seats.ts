@@ -7,8 +7,12 @@ import type { NodeId, Random } from '../../fabric/base.ts'
 
 /** Jobs a core may have in flight: one running, one on the way. */
 export const JOBS_PER_CORE = 2
+/** Chunks of a machine's own elements in flight at it (they mostly wait): far below what a cell queues and a stream holds. */
+export const HOME_JOBS_MAX = 64
 /** Cores assumed of a node that has not said. */
 const CORES_UNKNOWN = 2
+/** Cores believed of a node: more jobs in flight than this many cores take would not fit its stream's pending writes. */
+const CORES_MAX = 256
 
 export interface Seat { readonly id: NodeId; cores: number; running: number; readonly load: number; alive: boolean; busyUntilMs: number }
 
@@ -27,7 +31,7 @@ export class Seats {
 
   setCores(id: NodeId, cores: number): void {
     const seat = this.#seats.get(id)
-    if (seat !== undefined) seat.cores = Math.max(1, cores)
+    if (seat !== undefined) seat.cores = Math.min(CORES_MAX, Math.max(1, cores))
   }
 
   /** Cores of all nodes alive. */

@@ -5,7 +5,7 @@
 // but on credit.
 
 import type { CallContext, ClientStream, RpcPeer, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
-import { LIMITS } from '../../fabric/base.ts'
+import { errorCode, LIMITS } from '../../fabric/base.ts'
 import type { Clock, NodeId, Timer } from '../../fabric/base.ts'
 import type { Authority } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
@@ -13,7 +13,7 @@ import { Executor } from './executor.ts'
 import type { ExecuteSession, ExecuteSink, ExecutorOptions } from './executor.ts'
 import { Run } from './relay.ts'
 import type { RelayOptions, RunCaller, SessionShape } from './relay.ts'
-import { bytes, count, EXECUTE_METHOD, hash, hashes, int, message, readChunkSource, readOnlyChunk, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
+import { bytes, count, EXECUTE_METHOD, finite, hash, hashes, int, message, readChunkSource, readOnlyChunk, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
 import type { Message, RunSpec } from './wire.ts'
 
 export interface FunctionServiceOptions extends ExecutorOptions, Omit<RelayOptions, 'openSession'> {
@@ -43,6 +43,8 @@ function sender(stream: RpcStream): (message: Message) => Promise<void> {
   return (body) => stream.write(body)
 }
 const ignore = (): void => {}
+/** Console lines for a reader that is behind; further ones are dropped, so that results always find room. */
+const CONSOLE_WAITING_MAX = LIMITS.pendingWritesMax / 2
 
 async function serveRun(relay: RelayOptions, body: unknown, context: CallContext, stream: RpcStream): Promise<unknown> {
   const request = readRequest(body)
@@ -59,7 +61,7 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
       totalTimer = relay.clock.after(TOTAL_DELAY_MS, () => post(['total', n]))
     },
     runs: (node, nodeName, runs) => send(['runs', node ?? null, nodeName ?? null, runs.map(writeRun), total ?? null]),
-    console: (nodeName, level, line) => post(['console', nodeName, level, line]),
+    console: (nodeName, level, line) => { if (stream.waiting < CONSOLE_WAITING_MAX) post(['console', nodeName, level, line]) },
   }
   const { authority, settle } = withDeadline(relay.clock, context, request.limits.timeoutMs)
   const run = new Run(relay, request, authority, caller)
@@ -119,7 +121,7 @@ async function serveExecute(executor: Executor, body: unknown, context: CallCont
       else answer.resolve(message)
     },
     busy: (id) => { if (only === undefined) post(['busy', id]); else answer.resolve(['busy', id]) },
-    console: (line) => post(['console', line.level, line.text]),
+    console: (line) => { if (stream.waiting < CONSOLE_WAITING_MAX) post(['console', line.level, line.text]) },
   })
   try {
     const reading = readMessages(stream, ({ tag, fields }) => {
@@ -150,14 +152,20 @@ function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink:
   let stream: ClientStream | undefined
   let closed = false
   let outstanding = 0
-  const failed = (error: unknown): void => { if (!closed) lost(error) }
+  const failed = (error: unknown): void => {
+    if (closed) return
+    closed = true
+    // Not only the other side's end leads here: one that breaks the rules is told to stop.
+    stream?.cancel(FUNCTIONS.RUN_CANCELLED({}))
+    lost(error)
+  }
   const take = ({ tag, fields }: { readonly tag: string; readonly fields: Message }): void | Promise<void> => {
     switch (tag) {
       case 'ready': return sink.ready(count(fields[1], 'cores'))
       case 'need': return sink.need(hashes(fields[1], 'hashes'))
       case 'done':
         outstanding--
-        return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Number(fields[3]), fields[4] === true)
+        return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Math.max(0, finite(fields[3], 'ms')), fields[4] === true)
       case 'busy':
         outstanding--
         return sink.busy(int(fields[1], 'chunk id'))
@@ -185,7 +193,8 @@ function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink:
       outstanding++
       const body: Message = ['chunk', id, from, n, writeSource(source)]
       if (stream === undefined) stream = open(body)
-      else post(body)
+      // Refused, with too many waiting already: nothing ran.
+      else stream.write(body).catch((error: unknown) => { if (!closed && errorCode(error)?.endsWith('_BUSY') === true) { outstanding--; sink.busy(id) } })
     },
     cancel: (id) => post(['cancel', id]),
     close: () => {

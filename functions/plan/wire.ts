@@ -7,7 +7,7 @@
 //   functions.execute  ->  blob hash bytes | chunk id from count source | cancel id
 //                      <-  ready cores | need hashes | done id runs ms decided | busy id | console level text
 
-import { isHash, isNodeId } from '../../fabric/base.ts'
+import { isHash, isNodeId, LIMITS } from '../../fabric/base.ts'
 import type { ErrorRecord, Hash } from '../../fabric/base.ts'
 import type { Failure, ReferenceRecord, ResultRun, RunLimits, SourceSpec, Stage, Terminal } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
@@ -39,7 +39,7 @@ const list = (value: unknown, what: string): readonly unknown[] => (Array.isArra
 const string = (value: unknown, what: string): string => (typeof value === 'string' ? value : bad(what))
 export const int = (value: unknown, what: string): number => (Number.isSafeInteger(value) ? value as number : bad(what))
 export const count = (value: unknown, what: string): number => (Number.isSafeInteger(value) && (value as number) >= 0 ? value as number : bad(what))
-const finite = (value: unknown, what: string): number => (typeof value === 'number' && Number.isFinite(value) ? value : bad(what))
+export const finite = (value: unknown, what: string): number => (typeof value === 'number' && Number.isFinite(value) ? value : bad(what))
 export const bytes = (value: unknown, what: string): Uint8Array => (value instanceof Uint8Array ? value : bad(what))
 export const hash = (value: unknown, what: string): Hash => (isHash(value) ? value : bad(what))
 export const hashes = (value: unknown, what: string): Hash[] => list(value, what).map((item) => hash(item, what))
@@ -76,8 +76,12 @@ function readTerminal(value: unknown): Terminal {
 
 function readLimits(value: unknown): RunLimits {
   const r = record(value, 'limits')
-  const n = (key: keyof RunLimits): number => { const v = finite(r[key], `limits.${key}`); return v > 0 ? v : bad(`limits.${key}`) }
-  return { timeoutMs: n('timeoutMs'), heapLimitMiB: n('heapLimitMiB'), cpuTimeMs: n('cpuTimeMs'), resultBytes: n('resultBytes'), hostCalls: n('hostCalls'), concurrency: n('concurrency'), fresh: r['fresh'] === true }
+  // Never more than this node allows, whatever was asked.
+  const n = (key: keyof RunLimits, most: number): number => { const v = finite(r[key], `limits.${key}`); return v > 0 ? Math.min(v, most) : bad(`limits.${key}`) }
+  return {
+    timeoutMs: n('timeoutMs', LIMITS.callTimeoutMsMax), heapLimitMiB: n('heapLimitMiB', LIMITS.cellResidentMiBMax), cpuTimeMs: n('cpuTimeMs', LIMITS.cpuTimeMsMax),
+    resultBytes: n('resultBytes', LIMITS.resultBytesMax), hostCalls: n('hostCalls', LIMITS.hostCallsMax), concurrency: n('concurrency', Number.MAX_SAFE_INTEGER), fresh: r['fresh'] === true,
+  }
 }
 
 const STAGES_MAX = 64
@@ -91,19 +95,28 @@ export function readSpec(body: unknown): RunSpec {
   return { stages: stages.map(readStage), terminal: readTerminal(r['terminal']), limits: readLimits(r['limits']), inline }
 }
 
+/** Identity alone, as a list: ten thousand references are one control record. */
+const writeReference = ({ kind, uuid, home, name }: ReferenceRecord): unknown[] => [kind, uuid, home, name]
+
 export function readReference(value: unknown): ReferenceRecord {
-  const r = record(value, 'reference')
+  const r = Array.isArray(value) ? { kind: value[0] as unknown, uuid: value[1] as unknown, home: value[2] as unknown, name: value[3] as unknown, attributes: {} } : record(value, 'reference')
   const home = r['home']
   if (!isNodeId(home)) bad('reference.home')
   return { kind: string(r['kind'], 'reference.kind'), uuid: string(r['uuid'], 'reference.uuid'), home: home as string, name: string(r['name'], 'reference.name'), attributes: record(r['attributes'] ?? {}, 'reference.attributes') }
 }
+
+export const writeSpec = (source: SourceSpec): unknown => (source.type === 'references' ? { type: 'references', references: source.references.map(writeReference) } : source)
 
 function readSource(value: unknown): SourceSpec {
   const r = record(value, 'source')
   switch (r['type']) {
     case 'kind': return { type: 'kind', kind: string(r['kind'], 'source.kind') }
     case 'references': return { type: 'references', references: list(r['references'], 'source.references').map(readReference) }
-    case 'range': return { type: 'range', from: finite(r['from'], 'source.from'), to: finite(r['to'], 'source.to'), step: finite(r['step'], 'source.step') || bad('source.step') }
+    case 'range': {
+      const [from, to, step] = [finite(r['from'], 'source.from'), finite(r['to'], 'source.to'), finite(r['step'], 'source.step') || bad('source.step')]
+      count(rangeCount(from, to, step), 'source: more elements than can be counted')
+      return { type: 'range', from, to, step }
+    }
     case 'items': return { type: 'items' }
     default: return bad('source.type')
   }
@@ -163,7 +176,7 @@ export function writeSource(source: ChunkSource): unknown[] {
     case 'range': return ['range', source.start, source.step]
     case 'items': return ['items', source.bytes]
     // Without attributes: the target takes them from the objects themselves.
-    case 'references': return ['references', source.references.map(({ kind, uuid, home, name }) => ({ kind, uuid, home, name }))]
+    case 'references': return ['references', source.references.map(writeReference)]
   }
 }
 

@@ -95,14 +95,20 @@ export async function cellScripts(cacheDirectory: string): Promise<CellScripts> 
 export interface PackageRequest { readonly specifier: string; readonly name: string; readonly version: string }
 
 /**
- * Text of an expression giving the namespace of this node's copy of a package, found from `fromDirectory`.
+ * Text of an expression giving the namespace of this node's copy of a package: the first of that version found
+ * from one of the directories.
  * Throws SANDBOX_PACKAGE_MISSING, SANDBOX_PACKAGE_VERSION or SANDBOX_PACKAGE_BROKEN.
  */
-export async function bundlePackage(request: PackageRequest, fromDirectory: string): Promise<string> {
+export async function bundlePackage(request: PackageRequest, directories: readonly string[]): Promise<string> {
   const { specifier, name, version } = request
-  const manifest = findManifest(name, fromDirectory)
-  if (manifest === undefined) throw FUNCTIONS.SANDBOX_PACKAGE_MISSING({ name, version })
-  if (manifest.version !== version) throw FUNCTIONS.SANDBOX_PACKAGE_VERSION({ name, version, found: manifest.version })
+  const copies = directories.flatMap((fromDirectory) => {
+    const manifest = findManifest(name, fromDirectory)
+    return manifest === undefined ? [] : [{ fromDirectory, found: manifest.version }]
+  })
+  const chosen = copies.find((copy) => copy.found === version) ?? copies[0]
+  if (chosen === undefined) throw FUNCTIONS.SANDBOX_PACKAGE_MISSING({ name, version, directory: directories[0] ?? '.' })
+  const { fromDirectory, found } = chosen
+  if (found !== version) throw FUNCTIONS.SANDBOX_PACKAGE_VERSION({ name, version, found })
   try {
     const built = await bundle({
       ...isolateOptions, platform: 'browser', conditions: ['import', 'default'], mainFields: ['module', 'main'],

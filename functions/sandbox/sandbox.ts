@@ -19,8 +19,8 @@ export interface SandboxOptions {
   readonly cacheDirectory: string
   /** Kinds that handles are made for. */
   readonly shapes: readonly KindShape[]
-  /** Where npm packages named by shipped functions are looked up from. */
-  readonly packageDirectory: string
+  /** Where npm packages named by shipped functions are looked up from, in this order. */
+  readonly packageDirectories: readonly string[]
   /** Threads per cell; default: the cores. */
   readonly workers?: number
   /** Cells started ahead; default LIMITS.spareCells. */
@@ -52,7 +52,7 @@ class CellSandbox implements Sandbox {
     this.#options = options
     this.#scripts = scripts
     this.#clock = options.clock ?? systemClock
-    this.#packages = new PackageStore(LIMITS.packagesCachedMax, LIMITS.packageBytesMax, (request) => bundlePackage(request, options.packageDirectory))
+    this.#packages = new PackageStore(LIMITS.packagesCachedMax, LIMITS.packageBytesMax, (request) => bundlePackage(request, options.packageDirectories))
     this.#fillSpares()
   }
 

@@ -62,6 +62,9 @@ const READ_FIRST: Readonly<Record<string, string>> = {
   SharedArrayBuffer: 'copy it into an ArrayBuffer', URL: 'use its href', Arguments: 'copy it with [...arguments]',
 }
 
+/** "a Promise", "an AsyncGenerator"; a U is spoken as in URL and Uint8Array. */
+export const withArticle = (tag: string): string => `${'AEIO'.includes(tag[0] ?? '-') ? 'an' : 'a'} ${tag}`
+
 /** What to write instead of an object that cannot be copied. */
 export const hintFor = (tag: string): string =>
   READ_FIRST[tag] ?? (tag.endsWith('Iterator') ? 'collect it into an array first ([...it])' : 'take the plain data you need out of it')

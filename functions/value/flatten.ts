@@ -12,7 +12,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import type { ReferenceRecord, SourceSpec } from '../contract.ts'
 import { COLLECTION, REFERENCE } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { brandOf, hintFor, tagOf } from './brand.ts'
+import { brandOf, hintFor, tagOf, withArticle } from './brand.ts'
 import { Tag } from './cbor.ts'
 import { ARRAY_EXTRAS_LENGTH_MAX, BUFFER_KINDS, ERROR_KINDS, INT64_MAX, INT64_MIN, MARK_TAG, Mark, WELL_KNOWN_SYMBOLS } from './node.ts'
 import type { Plain } from './node.ts'
@@ -156,7 +156,7 @@ class Flattener implements Walk {
       case 'buffer': return this.#buffer(value as ArrayBuffer | ArrayBufferView)
       case 'error': return this.#error(value as Error)
       case 'boxed': return mark(Mark.Boxed, this.visit((value as { valueOf(): unknown }).valueOf()))
-      case 'opaque': return this.#refuse(`a ${tagOf(value)}`, hintFor(tagOf(value)))
+      case 'opaque': return this.#refuse(withArticle(tagOf(value)), hintFor(tagOf(value)))
       default: return this.#object(value)
     }
   }

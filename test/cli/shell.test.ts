@@ -8,6 +8,14 @@ import type { MembershipEvent } from '../../fabric/mod.ts'
 import { fakeKali } from '../support/fake-datacenter.ts'
 import { shellRun } from '../support/shell-run.ts'
 
+t.test('a dead machine is named, not just left out', async (t) => {
+  const ran = await shellRun(['pms.dmap(pm => pm.name)'], { fake: fakeKali({ dead: ['delta'] }) })
+  t.equal(ran.stdout, 'alpha\nbeta\ngamma\n')
+  t.match(ran.stderr, 'not asked, being dead: delta')
+  t.equal(ran.status, 0)
+  t.notMatch((await shellRun(['range(3)'], { fake: fakeKali({ dead: ['delta'] }) })).stderr, 'delta', 'data needs no machine')
+})
+
 t.test('one-liners of the issue', async (t) => {
   const cases: readonly [readonly string[], string][] = [
     [['pms.dmap(pm => pm.name)'], 'alpha\nbeta\ngamma\n'],
@@ -49,6 +57,7 @@ t.test('errors of the text show where', async (t) => {
   t.notMatch(thrown.stderr, /node:inspector/, 'no stack unless asked for')
   t.match((await shellRun(['--verbose', 'throw new Error("x", { cause: new Error("deep") })'])).stderr, /caused by Error: deep/)
   t.match((await shellRun(["throw 'text'"])).stderr, /Thrown: text/)
+  t.match((await shellRun(["import fs from 'node:fs'; fs"])).stderr, /require\('\.\.\.'\)[^]*\^/)
   t.match((await shellRun(["await import('node:os')"])).stderr, /require\('\.\.\.'\)/)
 })
 
@@ -70,7 +79,7 @@ t.test('usage errors: status 2, one reason, a suggestion', async (t) => {
   const cases: readonly [readonly string[], RegExp][] = [
     [['nodse'], /did you mean `kumoi nodes`/], [['nodes', '--jsn'], /unknown option '--jsn'[^]*--json/], [['--jsn', '1'], /--jsn/],
     [['--timeout', 'x', '1'], /500ms, 2s/], [['1', '2'], /too many arguments/], [['run'], /missing required argument 'file'/],
-    [['completion', 'tcsh'], /bash, zsh, fish/], [['help', 'nodse'], /did you mean "nodes"/], [['nodes', '--watch', '--json'], /do not go together/],
+    [['help', 'no'], /kumoi --help/], [['completion', 'tcsh'], /bash, zsh, fish/], [['help', 'nodse'], /did you mean "nodes"/], [['nodes', '--watch', '--json'], /do not go together/],
     [['ticket', '--lifetime', '5'], /number and a unit/], [['up', '--name', ''], /must not be empty/],
   ]
   for (const [args, reason] of cases) {

@@ -2,7 +2,7 @@
 // Enough of kali/contract.ts for the shell's tests; not a simulation of the real thing.
 
 import { CodedError } from '../../fabric/base.ts'
-import type { MembershipEvent } from '../../fabric/mod.ts'
+import type { Member, MembershipEvent } from '../../fabric/mod.ts'
 import { REFERENCE } from '../../functions/mod.ts'
 import type { Collection, CollectionOptions, Manifest, Outcome } from '../../functions/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, RunningNode, StartNodeOptions } from '../../kali/contract.ts'
@@ -71,12 +71,13 @@ export const reference = (name: string): unknown => new Proxy({}, {
 
 export interface Fake { readonly kali: Kali; readonly calls: string[]; readonly connects: ConnectOptions[]; readonly starts: StartNodeOptions[] }
 
-export interface FakeOptions { readonly names?: readonly string[]; readonly connectError?: Error; readonly startError?: Error; readonly events?: readonly MembershipEvent[]; readonly pid?: number }
+export interface FakeOptions { readonly names?: readonly string[]; readonly connectError?: Error; readonly startError?: Error; readonly events?: readonly MembershipEvent[]; readonly pid?: number; readonly dead?: readonly string[] }
 
 export function fakeKali(options: FakeOptions = {}): Fake {
   const names = options.names ?? ['alpha', 'beta', 'gamma']
   const calls: string[] = [], connects: ConnectOptions[] = [], starts: StartNodeOptions[] = []
-  const info: NodeInfo = { id: NODE_ID, name: names[0] ?? 'alpha', fabric: 'f'.repeat(64), version: '0.1.0', pid: options.pid ?? 4242, data: '/data', addresses: ['10.0.0.1:4000'], startedAtMs: 0 }
+  const info: NodeInfo = { id: NODE_ID, name: names[0] ?? 'alpha', fabric: 'f'.repeat(64), version: '0.1.0', pid: options.pid ?? 4242, data: '/data', addresses: ['10.0.0.1:4000'], startedAtMs: 0, origin: 'founded' }
+  const dead = options.dead ?? []
   const listed = (items: readonly unknown[], defaults: CollectionOptions | undefined, nodeNames = names): FakeCollection => new FakeCollection(
     async () => items.map((value, index) => ({ status: 'value', index, value, node: NODE_ID, nodeName: nodeNames[index % nodeNames.length] ?? 'alpha' })), defaults)
   const center = (connect: ConnectOptions): DataCenter => {
@@ -89,6 +90,7 @@ export function fakeKali(options: FakeOptions = {}): Fake {
       range,
       explain: (fn): Manifest => ({ name: fn.name, location: 'kumoi:expression:1:1', codeHash: 'c'.repeat(64), codeBytes: fn.toString().length, environmentHash: 'e'.repeat(64), environmentBytes: 9, captured: [{ path: 'limit', type: 'number', bytes: 9 }], packages: [], capabilities: ['PhysicalMachine'] }),
       node: async () => info,
+      members: async () => dead.map((name): Member => ({ id: NODE_ID, name, state: 'dead', incarnation: 1, addresses: [], version: '0.1.0', startedAtMs: 0, sinceMs: 0, load: { cpuRatio: 0, queued: 0 } })),
       nodes: async () => names.map((name, i): NodeRow => ({ id: NODE_ID, name, state: i === 2 ? 'dead' : 'alive', incarnation: 1, addresses: [`10.0.0.${i + 1}:4000`], version: '0.1.0', startedAtMs: 0, sinceMs: 0, load: { cpuRatio: 0, queued: 0 }, cpuRatio: i === 2 ? undefined : 0.25, memoryTotalBytes: 8 * 1024 ** 3, memoryFreeBytes: 2 * 1024 ** 3 })),
       ticket: async (wish) => { calls.push(`ticket ${wish?.lifetimeMs ?? 'default'}`); return 'ticket-text' },
       watchMembers: async function* () { yield* options.events ?? [] },

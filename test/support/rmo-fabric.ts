@@ -56,6 +56,7 @@ type Pipe = ReturnType<typeof createPipe>
 function streamOver(input: Pipe, output: Pipe, cancelled: (error: Error) => void): RpcStream {
   const stream: RpcStream = {
     async write(message) { output.push(message) },
+    waiting: 0,
     end: () => output.close(),
     read: () => input.read(),
     cancel(error = new CodedError('cancelled', { code: 'FABRIC_ERR_CANCELLED' })) { input.close(error); output.close(error); cancelled(error) },

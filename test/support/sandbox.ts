@@ -95,7 +95,7 @@ export interface TestSandbox { readonly sandbox: Sandbox; close(): Promise<void>
 
 export async function openSandbox(options: Partial<SandboxOptions> = {}): Promise<TestSandbox> {
   const cacheDirectory = mkdtempSync(join(tmpdir(), 'kumoi-sandbox-'))
-  const sandbox = await createSandbox({ cacheDirectory, shapes: [machineShape, vmShape], packageDirectory: import.meta.dirname, ...options })
+  const sandbox = await createSandbox({ cacheDirectory, shapes: [machineShape, vmShape], packageDirectories: [import.meta.dirname], ...options })
   return {
     sandbox,
     async close() {

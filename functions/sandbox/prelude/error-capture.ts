@@ -35,7 +35,10 @@ function readText(value: unknown, key: string, charsMax: number): string | undef
 
 function describe(value: unknown): string {
   try {
-    return stringSlice(typeof value === 'symbol' ? 'a symbol' : StringConstructor(value), 0, MESSAGE_CHARS_MAX)
+    const text = typeof value === 'symbol' ? 'a symbol' : StringConstructor(value)
+    // What a thrown plain object holds says more than that it is one.
+    const shown: unknown = text === '[object Object]' ? JSONStringify(value) : text
+    return stringSlice(typeof shown === 'string' ? shown : text, 0, MESSAGE_CHARS_MAX)
   } catch {
     return 'a value that cannot be shown'
   }

@@ -37,6 +37,31 @@ test('a member adopts only a chain that certifies it, and only one fabric', asyn
   await t.rejects(member.adopt({ ...foreign, chain: extendChain(foreign.id, foreign.chain, other.keys, member.keys.id) }), { code: 'FABRIC_ERR_FABRIC_FOREIGN' })
 })
 
+test('a node that could not listen after all founds nothing, and may join another fabric', async (t) => {
+  const founder = await open(await makeDataDir(t))
+  const { id, chain } = await founder.found()
+  const member = await open(await makeDataDir(t))
+  await member.found()
+  await member.unfound()
+  t.equal(member.fabric, undefined)
+  t.equal((await open(member.dataDir)).fabric, undefined)
+  await member.adopt({ id, chain: extendChain(id, chain, founder.keys, member.keys.id), bootstraps: [], members: [] })
+  await member.remember({ host: '127.0.0.1' })
+  const again = await open(member.dataDir)
+  t.equal(again.fabric?.id, id)
+  t.equal(again.fabric?.host, '127.0.0.1')
+  t.notOk(again.founder)
+})
+
+test('a directory that cannot be made is refused, with what to do, and without waiting', async (t) => {
+  const dir = await makeDataDir(t)
+  await writeFile(join(dir, 'file'), '')
+  for (const path of [join(dir, 'file'), join(dir, 'file/below'), '/proc/absent', '/proc/absent/below']) {
+    await t.rejects(open(path), { code: 'FABRIC_ERR_DATA_DIRECTORY', message: /--data DIR/ }, path)
+  }
+  t.equal((await open(join(dir, 'a/b'))).dataDir, join(dir, 'a/b'))
+})
+
 test('a damaged file is refused and left alone', async (t) => {
   const dir = await makeDataDir(t)
   await (await open(dir)).found()

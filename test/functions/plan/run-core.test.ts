@@ -164,3 +164,96 @@ test('covers', (t) => {
   t.notOk(covers([], 0, 1), 'nothing')
   t.end()
 })
+
+/** A core with nodes, and the chunks that actions start. */
+function coreOf(nodes: number, options: Partial<ConstructorParameters<typeof RunCore>[0]> = {}): RunCore {
+  const core = new RunCore({ retries: 0, random: seededRandom(3), rate: { msPerItem: 20, bytesPerItem: 1, largestChunk: 1 }, stopsEarly: false, ...options })
+  for (let n = 0; n < nodes; n++) core.addNode(id(n), 0)
+  return core
+}
+const started = (actions: readonly Action[]): Chunk[] => actions.flatMap((action) => (action.type === 'dispatch' ? [action.chunk] : []))
+const outcomes = (actions: readonly Action[]): ResultRun[] => actions.flatMap((action) => (action.type === 'emit' ? action.runs : []))
+const referenceAt = (home: string, i: number): ReferenceRecord => ({ kind: 'K', uuid: `${i}`, home, name: `${i}`, attributes: {} })
+
+test('items that were not asked for, or are others than asked, are refused', (t) => {
+  const bad = { code: 'FUNCTIONS_ERR_BAD_MESSAGE' }
+  const bytes = new Uint8Array(1)
+  const ranged = coreOf(1)
+  ranged.startRange(0, 1, 10, 0)
+  t.throws(() => ranged.items(0, 3, bytes, 1), bad, 'on a range')
+  const core = coreOf(1)
+  core.startItems(0)
+  t.throws(() => core.items(5, 1, bytes, 1), bad, 'out of order')
+  t.throws(() => core.items(0, 0, bytes, 1), bad, 'none')
+  for (let i = 0; i < 4; i++) core.items(i, 1, bytes, 1)
+  t.throws(() => core.items(4, 1, bytes, 1), bad, 'more chunks than pulled')
+  core.inputEnded(2)
+  t.throws(() => core.items(4, 1, bytes, 3), bad, 'after the end')
+  t.equal(core.total, 4)
+  t.end()
+})
+
+test('items on their way when the answer is decided are not run', (t) => {
+  const core = coreOf(1, { stopsEarly: true })
+  core.startItems(0)
+  const [first] = started(core.items(0, 1, new Uint8Array(1), 1))
+  const [second] = started(core.items(1, 1, new Uint8Array(1), 1))
+  core.chunkDone(second!.id, [valueRun(second!)], 1, true, 2)
+  t.same(core.items(2, 1, new Uint8Array(1), 3), [])
+  t.ok(core.chunkDone(first!.id, [valueRun(first!)], 1, false, 4).some((action) => action.type === 'finish'))
+  t.end()
+})
+
+test('a node that was busy has not used up a try', (t) => {
+  const core = coreOf(2, { retries: 1 })
+  let [chunk] = started(core.startRange(0, 1, 1, 0))
+  for (let now = 100; now < 2_000; now += 100) {
+    const actions = core.chunkBusy(chunk!.id, now);
+    [chunk] = started([...actions, ...core.wake(now + 99)])
+  }
+  const lost = core.nodeGone(chunk!.node!, { code: 'X', message: 'gone' }, 3_000)
+  t.equal(outcomes(lost).length, 0, 'it is moved, not failed')
+  t.equal(started([...lost, ...core.wake(4_000)]).length, 1)
+  t.end()
+})
+
+test('an object that its home does not know is not asked for in a tight loop', (t) => {
+  const core = coreOf(1, { retries: 1_000 })
+  const [chunk] = started(core.startReferences([referenceAt(id(0), 0)], 0))
+  const gone: ResultRun = { from: 0, count: 1, failure: { status: 'unreachable', error: { code: 'X', message: 'unknown' }, mayHaveRun: false } }
+  const answer = core.chunkDone(chunk!.id, [gone], 1, false, 1)
+  t.equal(started(answer).length, 0)
+  t.match(answer, [{ type: 'retry-after' }])
+  t.equal(started(core.wake(500)).length, 1)
+  t.end()
+})
+
+test('machines get a bounded number of chunks at once, and interleaved homes cost no quadratic time', (t) => {
+  const core = coreOf(2)
+  const references = Array.from({ length: 20_000 }, (_, i) => referenceAt(id(i % 2), i))
+  const flying = started(core.startReferences(references, 0))
+  t.equal(flying.length, 128)
+  let out = 0
+  for (let chunk = flying.shift(); chunk !== undefined; chunk = flying.shift()) {
+    const actions = core.chunkDone(chunk.id, [valueRun(chunk)], 1, false, 1)
+    out += outcomes(actions).length
+    flying.push(...started(actions))
+  }
+  t.equal(out, 20_000)
+  t.ok(core.finished)
+  t.end()
+})
+
+test('an input cut off is no complete answer', (t) => {
+  const core = coreOf(1)
+  core.startItems(0)
+  core.stop('timeout', { code: 'LATE', message: 'late' })
+  t.match(core.cutShort, { code: 'LATE' })
+  const whole = coreOf(1)
+  whole.startItems(0)
+  whole.items(0, 1, new Uint8Array(1), 1)
+  whole.inputEnded(1)
+  whole.stop('timeout', { code: 'LATE', message: 'late' })
+  t.equal(whole.cutShort, undefined)
+  t.end()
+})

@@ -3,6 +3,7 @@
 import t from 'tap'
 import { createHash } from 'node:crypto'
 import type { Job } from '../../../functions/contract.ts'
+import { bundlePackage } from '../../../functions/sandbox/bundle.ts'
 import { encodeArray } from '../../../functions/value/mod.ts'
 import { makeHooks, makeJob, never, openSandbox, outcomes, valuesOf, type JobSettings, type MadeJob } from '../../support/sandbox.ts'
 
@@ -131,4 +132,8 @@ t.test('npm packages by reference', async (t) => {
   t.same(valuesOf(await sandbox.run(job('acorn', 'acorn', version), makeHooks(), never)), ['a'], 'this node\'s copy is bundled and linked')
   t.match(outcomes(await sandbox.run(job('acorn', 'acorn', '1.0.0'), makeHooks(), never)), [{ status: 'error', code: 'FUNCTIONS_ERR_SANDBOX_PACKAGE_VERSION' }])
   t.match(outcomes(await sandbox.run(job('no-such-thing', 'no-such-thing', '1.0.0'), makeHooks(), never)), [{ status: 'error', code: 'FUNCTIONS_ERR_SANDBOX_PACKAGE_MISSING' }])
+  const copy = (held: string, text: string) => ({ node_modules: { tiny: { 'package.json': `{ "name": "tiny", "version": "${held}", "main": "index.js" }`, 'index.js': `exports.text = '${text}'` } } })
+  const dir = t.testdir({ absent: {}, old: copy('1.0.0', 'old one'), right: copy('1.2.3', 'right one') })
+  const bundled = await bundlePackage({ specifier: 'tiny', name: 'tiny', version: '1.2.3' }, ['absent', 'old', 'right'].map((name) => `${dir}/${name}`))
+  t.match(bundled, /right one/, 'the first directory with the version asked for')
 })
