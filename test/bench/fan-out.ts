@@ -14,7 +14,7 @@ const CALLS = 40
 const TIMES_ERLANG = 3
 const LISTEN_FIRST = 11
 /** Ticks of all processes over 320 calls, with other work on the machine. */
-const WHY = 'each target costs its kernel about 0.7 ms and its cell 0.5 ms of processor time, and all 33 processes share two cores; neither peer sandboxes, Erlang neither encrypts nor ships code'
+const WHY = '33 processes share two cores, and each target works in a kernel and in a cell; neither peer sandboxes, Erlang neither encrypts nor ships code'
 
 export const bench: Bench = {
   name: 'fan-out',

@@ -12,7 +12,7 @@ const CALLS = 250
 const TARGET_MS = 0.6
 const TIMES_NOISE = 5
 /** Ticks of each process over 2,000 calls, with other work on the machine. */
-const WHY = 'about 2.2 ms of processor time a call on these cores, in sequence: client 0.3, relay 0.7, target 0.7, cell 0.5; a fifth of a kernel\'s share is two socket writes, the rest is flat'
+const WHY = 'processor time of four processes in sequence (client, relay, target, cell); the profile is flat, its largest part the socket writes'
 
 export const bench: Bench = {
   name: 'warm-call',
