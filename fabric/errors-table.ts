@@ -129,6 +129,10 @@ export const FABRIC = defineErrors('FABRIC_ERR', {
     message: (d: { expiredAtMs: number; judgedAtMs: number }) => `The ticket expired at ${new Date(d.expiredAtMs).toISOString()}; the admitting member's clock says ${new Date(d.judgedAtMs).toISOString()}. Ask a member for a new one ("kumoi ticket"), and check the clocks if it is new.`,
     outcome: 'not-started',
   },
+  TICKET_LIFETIME: {
+    message: (d: { lifetimeMs: number; lifetimeMsMax: number }) => `A ticket cannot last ${d.lifetimeMs} ms: more than nothing and at most ${d.lifetimeMsMax} ms (30 days). Make a new one when it is needed.`,
+    outcome: 'not-started',
+  },
   TICKET_FOREIGN: {
     message: (d: { ticketFabric: string; fabric: string }) => `The ticket is for fabric ${d.ticketFabric.slice(0, 8)}, and this member belongs to fabric ${d.fabric.slice(0, 8)}. Ask a member of the fabric you mean for a ticket.`,
     outcome: 'not-started',

@@ -250,6 +250,8 @@ export const LIMITS = {
   incarnationMax: 2 ** 40,
   // --- tickets
   ticketLifetimeMs: 24 * 3_600_000,
+  /** A ticket is a key to the door: a month is the longest it may lie about. */
+  ticketLifetimeMsMax: 30 * 24 * 3_600_000,
   /** Longest ticket read; eight certificates and sixteen addresses fit. */
   ticketCharsMax: 8_192,
   /** Certificates from the founder to a node. */

@@ -206,8 +206,9 @@ function serveNode({ registry, membership, info, ticket, stop, clock }: NodeServ
   registry.method('node.members', () => membership.members())
   registry.method('node.ticket', (body, { caller }) => {
     if (caller.via !== 'socket') throw FABRIC.LOCAL_ONLY({ method: 'node.ticket' })
-    const asked = (body as { readonly lifetimeMs?: unknown } | null)?.lifetimeMs
-    return ticket(typeof asked === 'number' && asked > 0 ? asked : LIMITS.ticketLifetimeMs)
+    const asked = (body as { readonly lifetimeMs?: unknown } | null)?.lifetimeMs ?? LIMITS.ticketLifetimeMs
+    if (typeof asked !== 'number' || !(asked > 0 && asked <= LIMITS.ticketLifetimeMsMax)) throw FABRIC.TICKET_LIFETIME({ lifetimeMs: Number(asked), lifetimeMsMax: LIMITS.ticketLifetimeMsMax })
+    return ticket(asked)
   })
   registry.method('node.down', (_body, { caller }) => {
     if (caller.via !== 'socket') throw FABRIC.LOCAL_ONLY({ method: 'node.down' })

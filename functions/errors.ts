@@ -78,6 +78,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   MISSING_BLOB: { message: (d: { hash: string }) => `code or captured values ${d.hash.slice(0, 12)} were asked for and not delivered`, retryable: true, outcome: 'not-started' },
   INPUT_FAILED: { message: (d: { index: number; reason: string }) => `the input threw at element ${d.index}: ${d.reason}` },
   MAP_FAILED: { message: (d: { failed: number; total: number; first: string }) => `${d.failed} of ${d.total} failed; first: ${d.first}` },
+  RESULTS_TOO_LARGE: { message: (d: { bytes: number; bytesMax: number }) => `the results of one chunk, ${d.bytes} bytes more, do not fit into a message of ${d.bytesMax} bytes; return less per element, or store it and return where` },
   NOT_ITERABLE: { message: (d: { got: string }) => `from() needs something to iterate over, got ${d.got}; pass an array, a Set, a generator or an async iterable`, outcome: 'not-started' },
   BAD_RANGE: { message: (d: { from: string; to: string; step: string }) => `range(${d.from}, ${d.to}, ${d.step}) is no range; give finite numbers and a step other than 0`, outcome: 'not-started' },
   NOT_A_FUNCTION: { message: (d: { verb: string; got: string }) => `${d.verb} needs a function, got ${d.got}` },

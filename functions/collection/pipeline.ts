@@ -143,7 +143,7 @@ export class Pipeline {
   }
 
   async *#run(terminal: Terminal, captured: Captured | undefined, options: CollectionOptions): AsyncGenerator<Batch> {
-    options.signal?.throwIfAborted()
+    if (options.signal?.aborted === true) throw FUNCTIONS.RUN_CANCELLED({}, { cause: options.signal.reason, outcome: 'not-started' })
     if (this.#stages.length === 0 && terminal.verb === 'collect') return yield* this.#here(options)
     const { source, input } = await this.#source()
     const all = this.#stages.map((shipped) => shipped.captured)

@@ -53,7 +53,7 @@ export interface ExecuteSession {
 interface ChunkAnswer { readonly runs: readonly ResultRun[]; readonly decided: boolean; readonly costMs: number }
 
 /** Codes with which a sandbox says "not now": nothing ran, another node or moment may do. */
-const BUSY_CODES: ReadonlySet<string> = new Set([FUNCTIONS.SANDBOX_BUSY.code])
+const BUSY_CODES: ReadonlySet<string> = new Set([FUNCTIONS.SANDBOX_BUSY.code, FUNCTIONS.SANDBOX_FULL.code])
 
 export class Executor {
   readonly #options: ExecutorOptions
@@ -108,7 +108,7 @@ class Session implements ExecuteSession {
     if (!this.#told && source.type !== 'references') this.#sink.ready(this.#options.cores)
     this.#told = true
     this.#run(from, count, source, signal).then(
-      ({ runs, decided, costMs }) => { if (this.#chunks.delete(id)) void this.#sink.done(id, runs, costMs, decided) },
+      ({ runs, decided, costMs }) => { if (this.#chunks.delete(id)) void this.#sink.done(id, fitting(runs), costMs, decided) },
       (error: unknown) => {
         if (!this.#chunks.delete(id)) return
         if (BUSY_CODES.has(errorCode(error) ?? '')) this.#sink.busy(id)
@@ -230,5 +230,21 @@ function encodedReference(record: ReferenceRecord): Uint8Array {
   encodedReferences.set(record, bytes)
   return bytes
 }
+
+/** Results of one chunk travel in one message; what does not fit in fails, named, instead of holding up the rest. */
+export function fitting(runs: readonly ResultRun[], bytesMax: number = LIMITS.messageBytesMax - MESSAGE_HEAD_BYTES): readonly ResultRun[] {
+  let bytes = 0
+  return runs.map((run) => {
+    if ('failure' in run) return run
+    bytes += run.values.byteLength + (run.counts?.byteLength ?? 0)
+    if (bytes <= bytesMax) return run
+    bytes -= run.values.byteLength + (run.counts?.byteLength ?? 0)
+    const error = FUNCTIONS.RESULTS_TOO_LARGE({ bytes: run.values.byteLength, bytesMax })
+    return { from: run.from, count: run.count, failure: { status: 'error', error: toErrorRecord(error, error.code), mayHaveRun: true } }
+  })
+}
+
+/** Left for everything in the message that is not values. */
+const MESSAGE_HEAD_BYTES = 1024 * 1024
 
 function raiseMissing(hash: Hash): never { throw FUNCTIONS.MISSING_BLOB({ hash }) }

@@ -18,7 +18,7 @@ t.test('ready: name, id, address, and how others join', async (t) => {
   t.equal(status, 0, stderr)
   const pid = Number(/process +(\d+)/.exec(stdout)?.[1])
   try {
-    t.match(stdout, /name +beta\nid +a{64}\naddress +10\.0\.0\.1:4000/)
+    t.match(stdout, /name +beta\nid +a{64}\nfabric +f{8}, .+\naddress +10\.0\.0\.1:4000/)
     t.match(stderr, new RegExp(`kumoi --data ${data} ticket`))
     t.equal(statSync(join(data, 'node.log')).mode & 0o777, 0o600)
     t.equal(statSync(data).mode & 0o777, 0o700)
