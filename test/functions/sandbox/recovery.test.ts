@@ -2,7 +2,8 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'tap'
@@ -71,7 +72,10 @@ test('code is asked for once per lane, and a cell belongs to one principal', asy
 })
 
 test('no cell outlives the kernel: SIGKILL of the parent, one cell idle and one stuck in a builtin', async (t) => {
-  const child = spawn(process.execPath, ['--no-node-snapshot', join(import.meta.dirname, '../../support/sandbox-orphan.ts')], { stdio: ['ignore', 'pipe', 'inherit'] })
+  // Killed, it cannot clean up after itself.
+  const folder = mkdtempSync(join(tmpdir(), 'kumoi-orphan-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  const child = spawn(process.execPath, ['--no-node-snapshot', join(import.meta.dirname, '../../support/sandbox-orphan.ts')], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TMPDIR: folder } })
   const [line] = await once(createInterface({ input: child.stdout }), 'line') as [string]
   const pids = JSON.parse(line) as number[]
   t.equal(pids.length, 2)
