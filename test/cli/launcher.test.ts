@@ -61,6 +61,8 @@ t.test('signals pass through the launcher, and nothing stays behind', { skip: ol
     inner = Number(/pid=(\d+)\n/.exec(text)?.[1] ?? 0)
     if (!sent && inner > 0) { sent = true; child.kill('SIGKILL') }
   } })
+  // Its streams close a moment before the process is gone.
+  for (let waits = 0; waits < 250 && !ended(inner); waits++) await new Promise((done) => { setTimeout(done, 20) })
   t.ok(ended(inner), 'the lifeline ended what the killed launcher had started')
 })
 
