@@ -1,7 +1,7 @@
 // What a program and the shell hold: `const dc = await connect()`, and what a node offers.
 
 import type { Manifest, Outcome } from '../functions/mod.ts'
-import type { Member, MembershipEvent } from '../fabric/mod.ts'
+import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
 import type { Collection, CollectionOptions } from '../functions/mod.ts'
 import type { PhysicalMachine } from '../rmo/mod.ts'
 
@@ -14,19 +14,6 @@ export interface ConnectOptions {
   readonly as?: string
   /** Receives console output of shipped functions; default writes to this process's stderr as "name| text". */
   readonly onConsole?: (line: { readonly nodeName: string; readonly level: string; readonly text: string }) => void
-}
-
-export interface NodeInfo {
-  readonly id: string
-  readonly name: string
-  readonly fabric: string
-  readonly version: string
-  readonly pid: number
-  readonly data: string
-  readonly addresses: readonly string[]
-  readonly startedAtMs: number
-  /** How it came into its fabric when it started. */
-  readonly origin: 'founded' | 'joined' | 'returned'
 }
 
 export interface NodeRow extends Member {
@@ -73,4 +60,4 @@ export interface RunningNode {
   readonly stopped: Promise<void>
 }
 
-export type { Manifest, MembershipEvent, Outcome }
+export type { Manifest, MembershipEvent, NodeInfo, Outcome }
