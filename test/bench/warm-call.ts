@@ -11,8 +11,8 @@ const ROUNDS = 8
 const CALLS = 250
 const TARGET_MS = 0.6
 const TIMES_NOISE = 5
-/** Ticks of each process over 2,000 calls, with other work on the machine. */
-const WHY = 'processor time of four processes in sequence (client, relay, target, cell); the profile is flat, its largest part the socket writes'
+/** Printed when it is missed; from an ad hoc profile (D-040), not measured by this file. */
+const WHY = 'four processes work in sequence (client, relay, target, cell); an ad hoc profile of the relay (D-040) was flat, socket writes first'
 
 export const bench: Bench = {
   name: 'warm-call',
