@@ -65,9 +65,14 @@ export interface ReferenceRecord {
   /** Node it was last known at. */
   readonly home: NodeId
   readonly name: string
-  /** Attributes as of when the reference was made. */
+  /** Attributes as of when the reference was made; of a cold object: its settings. */
   readonly attributes: Readonly<Record<string, unknown>>
+  /** A draft: no resource stands behind it yet; it travels by value. */
+  readonly cold?: true
 }
+
+/** A verb that a cold object carries out on its own settings: puts the argument into the list or the field `setting`. */
+export interface ColdVerb { readonly setting: string; readonly how: 'append' | 'remove' | 'set' }
 
 /** What the sandbox and the shell must know of a kind to make handles for it; plain data, made by rmo/defineKind. */
 export interface KindShape {
@@ -80,6 +85,10 @@ export interface KindShape {
   readonly collections: Readonly<Record<string, string>>
   /** Single pipelined references, such as pm.vmm: property -> kind. */
   readonly references?: Readonly<Record<string, string>>
+  /** Attributes that can be assigned: on a cold object at once, on a live one as a patch that later calls wait for. */
+  readonly settable?: readonly string[]
+  /** What a cold object of this kind can do; absent: the kind has no cold objects. */
+  readonly coldVerbs?: Readonly<Record<string, ColdVerb>>
 }
 
 // ---------------------------------------------------------------- plan

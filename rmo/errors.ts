@@ -103,4 +103,101 @@ export const RMO = defineErrors('RMO_ERR', {
     retryable: true,
     outcome: 'not-started',
   },
+  DRIVER_UNAVAILABLE: {
+    message: (d: { uri: string; reason: string }) =>
+      `The hypervisor at ${d.uri} is not reachable: ${d.reason}. Start it, or check the URI; the node keeps trying and goes on by itself.`,
+    retryable: true,
+    outcome: 'not-started',
+  },
+  DRIVER_TIMEOUT: {
+    message: (d: { uri: string; operation: string; timeoutMs: number }) =>
+      `The hypervisor at ${d.uri} did not answer ${d.operation} within ${d.timeoutMs} ms. It may still be done: look at the object's state before trying again.`,
+    outcome: 'unknown',
+  },
+  /** Anything the hypervisor refused that has no row of its own; `number` and `text` are its own words. */
+  DRIVER_FAILED: {
+    message: (d: { operation: string; name: string; number: number; text: string }) =>
+      `${d.operation} of ${d.name} failed in the hypervisor: ${d.text} (libvirt error ${d.number}). Nothing was changed unless the text says so.`,
+    outcome: 'failed',
+  },
+  DRIVER_UNSUPPORTED: {
+    message: (d: { operation: string; driver: string; reason: string }) =>
+      `${d.operation} is not possible with the ${d.driver} driver: ${d.reason}.`,
+    outcome: 'not-started',
+  },
+  STATE_INVALID: {
+    message: (d: { kind: string; name: string; operation: string; state: string; needs: string }) =>
+      `${d.kind} ${d.name} is ${d.state}; ${d.operation} needs it ${d.needs}.`,
+    outcome: 'not-started',
+  },
+  NAME_TAKEN: {
+    message: (d: { kind: string; name: string; host: string; uuid: string }) =>
+      `${d.host} already has a ${d.kind} named "${d.name}" (${d.uuid}). Choose another name, or remove that one.`,
+    outcome: 'not-started',
+  },
+  ALREADY_EXISTS: {
+    message: (d: { what: string; host: string }) =>
+      `${d.what} exists already on ${d.host}. Use it, choose another name, or remove it first.`,
+    outcome: 'not-started',
+  },
+  IN_USE: {
+    message: (d: { kind: string; name: string; by: readonly string[] }) =>
+      `${d.kind} ${d.name} is in use by ${listed(d.by)}. Remove or detach those first.`,
+    outcome: 'not-started',
+  },
+  NO_SPACE: {
+    message: (d: { what: string; path: string; reason: string }) =>
+      `No room for ${d.what} in ${d.path}: ${d.reason}. What was begun has been removed; make room and try again.`,
+    outcome: 'failed',
+  },
+  NO_CAPACITY: {
+    message: (d: { what: string; host: string; wanted: string; free: string }) =>
+      `${d.host} has no room for ${d.what}: it needs ${d.wanted}, ${d.free} is free. Stop something there or choose another machine.`,
+    outcome: 'not-started',
+  },
+  IMAGE_MISSING: {
+    message: (d: { image: string; host: string; known: readonly string[] }) =>
+      `${d.host} has no image "${d.image}". It has: ${listed(d.known)}. Import it there, or use a pool that both machines share.`,
+    outcome: 'not-started',
+  },
+  IMAGE_CORRUPT: {
+    message: (d: { image: string; path: string; reason: string }) =>
+      `Image ${d.image} (${d.path}) is not usable: ${d.reason}. Import it again from a good copy.`,
+    outcome: 'not-started',
+  },
+  VERSION_CONFLICT: {
+    message: (d: { kind: string; name: string; expected: string; actual: string }) =>
+      `${d.kind} ${d.name} was changed by somebody else: your change was made from version ${d.expected}, it is ${d.actual} now. Read it again and repeat the change.`,
+    outcome: 'not-started',
+  },
+  READ_ONLY: {
+    message: (d: { kind: string; name: string; property: string; settable: readonly string[] }) =>
+      `${d.property} of ${d.kind} ${d.name} cannot be set. Settable: ${listed(d.settable)}.`,
+    outcome: 'not-started',
+  },
+  COLD: {
+    message: (d: { kind: string; name: string; verb: string }) =>
+      `${d.kind} ${d.name} is cold: it exists only here, so ${d.verb} has nothing to work on. Add it first: await pm.vmm.add(it).`,
+    outcome: 'not-started',
+  },
+  MIGRATION_REFUSED: {
+    message: (d: { name: string; to: string; reason: string }) =>
+      `${d.name} cannot move to ${d.to}: ${d.reason}. It is where it was.`,
+    outcome: 'not-started',
+  },
+  MIGRATION_FAILED: {
+    message: (d: { name: string; to: string; phase: string; reason: string; left: string }) =>
+      `The migration of ${d.name} to ${d.to} failed while ${d.phase}: ${d.reason}. ${d.left}`,
+    outcome: 'failed',
+  },
+  PARTLY_DONE: {
+    message: (d: { operation: string; name: string; reason: string; left: readonly string[] }) =>
+      `${d.operation} of ${d.name} failed and could not be undone completely: ${d.reason}. Left behind: ${listed(d.left)}. Remove these by hand.`,
+    outcome: 'failed',
+  },
+  TOOL_MISSING: {
+    message: (d: { tool: string; machine: string; does: string; install: string }) =>
+      `${d.machine} lacks ${d.tool}, which ${d.does}. Install it there: ${d.install}.`,
+    outcome: 'not-started',
+  },
 })

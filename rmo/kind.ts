@@ -6,7 +6,7 @@
 // refuses the declaration. Kinds load no I/O; the driver's object comes in as `Local`.
 
 import { assert } from '../fabric/base.ts'
-import type { Authority, KindShape, ReferenceRecord } from '../functions/mod.ts'
+import type { Authority, ColdVerb, KindShape, ReferenceRecord } from '../functions/mod.ts'
 import { COMMON_ATTRIBUTES, COMMON_VERBS, WATCH_VERBS } from './common.ts'
 import type { CommonVerbName } from './common.ts'
 import type { AclVerb } from './gate.ts'
@@ -22,6 +22,16 @@ export interface WatchSpec<L, O> {
   readonly options: Type<O>
   /** Starts telling; the answer stops it. `emit` is bounded by its receiver and may be called at any rate. */
   start(local: L, options: O, emit: Emit): () => void
+}
+
+/** What can be set of an object: the source of dump's settings, of patch, of assignment, and of the version. */
+export interface SettingsSpec<L> {
+  /** Every setting with its type; one whose name is an attribute can be assigned (`vm.name = ...`). */
+  readonly fields: Readonly<Record<string, Type<unknown>>>
+  /** All settings as of now, plain. */
+  read(local: L): Readonly<Record<string, unknown>>
+  /** Carries out a checked change (only fields that differ). All or nothing. */
+  apply(local: L, change: Readonly<Record<string, unknown>>, authority: Authority): Promise<void>
 }
 
 export interface Kind {
@@ -89,6 +99,12 @@ export interface KindSpec<U extends ResourceObject, L> {
   readonly references: { readonly [K in ReferenceKeys<U>]: { readonly kind: string; readonly doc: string; get(local: L, authority: Authority): Promise<ReferenceRecord> } }
   readonly events: Readonly<Record<string, EventSpec>>
   readonly watch: WatchSpec<L, NonNullable<Arguments<U['watch']>[0]>>
+  /** Left out: nothing of it can be set. */
+  readonly settings?: SettingsSpec<L>
+  /** For kinds whose objects can be made cold (vmm.createVM(), load()). */
+  readonly coldVerbs?: Readonly<Record<string, ColdVerb>>
+  /** Units that ran since the last question, for account(): { vmSeconds: 12 }. Absent: calls only. */
+  used?(local: L): Readonly<Record<string, number>>
 }
 
 /** A parameter of a verb; `optional(type)` for one that may be left out. */

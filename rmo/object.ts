@@ -4,6 +4,7 @@
 // LocalObjects is the home's side: the table of objects whose life this node manages.
 
 import type { NodeId } from '../fabric/base.ts'
+import type { AclVerb } from './gate.ts'
 
 /** An event of an object. `type` is one of the kind's events, or 'lost' (a slow watcher missed `count` of them). */
 export interface ObjectEvent {
@@ -24,9 +25,44 @@ export interface ObjectDump {
   readonly uuid: string
   readonly name: string
   readonly attributes: Readonly<Record<string, unknown>>
+  /** What can be set of it; a kind that can be created is made again from these. */
+  readonly settings: Readonly<Record<string, unknown>>
+  /** Of the settings; patch() refuses a change made from another one. */
+  readonly version: string
 }
 
-/** The common methods of every kind. `patch`, `acls`, `account` and `audit` join them where a kind can keep their promise. */
+/** What a change answers: the new version of the object's settings, and the id under which the change was done. */
+export interface Changed { readonly version: string; readonly operation: string }
+
+/** One access rule of an object. `principal`: "local:0", "user:alice", "group:ops" or "*". Deny wins. */
+export interface AclRule { readonly effect: 'allow' | 'deny'; readonly principal: string; readonly verbs: readonly AclVerb[] }
+/** What one principal used of an object since the node began to count. */
+export interface AccountRecord {
+  readonly principal: string
+  readonly calls: number
+  readonly failures: number
+  /** Time spent in verbs of the object. */
+  readonly busyMs: number
+  readonly firstAtMs: number
+  readonly lastAtMs: number
+  /** Counters of the kind, such as vmSeconds, vcpuSeconds, memoryMiBSeconds. */
+  readonly used: Readonly<Record<string, number>>
+}
+/** One change that was asked for, allowed or not, and what became of it. */
+export interface AuditRecord {
+  readonly operation: string
+  readonly atMs: number
+  readonly principal: string
+  readonly trace: string
+  readonly verb: string
+  readonly acl: AclVerb
+  readonly outcome: 'running' | 'done' | 'failed' | 'denied'
+  /** Code and text of the failure or of the refusal. */
+  readonly error?: string
+  readonly tookMs?: number
+}
+
+/** The common members of every kind (the paper's Table II). */
 export interface ResourceObject<Info = unknown, Stats = unknown, Event extends ObjectEvent = ObjectEvent, Options = object> {
   /** Name for people; not unique. */
   readonly name: string
@@ -42,6 +78,14 @@ export interface ResourceObject<Info = unknown, Stats = unknown, Event extends O
   unwatch(): Promise<number>
   /** The object as data. */
   dump(): Promise<ObjectDump>
+  /** Changes settings; with `version`, only if nobody else has since. */
+  patch(change: Readonly<Record<string, unknown>>, options?: { readonly version?: string }): Promise<Changed>
+  /** Who may do what with it; with `rules`, replaces them. */
+  acls(rules?: readonly AclRule[]): Promise<readonly AclRule[]>
+  /** What was used of it, by whom. */
+  account(): Promise<readonly AccountRecord[]>
+  /** What was done to it, by whom, newest last. */
+  audit(options?: { readonly recordsMax?: number }): Promise<readonly AuditRecord[]>
 }
 
 /** One object at home. `local` is what the kind's verbs work on; only the kind knows its type. */

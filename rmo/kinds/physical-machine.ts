@@ -134,7 +134,7 @@ export interface PhysicalMachine extends ResourceObject<MachineInfo, MachineStat
 
 // ---------------------------------------------------------------- for the node
 
-type MachineVerb = 'info' | 'stats' | 'watch' | 'unwatch' | 'dump' | 'exec' | 'readFile'
+type MachineVerb = 'info' | 'stats' | 'watch' | 'unwatch' | 'dump' | 'patch' | 'acls' | 'account' | 'audit' | 'exec' | 'readFile'
 export type MachineAttributes = Pick<PhysicalMachine, Exclude<keyof PhysicalMachine, MachineVerb>>
 /** How long a call may go on: what verbs need of an Authority. */
 export type Budget = Pick<Authority, 'signal' | 'remainingMs'>
