@@ -87,6 +87,11 @@ export const FABRIC = defineErrors('FABRIC_ERR', {
       `The data directory ${d.data} cannot be used: ${d.reason}. Make it writable, or name another with --data DIR or KUMOI_DATA.`,
     outcome: 'not-started',
   },
+  STORE_FAILED: {
+    message: (d: { path: string; reason: string }) =>
+      `The local store ${d.path} failed: ${d.reason}. Check the disk's room and permissions; what was being written is not there.`,
+    outcome: 'failed',
+  },
   SOCKET_TAKEN: {
     message: (d: { path: string }) => `A running node already listens on ${d.path}. Stop it with "kumoi down", or choose another directory with --data.`,
     outcome: 'not-started',

@@ -216,6 +216,21 @@ export const LIMITS = {
   movedFollowsMax: 3,
   /** Forwarding addresses a node keeps of objects that moved away; the oldest goes first. */
   movedForwardsMax: 4_096,
+  /** Changes whose outcome is kept for whoever asks again with the same operation id, and how long. */
+  operationsMax: 1_024,
+  operationWindowMs: 60_000,
+  operationCharsMax: 64,
+  /** Audit records kept per node and given in one answer; the oldest go first. */
+  auditRecordsMax: 100_000,
+  auditAnswerMax: 1_000,
+  /** Audit records and counters gathered before they are written; more make a change wait for the disk. */
+  ledgerFlushMs: 1_000,
+  ledgerPendingMax: 4_096,
+  /** Principals whose use of one object is counted apart (further ones share a row), and rules of one object. */
+  accountPrincipalsMax: 256,
+  aclRulesMax: 256,
+  /** How often what objects use by themselves (vmSeconds, ...) is added up. */
+  accountTickMs: 10_000,
   // --- stores
   /** Code and environment blobs kept in memory, and on disk. */
   blobMemoryBytes: 64 * MiB,
@@ -283,6 +298,17 @@ export const LIMITS = {
   tourStopGraceMs: 4_000,
   /** One step of the tour. */
   tourStepTimeoutMs: 30_000,
+  // --- libvirt's texts, storage and networks
+  /** One text from a hypervisor: libvirt's own bound for a string on its wire is 4 MiB. */
+  xmlCharsMax: 4 * MiB,
+  /** A domain nests 8 deep; libvirt puts no bound on metadata. */
+  xmlDepthMax: 64,
+  /** Texts whose meaning is remembered, so that an inventory of unchanged domains and volumes parses nothing. */
+  definitionsRememberedMax: 4_096,
+  /** Progress of a volume copy is looked at this often; a stat of one file. */
+  copyProgressMs: 200,
+  /** Bytes given to one call of a volume upload. */
+  uploadChunkBytes: 256 * KiB,
 } as const
 
 export type Limits = typeof LIMITS

@@ -4,6 +4,8 @@ export { CodedError, defineErrors, errorCode, fromErrorRecord, isNodeId, LIMITS,
 export type { Clock, ErrorRecord, Hash, NodeId, Random } from './base.ts'
 export type { BlobStore } from './blob/store.ts'
 export type { Log } from './log.ts'
+export { createMemoryStore, openLocalStore } from './local-store.ts'
+export type { LocalStore, StoreChange, StoreEntry } from './local-store.ts'
 export type { Member, Membership, MembershipEvent, MemberState } from './membership/contract.ts'
 export { startFabricNode } from './start.ts'
 export type { FabricNode, FabricNodeOptions, NodeInfo } from './node.ts'

@@ -223,6 +223,8 @@ export interface Authority {
   readonly trace: string
   readonly hop: number
   readonly signal: AbortSignal
+  /** Id of the change that this is part of; given to the first node, carried to the object's home, written into its audit. */
+  readonly operation?: string
   remainingMs(): number
 }
 

@@ -12,6 +12,7 @@ export function dataDir(given?: string): string {
 export const socketPath = (data: string): string => join(data, 'node.sock')
 export const blobsPath = (data: string): string => join(data, 'blobs')
 export const cachePath = (data: string): string => join(data, 'cache')
+export const storePath = (data: string): string => join(data, 'store')
 
 /** Principal of whoever holds the local socket. */
 export const localPrincipal = (): string => `local:${userInfo().uid}`

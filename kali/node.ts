@@ -2,15 +2,15 @@
 // and stopped in reverse. The only place where the layers are put together.
 
 import { availableParallelism } from 'node:os'
-import { startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
+import { openLocalStore, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
 import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, Sandbox } from '../functions/mod.ts'
-import { createCapabilities, createGate, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
-import type { Machine, NodeCapabilities } from '../rmo/mod.ts'
+import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
+import type { Ledger, Machine, NodeCapabilities } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
-import { blobsPath, cachePath, dataDir, localPrincipal, socketPath } from './data-dir.ts'
+import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
 
 /** How often this node's own load goes into gossip. */
 const LOAD_INTERVAL_MS = 2_000
@@ -36,7 +36,12 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     stoppers.push(() => fabric.stop())
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock })
     stoppers.push(() => machine.stop())
-    const capabilities = serveObjects(fabric, machine)
+    const ledger = createLedger({
+      store: await openLocalStore(storePath(data)), clock: systemClock,
+      failed: (error) => fabric.log.warn('the ledger could not be written', { reason: String(error) }),
+    })
+    stoppers.push(() => ledger.close())
+    const capabilities = serveObjects(fabric, machine, ledger)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())
     serveFunctions(fabric, capabilities, sandbox)
@@ -56,7 +61,7 @@ function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
 /** Opens calls to other members on behalf of an authority. */
 const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
 
-function serveObjects(fabric: FabricNode, machine: Machine): NodeCapabilities {
+function serveObjects(fabric: FabricNode, machine: Machine, ledger: Ledger): NodeCapabilities {
   const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
   objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
   const capabilities = createCapabilities({
@@ -64,9 +69,9 @@ function serveObjects(fabric: FabricNode, machine: Machine): NodeCapabilities {
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
-    gate: createGate({ policy: localPolicy(), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
+    gate: createGate({ policy: aclPolicy((of) => ledger.rules(of), localPolicy()), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
     codec: createValueCodec(),
-    clock: systemClock,
+    ledger, clock: systemClock, random: systemRandom,
   })
   const watches = createWatches({
     capabilities,

@@ -8,20 +8,24 @@
 // answers RMO_ERR_MOVED; the first node follows, at most LIMITS.movedFollowsMax times.
 
 import { LIMITS, errorCode, fromErrorRecord, isNodeId, toErrorRecord, uuidOfNode } from '../fabric/base.ts'
-import type { Clock, NodeId } from '../fabric/base.ts'
+import type { Clock, NodeId, Random } from '../fabric/base.ts'
 import type { Member } from '../fabric/mod.ts'
 import type { Authority, Capabilities, ReferenceRecord } from '../functions/mod.ts'
 import { checkArguments, operationOf } from './check.ts'
 import { byNameThenUuid, createDirectory } from './directory.ts'
 import type { Directory, Target } from './directory.ts'
 import { RMO } from './errors.ts'
+import { ACL_VERBS } from './gate.ts'
 import type { AclVerb, Gate } from './gate.ts'
 import type { Kind } from './kind.ts'
 import { rmoKinds } from './kinds/index.ts'
+import type { Ledger } from './ledger.ts'
 import { METHODS, readListing, referenceMessage } from './messages.ts'
 import type { ListFailure, Listing, ValueCodec } from './messages.ts'
 import type { LocalObject, LocalObjects } from './object.ts'
+import { createOperations } from './operations.ts'
 import type { KindRegistry } from './registry.ts'
+import { createVerbRunner } from './run-verb.ts'
 
 /** One call to another member; its errors arrive as CodedErrors. */
 export type CallPeer = (node: NodeId, method: string, body: unknown, authority: Authority) => Promise<unknown>
@@ -33,7 +37,9 @@ export interface CapabilitiesOptions {
   readonly objects: LocalObjects
   readonly gate: Gate
   readonly codec: ValueCodec
+  readonly ledger: Ledger
   readonly clock: Clock
+  readonly random: Random
   /** Default: rmo's own. */
   readonly kinds?: KindRegistry
 }
@@ -86,7 +92,7 @@ async function eachBounded<T>(items: readonly T[], limit: number, work: (item: T
 }
 
 export function createCapabilities(options: CapabilitiesOptions): NodeCapabilities {
-  const { self, members, callPeer, objects, gate, codec, clock } = options
+  const { self, members, callPeer, objects, gate, codec, ledger, clock, random } = options
   const kinds = options.kinds ?? rmoKinds
   const { kindOf, shapes } = kinds
   const directory = createDirectory({ members })
@@ -110,16 +116,13 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     if (home !== undefined) throw RMO.MOVED({ kind: target.kind, uuid: target.uuid, home })
     throw RMO.OBJECT_UNKNOWN({ kind: target.kind, uuid: target.uuid, node: selfName() })
   }
+  const operations = createOperations({ clock, random })
   const pass: NodeCapabilities['pass'] = ({ kind, object, name }, verb, acl, { principal, trace }) =>
     gate.pass({ principal, trace, node: self, kind: kind.kind, uuid: object.uuid, name, verb, acl })
 
-  const runHere = async (target: Target, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown> => {
-    const found = find(target)
-    const operation = operationOf(found.kind, verb)
-    // Who may not do it does not learn how it is done: the gate stands before the argument check.
-    await pass(found, verb, operation.acl, authority)
-    return operation.run(found.object.local, checkArguments(target.kind, verb, operation, args), authority)
-  }
+  const runVerb = createVerbRunner({ pass, operations, ledger, clock })
+  const runHere = (target: Target, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown> =>
+    runVerb(find(target), verb, args, authority)
   const decodeArguments = (verb: string, bytes: Uint8Array): readonly unknown[] => {
     const args = codec.decode(bytes, 'args')
     if (!Array.isArray(args)) throw RMO.ARGUMENT_INVALID({ call: verb, path: 'the argument list', expected: 'an array', got: typeof args })
@@ -128,9 +131,16 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const invokeHere: NodeCapabilities['invokeHere'] = async (target, verb, args, authority) =>
     codec.encode(await runHere(target, verb, decodeArguments(verb, args), authority))
 
+  /** A change has an id from the first node on: a repeated one is known, and audits of all hops name the same. */
+  const named = (target: Target, verb: string, authority: Authority): Authority => {
+    const acl = kindOf(target.kind).operations.get(verb)?.acl
+    if (authority.operation !== undefined || acl === undefined || !ACL_VERBS[acl].privileged) return authority
+    const { principal, trace, hop, signal } = authority
+    return { principal, trace, hop, signal, operation: operations.mint(), remainingMs: () => authority.remainingMs() }
+  }
   const forward = async (home: NodeId, target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array> => {
     const { kind, uuid } = target
-    const answer = await callPeer(home, METHODS.invoke, { kind, uuid, home, verb, args }, authority)
+    const answer = await callPeer(home, METHODS.invoke, { kind, uuid, home, verb, args, ...(authority.operation === undefined ? {} : { operation: authority.operation }) }, authority)
     if (answer instanceof Uint8Array) return answer
     throw RMO.ARGUMENT_INVALID({ call: METHODS.invoke, path: 'the answer', expected: 'bytes', got: typeof answer })
   }
@@ -201,16 +211,18 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
         }
       })
     },
-    invoke: (target, verb, args, authority) => route(target,
-      () => runHere(target, verb, args, authority),
-      async (home) => {
+    invoke(target, verb, args, given) {
+      const authority = named(target, verb, given)
+      return route(target, () => runHere(target, verb, args, authority), async (home) => {
         // A mistake is told here already, before it travels; the home checks again.
         checkArguments(target.kind, verb, operationOf(kindOf(target.kind), verb), args)
         return codec.decode(await forward(home, target, verb, codec.encode(args), authority), 'value')
-      }),
-    invokeEncoded: (target, verb, args, authority) => route(target,
-      () => invokeHere(target, verb, args, authority),
-      (home) => forward(home, target, verb, args, authority)),
+      })
+    },
+    invokeEncoded(target, verb, args, given) {
+      const authority = named(target, verb, given)
+      return route(target, () => invokeHere(target, verb, args, authority), (home) => forward(home, target, verb, args, authority))
+    },
   }
 }
 

@@ -1,10 +1,12 @@
 // The eleven common members of every kind (the paper's Table II), declared once.
 //
 // name and uuid are attributes; info, stats and dump every kind has; watch and unwatch are streams, so
-// references offer them and sandboxes do not; patch, acls, account and audit are here with their
-// signature and ACL verb, and a kind has them when it supplies an implementation.
+// references offer them and sandboxes do not; patch, acls, account and audit
+// are the home's own, the same for all kinds (common-verbs.ts).
 
-import { anything, byteCount, optional, record, text, uuid } from './schema.ts'
+import { LIMITS } from '../fabric/base.ts'
+import { ACL_VERBS } from './gate.ts'
+import { anything, dictionary, integer, list, oneOf, optional, record, text, uuid } from './schema.ts'
 import type { AclVerb } from './gate.ts'
 import type { Attribute, Parameter, ResultSpec } from './verb.ts'
 
@@ -22,25 +24,31 @@ export interface CommonVerb {
 }
 export type CommonVerbName = 'info' | 'stats' | 'dump' | 'patch' | 'acls' | 'account' | 'audit'
 
+const aclRule = record({ effect: oneOf('allow', 'deny'), principal: text({ charsMax: 256, pattern: /^\S+$/, expected: 'a principal such as "local:0/tenant", "user:alice" or "*"' }), verbs: list(oneOf(...Object.keys(ACL_VERBS)), { itemsMax: 16 }) })
+
 const plain = (doc: string): ResultSpec => ({ doc, type: anything() })
 
 export const COMMON_VERBS: Readonly<Record<CommonVerbName, CommonVerb>> = {
   info: { doc: 'What it is: what changes seldom.', acl: 'read', idempotent: true, parameters: [], result: plain('a record of the kind') },
   stats: { doc: 'How it does: counters and gauges, read now.', acl: 'read', idempotent: true, parameters: [], result: plain('a record of the kind') },
-  dump: { doc: 'The object as data.', acl: 'read', idempotent: true, parameters: [], result: plain('{kind, uuid, name, attributes}') },
+  dump: { doc: 'The object as data.', acl: 'read', idempotent: true, parameters: [], result: plain('{kind, uuid, name, attributes, settings, version}') },
   patch: {
     doc: 'Changes settings, if its version is still the one named.', acl: 'update', idempotent: false,
     parameters: [
-      { name: 'change', type: anything('an object of settings'), doc: 'Settings to change.' },
+      { name: 'change', type: dictionary(anything()), doc: 'Settings to change.' },
       { name: 'options', type: optional(record({ version: optional(text()) })), doc: 'version: what the change was made from.' },
     ],
-    result: plain('the new version'),
+    result: plain('{version, operation}'),
   },
-  acls: { doc: 'Who may do what with it.', acl: 'administer', idempotent: true, parameters: [], result: plain('access rules') },
+  acls: {
+    doc: 'Who may do what with it; with rules, replaces them.', acl: 'administer', idempotent: true,
+    parameters: [{ name: 'rules', type: optional(list(aclRule, { itemsMax: LIMITS.aclRulesMax })), doc: 'The new rules, all of them.' }],
+    result: plain('access rules'),
+  },
   account: { doc: 'What was used, by whom.', acl: 'read', idempotent: true, parameters: [], result: plain('usage records') },
   audit: {
     doc: 'What was done to it, by whom.', acl: 'administer', idempotent: true,
-    parameters: [{ name: 'options', type: optional(record({ maxBytes: optional(byteCount()) })), doc: 'maxBytes: how much of the newest.' }],
+    parameters: [{ name: 'options', type: optional(record({ recordsMax: optional(integer({ unit: 'count', min: 1, max: LIMITS.auditAnswerMax })) })), doc: 'recordsMax: how many of the newest.' }],
     result: plain('audit records'),
   },
 }

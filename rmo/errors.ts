@@ -120,6 +120,11 @@ export const RMO = defineErrors('RMO_ERR', {
       `${d.operation} of ${d.name} failed in the hypervisor: ${d.text} (libvirt error ${d.number}). Nothing was changed unless the text says so.`,
     outcome: 'failed',
   },
+  DEFINITION_INVALID: {
+    message: (d: { what: string; reason: string }) =>
+      `The hypervisor's definition of ${d.what} cannot be read: ${d.reason}. Look at it with virsh dumpxml and put it right with virsh edit.`,
+    outcome: 'not-started',
+  },
   DRIVER_UNSUPPORTED: {
     message: (d: { operation: string; driver: string; reason: string }) =>
       `${d.operation} is not possible with the ${d.driver} driver: ${d.reason}.`,

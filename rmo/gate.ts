@@ -1,11 +1,12 @@
 // The gate: whoever asks, from a shell, a sandbox or another node, every verb passes here before it runs.
 //
-// A policy answers for one request; the default one knows local administrators only, and the ACL of
-// each object takes its place later as a further policy. Privileged verbs are logged whether they
+// A policy answers for one request: the rules of the object (aclPolicy), then the node's own, which knows local
+// administrators only. Privileged verbs are logged whether they
 // were allowed or not. The gate stands on the object's home: a node never relies on another's check.
 
 import type { Clock, NodeId } from '../fabric/base.ts'
 import { RMO } from './errors.ts'
+import type { AclRule } from './object.ts'
 
 export interface AclVerbEntry { readonly doc: string; readonly privileged: boolean }
 
@@ -69,6 +70,20 @@ export function localPolicy(options: LocalPolicyOptions = {}): Policy {
     return ACL_VERBS[acl].privileged
       ? { allowed: false, reason: 'a narrowed principal may only see and watch; run without "as", or grant it on that node' }
       : { allowed: true, reason: 'narrowed local principal' }
+  }
+}
+
+/**
+ * The object's own rules before `otherwise`: a rule that denies wins, one that allows is enough. The machine's
+ * administrator can always repair the rules themselves.
+ */
+export function aclPolicy(rulesOf: (of: { readonly kind: string; readonly uuid: string }) => readonly AclRule[], otherwise: Policy): Policy {
+  return (request) => {
+    const matching = rulesOf(request).filter(({ principal, verbs }) => (principal === '*' || principal === request.principal) && verbs.includes(request.acl))
+    const repair = request.acl === 'administer' && LOCAL_ADMIN.test(request.principal)
+    if (matching.some(({ effect }) => effect === 'deny') && !repair) return { allowed: false, reason: 'a rule of the object denies it (see its acls())' }
+    if (matching.some(({ effect }) => effect === 'allow')) return { allowed: true, reason: 'a rule of the object allows it' }
+    return otherwise(request)
   }
 }
 

@@ -8,6 +8,7 @@
 import { assert } from '../fabric/base.ts'
 import type { Authority, ColdVerb, KindShape, ReferenceRecord } from '../functions/mod.ts'
 import { COMMON_ATTRIBUTES, COMMON_VERBS, WATCH_VERBS } from './common.ts'
+import { commonVerbs } from './common-verbs.ts'
 import type { CommonVerbName } from './common.ts'
 import type { AclVerb } from './gate.ts'
 import type { ObjectEvent, ResourceObject } from './object.ts'
@@ -52,6 +53,8 @@ export interface Kind {
   readonly shape: KindShape
   /** Verbs, and the reading of collections and references: everything `invoke` can name. */
   readonly operations: ReadonlyMap<string, Verb>
+  /** What the object used by itself since the last question. */
+  used?(local: unknown): Readonly<Record<string, number>>
   /** Attributes as of now; cheap. */
   observe(local: unknown): Readonly<Record<string, unknown>>
 }
@@ -81,8 +84,7 @@ export interface VerbSpec<F, L> {
   run(local: L, args: Arguments<F>, authority: Authority): unknown
 }
 type CommonSpec<U, L> =
-  { readonly [K in 'info' | 'stats']: (local: L, authority: Authority) => Answer<K extends keyof U ? U[K] : never> | Promise<Answer<K extends keyof U ? U[K] : never>> } &
-  { readonly [K in Exclude<CommonVerbName, 'info' | 'stats'>]?: (local: L, authority: Authority, args: readonly unknown[]) => unknown }
+  { readonly [K in 'info' | 'stats']: (local: L, authority: Authority) => Answer<K extends keyof U ? U[K] : never> | Promise<Answer<K extends keyof U ? U[K] : never>> }
 
 export interface KindSpec<U extends ResourceObject, L> {
   readonly kind: string
@@ -116,20 +118,14 @@ const readVerb = (doc: string, kind: string, run: Verb['run']): Verb =>
 export function defineKind<U extends ResourceObject, L>(spec: KindSpec<U, L>): Kind {
   // The declaration was checked against U and L; inside the registry kinds are of one erased type.
   const own = Object.entries(spec.verbs as unknown as Readonly<Record<string, Verb>>)
-  const common = Object.entries(spec.common as Readonly<Record<string, (local: L, authority: Authority, args: readonly unknown[]) => unknown>>)
+  const common = Object.entries(spec.common as Readonly<Record<string, (local: L, authority: Authority) => unknown>>)
   const collections = spec.collections as Readonly<Record<string, { kind: string; doc: string; list(local: unknown, authority: Authority): Promise<readonly ReferenceRecord[]> }>>
   const references = spec.references as Readonly<Record<string, { kind: string; doc: string; get(local: unknown, authority: Authority): Promise<ReferenceRecord> }>>
   const observe = spec.observe as (local: unknown) => Readonly<Record<string, unknown>>
 
-  const dump: Verb = {
-    ...COMMON_VERBS.dump,
-    run: (local) => {
-      const { name, uuid, ...attributes } = observe(local)
-      return { kind: spec.kind, uuid, name, attributes }
-    },
-  }
-  const verbs: Record<string, Verb> = { dump }
-  for (const [name, run] of common) verbs[name] = { ...COMMON_VERBS[name as CommonVerbName], run: (local, args, authority) => run(local as L, authority, args) }
+  const settings = spec.settings as SettingsSpec<unknown> | undefined
+  const verbs: Record<string, Verb> = { ...commonVerbs({ kind: spec.kind, settings, observe }) }
+  for (const [name, run] of common) verbs[name] = { ...COMMON_VERBS[name as CommonVerbName], run: (local, _args, authority) => run(local as L, authority) }
   for (const [name, verb] of own) verbs[name] = verb
 
   const operations = new Map(Object.entries(verbs))
@@ -147,6 +143,11 @@ export function defineKind<U extends ResourceObject, L>(spec: KindSpec<U, L>): K
     kind: spec.kind, plural: spec.plural, doc: spec.doc, residence: spec.residence, example: spec.example,
     attributes, verbs, collections, references, events: spec.events, operations, observe,
     watch: spec.watch as WatchSpec<unknown, unknown>,
-    shape: { kind: spec.kind, attributes: Object.keys(attributes), verbs: Object.keys(verbs), collections: kindsOf(collections), references: kindsOf(references) },
+    ...(spec.used === undefined ? {} : { used: spec.used as (local: unknown) => Readonly<Record<string, number>> }),
+    shape: {
+      settable: Object.keys(settings?.fields ?? {}).filter((name) => Object.hasOwn(attributes, name)),
+      ...(spec.coldVerbs === undefined ? {} : { coldVerbs: spec.coldVerbs }),
+      kind: spec.kind, attributes: Object.keys(attributes), verbs: Object.keys(verbs), collections: kindsOf(collections), references: kindsOf(references),
+    },
   })
 }

@@ -6,6 +6,7 @@
 //
 // Arguments and results of verbs are user values: opaque value-codec bytes here, decoded at the home only.
 
+import { LIMITS } from '../fabric/base.ts'
 import type { ErrorRecord, NodeId } from '../fabric/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
@@ -28,7 +29,7 @@ const ATTRIBUTES_MAX = 128
 const nodeId = text({ charsMax: 64, pattern: /^[0-9a-f]{64}$/, expected: 'a node id' })
 const name = text({ charsMax: NAME_CHARS_MAX })
 const target = { kind: name, uuid: uuid(), home: nodeId }
-const invokeBody = record({ ...target, verb: name, args: bytes() })
+const invokeBody = record({ ...target, verb: name, args: bytes(), operation: optional(text({ charsMax: LIMITS.operationCharsMax })) })
 const listBody = record({ kind: name, withAttributes: boolean() })
 const watchBody = record({ ...target, options: anything('options') })
 const referenceBody = record({ ...target, name, attributes: dictionary(anything(), { entriesMax: ATTRIBUTES_MAX }) })

@@ -4,6 +4,7 @@
 // objects that live here and nothing else, so that no call is forwarded twice.
 
 import type { CallContext, RpcRegistry, RpcStream } from '../fabric/mod.ts'
+import type { Authority } from '../functions/mod.ts'
 import { listingMessage } from './capabilities.ts'
 import type { NodeCapabilities } from './capabilities.ts'
 import { METHODS, readInvoke, readList, readWatch } from './messages.ts'
@@ -12,6 +13,9 @@ import type { OpenWatch, Watches } from './watches.ts'
 export interface RmoServiceOptions { readonly registry: RpcRegistry; readonly capabilities: NodeCapabilities; readonly watches: Watches }
 
 const isRelay = ({ caller }: CallContext): boolean => caller.via === 'socket'
+
+/** What a call's context says of its caller; its deadline is a method of the context itself. */
+const authorityOf = (context: CallContext): Authority => ({ principal: context.principal, trace: context.trace, hop: context.hop, signal: context.signal, remainingMs: () => context.remainingMs() })
 
 /** Writes events until the watch, the reader, or the call ends. */
 async function serve({ events, stop }: OpenWatch, context: CallContext, stream: RpcStream): Promise<null> {
@@ -31,11 +35,12 @@ async function serve({ events, stop }: OpenWatch, context: CallContext, stream: 
 
 export function registerRmo({ registry, capabilities, watches }: RmoServiceOptions): void {
   registry.method(METHODS.invoke, (body, context) => {
-    const { kind, uuid, home, verb, args } = readInvoke(body)
+    const { kind, uuid, home, verb, args, operation } = readInvoke(body)
     const target = { kind, uuid, home }
+    const authority = operation === undefined ? context : { ...authorityOf(context), operation }
     return isRelay(context)
-      ? capabilities.invokeEncoded(target, verb, args, context)
-      : capabilities.invokeHere(target, verb, args, context)
+      ? capabilities.invokeEncoded(target, verb, args, authority)
+      : capabilities.invokeHere(target, verb, args, authority)
   })
   registry.method(METHODS.list, async (body, context) => {
     const { kind, withAttributes } = readList(body)

@@ -2,6 +2,7 @@
 
 import type { Authority } from '../functions/mod.ts'
 import type { AclVerb } from './gate.ts'
+import type { Ledger } from './ledger.ts'
 import type { Type } from './schema.ts'
 
 /** How tables show an attribute. `wide`: only when there is room or on request. */
@@ -26,6 +27,14 @@ export interface Verb {
   readonly result: ResultSpec
   /** How long the caller is ready to wait, by its arguments; a reference stretches the call's deadline to it. */
   budgetMs?(args: readonly unknown[]): number | undefined
-  run(local: unknown, args: readonly unknown[], authority: Authority): unknown
+  run(local: unknown, args: readonly unknown[], authority: Authority, home: Home): unknown
+}
+/** What the home of an object lends to its common verbs. */
+export interface Home {
+  readonly kind: string
+  readonly uuid: string
+  readonly ledger: Ledger
+  /** One after the other for this object. */
+  serial<T>(work: () => Promise<T>): Promise<T>
 }
 export interface EventSpec { readonly doc: string; readonly fields: Readonly<Record<string, Type<unknown>>> }

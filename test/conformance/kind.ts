@@ -4,10 +4,12 @@
 // and holds the declaration against what comes out.
 
 import type { Test } from 'tap'
+import { createMemoryStore, systemClock } from '../../fabric/mod.ts'
 import type { Authority } from '../../functions/mod.ts'
-import { ACL_VERBS, rmoKinds } from '../../rmo/mod.ts'
+import { ACL_VERBS, createLedger, rmoKinds } from '../../rmo/mod.ts'
 import type { Kind } from '../../rmo/mod.ts'
 import { UNIT_SUFFIX } from '../../rmo/schema.ts'
+import type { Home } from '../../rmo/verb.ts'
 
 export interface KindSetup {
   readonly kind: Kind
@@ -26,6 +28,8 @@ export async function kindSuite(t: Test, { kind, setup, authority }: KindSetup):
   const { local, teardown } = await setup()
   t.teardown(() => teardown())
   const { shape } = kind
+  const ledger = createLedger({ store: createMemoryStore(), clock: systemClock })
+  const home: Home = { kind: kind.kind, uuid: String(kind.observe(local).uuid), ledger, serial: (work) => work() }
 
   t.test('says what it is', async (t) => {
     t.match(kind.kind, /^[A-Z][A-Za-z]+$/)
@@ -36,10 +40,10 @@ export async function kindSuite(t: Test, { kind, setup, authority }: KindSetup):
 
   t.test('has the common members', async (t) => {
     for (const name of ['name', 'uuid']) t.ok(shape.attributes.includes(name), name)
-    for (const name of ['info', 'stats', 'dump']) t.ok(shape.verbs.includes(name), name)
+    for (const name of ['info', 'stats', 'dump', 'patch', 'acls', 'account', 'audit']) t.ok(shape.verbs.includes(name), name)
     t.notOk(shape.verbs.includes('watch') || shape.verbs.includes('unwatch'), 'streams are for references, not for sandbox handles')
-    const other: Readonly<Record<string, string>> = { patch: 'update', acls: 'administer', account: 'read', audit: 'administer' }
-    for (const [name, acl] of Object.entries(other)) if (kind.verbs[name] !== undefined) t.equal(kind.verbs[name].acl, acl, `${name} has the common ACL verb`)
+    const acls: Readonly<Record<string, string>> = { patch: 'update', acls: 'administer', account: 'read', audit: 'administer' }
+    for (const [name, acl] of Object.entries(acls)) t.equal(kind.verbs[name]?.acl, acl, `${name} has the common ACL verb`)
   })
 
   t.test('names attributes with their units and says how to show them', async (t) => {
@@ -84,13 +88,22 @@ export async function kindSuite(t: Test, { kind, setup, authority }: KindSetup):
   })
 
   t.test('answers the common verbs in plain data', async (t) => {
-    for (const name of ['info', 'stats', 'dump']) {
-      const answer: unknown = await kind.operations.get(name)?.run(local, [], authority)
+    for (const name of ['info', 'stats', 'dump', 'acls', 'account', 'audit']) {
+      const answer: unknown = await kind.operations.get(name)?.run(local, [], authority, home)
       t.type(answer, 'object', name)
       t.same(structuredClone(answer), answer, `${name} is plain`)
     }
-    const dump = await kind.operations.get('dump')?.run(local, [], authority) as Record<string, unknown>
-    t.match(dump, { kind: kind.kind, uuid: kind.observe(local).uuid, name: kind.observe(local).name })
+    const dump = await kind.operations.get('dump')?.run(local, [], authority, home) as Record<string, unknown>
+    t.match(dump, { kind: kind.kind, uuid: kind.observe(local).uuid, name: kind.observe(local).name, version: /^[0-9a-f]{16}$/ })
+    for (const name of shape.settable ?? []) t.ok(Object.hasOwn(dump.settings as object, name), `${name} can be assigned, so it is a setting`)
+  })
+
+  t.test('takes a patch only from the version it was made from, and only of settings', async (t) => {
+    const patch = (change: object, options?: object) => (async () => kind.operations.get('patch')?.run(local, [change, options], authority, home))()
+    await t.rejects(patch({ noSuchSetting: 1 }), { code: 'RMO_ERR_READ_ONLY' })
+    await t.rejects(patch({}, { version: '0000000000000000' }), { code: 'RMO_ERR_VERSION_CONFLICT' })
+    const { version } = await kind.operations.get('dump')?.run(local, [], authority, home) as { version: string }
+    t.match(await patch({}, { version }), { version }, 'a change of nothing is done')
   })
 
   t.test('starts and stops a watch', async (t) => {

@@ -2,11 +2,11 @@
 
 import { spawnSync } from 'node:child_process'
 import { test } from 'tap'
-import { LIMITS, systemClock, uuidOfNode } from '../../fabric/base.ts'
-import { createRegistry, createRpcPeer } from '../../fabric/mod.ts'
+import { LIMITS, systemClock, systemRandom, uuidOfNode } from '../../fabric/base.ts'
+import { createMemoryStore, createRegistry, createRpcPeer } from '../../fabric/mod.ts'
 import type { Caller, MembershipEvent, RpcPeer, RpcRegistry } from '../../fabric/mod.ts'
 import { createChannelPair } from '../../fabric/transport/memory-channel.ts'
-import { METHODS, createCapabilities, createGate, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, readListing, registerRmo, rmoKinds } from '../../rmo/mod.ts'
+import { METHODS, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, readListing, registerRmo, rmoKinds } from '../../rmo/mod.ts'
 import type { PhysicalMachine, Session } from '../../rmo/mod.ts'
 import { member, must, nodeId } from '../support/rmo-fabric.ts'
 
@@ -28,7 +28,8 @@ function setup(t: { teardown(fn: () => void): unknown }) {
     const objects = createLocalObjects({ forwardsMax: LIMITS.directoryEntriesMax })
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(self.id), local: machine })
     const capabilities = createCapabilities({
-      self: self.id, members: () => members, objects, codec: createValueCodec(), clock: systemClock,
+      self: self.id, members: () => members, objects, codec: createValueCodec(), clock: systemClock, random: systemRandom,
+      ledger: createLedger({ store: createMemoryStore(), clock: systemClock }),
       gate: createGate({ policy: localPolicy(), log: () => {}, clock: systemClock }),
       callPeer: (_to, method, body, parent) => link.call(method, body, { parent }),
     })

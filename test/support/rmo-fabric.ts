@@ -1,11 +1,12 @@
 // A few nodes in one process for the tests of rmo: real capabilities, services and references over a
 // stand-in for rpc (bodies are cloned, errors travel as records). test/rmo/wire.test.ts uses the real one.
 
-import { CodedError, fromErrorRecord, systemClock, toErrorRecord, uuidOfNode } from '../../fabric/base.ts'
+import { CodedError, fromErrorRecord, systemClock, systemRandom, toErrorRecord, uuidOfNode } from '../../fabric/base.ts'
 import type { ErrorRecord, NodeId } from '../../fabric/base.ts'
+import { createMemoryStore } from '../../fabric/mod.ts'
 import type { CallContext, CallOptions, Caller, ClientStream, Member, MembershipEvent, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
 import type { Authority } from '../../functions/mod.ts'
-import { createCapabilities, createGate, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, registerRmo, rmoKinds } from '../../rmo/mod.ts'
+import { createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, registerRmo, rmoKinds } from '../../rmo/mod.ts'
 import type { GateRecord, KindRegistry, LocalMachine, LocalObjects, NodeCapabilities, PhysicalMachine, Policy, Session, Watches } from '../../rmo/mod.ts'
 
 /** What a test knows to be there. */
@@ -153,7 +154,8 @@ export function createTestFabric(names: readonly string[], options: { readonly p
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(id), local: offered })
     const gateLog: GateRecord[] = []
     const capabilities = createCapabilities({
-      self: id, members: () => members, objects, kinds, clock: systemClock,
+      self: id, members: () => members, objects, kinds, clock: systemClock, random: systemRandom,
+      ledger: createLedger({ store: createMemoryStore(), clock: systemClock }),
       gate: createGate({ policy: options.policy ?? localPolicy(), log: (record) => gateLog.push(record), clock: systemClock }),
       codec: createValueCodec(),
       callPeer: async (to, method, body, parent) => peer(to).call(method, body, { parent }),

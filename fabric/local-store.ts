@@ -1,0 +1,78 @@
+// The local store: a node's own durable key-value table in its data directory. Ordered keys, texts as
+// values, atomic batches. Two implementations of one contract: LMDB (its only owner) and memory, for
+// simulation and tests; test/conformance/local-store.ts runs over both.
+
+import { FABRIC } from './errors-table.ts'
+
+export interface StoreChange { readonly key: string; /** undefined removes. */ readonly value: string | undefined }
+export interface StoreEntry { readonly key: string; readonly value: string }
+export interface RangeOptions { readonly prefix: string; readonly limit: number; /** From the highest key down. */ readonly reverse?: boolean }
+
+export interface LocalStore {
+  get(key: string): string | undefined
+  /** Entries whose key begins with `prefix`, in order of code units. */
+  range(options: RangeOptions): readonly StoreEntry[]
+  /** All or nothing; visible to get() when it resolves, and durable. */
+  write(changes: readonly StoreChange[]): Promise<void>
+  close(): Promise<void>
+}
+
+/** Keys of LMDB are at most 1,978 bytes; ours are short by far. */
+const KEY_CHARS_MAX = 600
+/** Above every key that begins with the prefix. */
+const after = (prefix: string): string => `${prefix}\uffff`
+
+const checked = (changes: readonly StoreChange[]): readonly StoreChange[] => {
+  for (const { key } of changes) if (key === '' || key.length > KEY_CHARS_MAX) throw FABRIC.STORE_FAILED({ path: key.slice(0, 40), reason: `a key has 1 to ${KEY_CHARS_MAX} characters` })
+  return changes
+}
+
+/** Opens or makes the store at `path`. Rejects with FABRIC_ERR_STORE_FAILED when it cannot be had. */
+export async function openLocalStore(path: string): Promise<LocalStore> {
+  // Loaded here: shells never open a store and need not load the native library.
+  const { open } = await import('lmdb')
+  const failed = (cause: unknown): Error => FABRIC.STORE_FAILED({ path, reason: cause instanceof Error ? cause.message : String(cause) }, { cause })
+  const database = ((): ReturnType<typeof open<string, string>> => {
+    try { return open<string, string>({ path, encoding: 'string' }) } catch (cause) { throw failed(cause) }
+  })()
+  return {
+    get: (key) => database.get(key),
+    range({ prefix, limit, reverse = false }) {
+      const [start, end] = reverse ? [after(prefix), prefix] : [prefix, after(prefix)]
+      return [...database.getRange({ start, end, limit, reverse })].map(({ key, value }) => ({ key, value }))
+    },
+    async write(changes) {
+      checked(changes)
+      try {
+        await database.transaction(() => {
+          for (const { key, value } of changes) {
+            if (value === undefined) void database.remove(key)
+            else void database.put(key, value)
+          }
+        })
+        await database.flushed
+      } catch (cause) { throw failed(cause) }
+    },
+    close: () => database.close(),
+  }
+}
+
+/** Nothing on disk; for simulation and tests. */
+export function createMemoryStore(): LocalStore {
+  const table = new Map<string, string>()
+  return {
+    get: (key) => table.get(key),
+    range({ prefix, limit, reverse = false }) {
+      const keys = [...table.keys()].filter((key) => key.startsWith(prefix)).sort()
+      if (reverse) keys.reverse()
+      return keys.slice(0, limit).map((key) => ({ key, value: table.get(key) ?? '' }))
+    },
+    async write(changes) {
+      for (const { key, value } of checked(changes)) {
+        if (value === undefined) table.delete(key)
+        else table.set(key, value)
+      }
+    },
+    async close() {},
+  }
+}
