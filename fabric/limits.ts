@@ -309,6 +309,82 @@ export const LIMITS = {
   copyProgressMs: 200,
   /** Bytes given to one call of a volume upload. */
   uploadChunkBytes: 256 * KiB,
+  // --- switches
+  /** One OVSDB message: the first answer of a monitor holds every row; a switch of 4,096 ports has about 4 MiB. */
+  ovsdbMessageBytesMax: 16 * MiB,
+  /** OVSDB calls under way; one more is refused. */
+  ovsdbCallsMax: 256,
+  /** After this long without a byte from the OVSDB server it is asked for an echo, and after that much silence given up. */
+  ovsdbEchoMs: 5_000,
+  ovsdbSilenceMs: 15_000,
+  /** Pause before connecting to the OVSDB server again: doubles from, up to. */
+  ovsdbReconnectMs: 200,
+  ovsdbReconnectMsMax: 5_000,
+  /** Output of one ip or tc; 4,096 links have about 6 MiB. */
+  iprouteOutputBytesMax: 16 * MiB,
+  /** One reading of the links when nobody's deadline is shorter. */
+  iprouteTimeoutMs: 5_000,
+  /** Pause before `ip monitor` is started again after it ended: doubles from, up to. */
+  ipMonitorRestartMs: 500,
+  ipMonitorRestartMsMax: 10_000,
+  /** Changes that come together are told as one: link changes come in bursts of several lines. */
+  switchSettleMs: 20,
+  // --- hosts of virtual machines (rmo/host)
+  /** Everything is read again at least this often, whatever events said; one inventory of 100 domains takes some 20 ms. */
+  hostResyncMs: 10_000,
+  /** Events that come together cause one reading this much later. */
+  hostCoalesceMs: 15,
+  /** A state that differs from the last event told is told as an event itself when it still differs after this: the event may only be late. */
+  hostEventGraceMs: 250,
+  /** Figures of all VMs, one call to the hypervisor; cpuRatio is over the window. */
+  hostSampleMs: 1_000,
+  hostCpuWindowMs: 5_000,
+  /** One reading (inventory, statistics, facts) of a hypervisor. */
+  hostReadTimeoutMs: 10_000,
+  /** How long a driver may go on after a call's deadline or its cancellation before the host gives it up: locks must come free. */
+  hostGuardGraceMs: 3_000,
+  /** First pause before facts are asked for again after a failure. */
+  hostRetryMs: 1_000,
+  /** Changes waiting for one object or one name. */
+  hostQueueMax: 64,
+  /** stop() without timeoutMs, and what its call may take beside the wait. */
+  vmStopTimeoutMs: 30_000,
+  vmStopReserveMs: 5_000,
+  /** Undoing what a failed change has made: independent of the caller's deadline, which may be why it failed. */
+  vmUndoTimeoutMs: 30_000,
+  /** Longest clone (a full copy), migration, save and snapshot. */
+  vmCopyTimeoutMs: 3_600_000,
+  /** Text kept of one VM's serial console, and the longest wait of one serial() by default. */
+  vmSerialBytes: 64 * KiB,
+  vmSerialTimeoutMs: 5_000,
+  /** One question of one side of a migration to the other. */
+  migrationAskTimeoutMs: 10_000,
+  /** An announced VM that has not come is asked after at the source this often, and half-done migrations are looked at again. */
+  migrationSettleMs: 10_000,
+  /** Migrations under way per host, either direction, and notes of ended ones kept for info(). */
+  migrationsMax: 16,
+  migrationNotesMax: 1_024,
+  // --- images, disks and seeds
+  /** qemu-img, cp and xorrisofs at once on one host, and those waiting; each is one process of some ten milliseconds to minutes. */
+  diskToolsInFlightMax: 4,
+  diskToolsQueuedMax: 1_024,
+  /** One tool whatever the caller's own deadline; a full copy of a large disk is the longest. */
+  diskToolTimeoutMs: 3_600_000,
+  /** Files from a disk down to its last base. QEMU opens them all, and reads of old data pass through each. */
+  backingChainMax: 16,
+  /** Read of a qcow2 file to know it: its header, and its table of tables (1 MiB covers 8 TiB of 64 KiB clusters). */
+  qcow2HeadBytesMax: 64 * KiB,
+  qcow2TableBytesMax: MiB,
+  /** One sidecar file (*.image.json, *.disk.json); longer ones are not ours. */
+  diskNoteBytesMax: 16 * KiB,
+  /** Files of one pool's directory looked at for sidecars and unfinished files. */
+  poolEntriesMax: 65_536,
+  imageNameCharsMax: 63,
+  imageDescriptionCharsMax: 1_024,
+  /** Disks promised to VMs that are not defined yet; the oldest promise goes first. */
+  diskClaimsMax: 4_096,
+  /** What a guest is told: all files of a seed together; cloud-init's own sources bound user-data at 16 KiB to some MiB. */
+  seedBytesMax: MiB,
 } as const
 
 export type Limits = typeof LIMITS

@@ -39,7 +39,8 @@ export async function openLocalStore(path: string): Promise<LocalStore> {
     get: (key) => database.get(key),
     range({ prefix, limit, reverse = false }) {
       const [start, end] = reverse ? [after(prefix), prefix] : [prefix, after(prefix)]
-      return [...database.getRange({ start, end, limit, reverse })].map(({ key, value }) => ({ key, value }))
+      // A range leaves its end out by default: backwards that is the key that equals the prefix.
+      return [...database.getRange({ start, end, limit, reverse, inclusiveEnd: true })].map(({ key, value }) => ({ key, value }))
     },
     async write(changes) {
       checked(changes)

@@ -130,6 +130,23 @@ export const RMO = defineErrors('RMO_ERR', {
       `${d.operation} is not possible with the ${d.driver} driver: ${d.reason}.`,
     outcome: 'not-started',
   },
+  SWITCH_UNAVAILABLE: {
+    message: (d: { socket: string; reason: string }) =>
+      `Open vSwitch is not reachable at ${d.socket}: ${d.reason}. Start ovsdb-server and ovs-vswitchd, or use a Linux bridge; the node keeps trying and goes on by itself.`,
+    retryable: true,
+    outcome: 'not-started',
+  },
+  SWITCH_TIMEOUT: {
+    message: (d: { operation: string; name: string; timeoutMs: number }) =>
+      `${d.operation} of ${d.name} was not done by the switch within ${d.timeoutMs} ms. It may still be done: look at the switch before trying again.`,
+    outcome: 'unknown',
+  },
+  /** Anything the switch refused that has no row of its own; `text` is its own words. */
+  SWITCH_FAILED: {
+    message: (d: { operation: string; name: string; text: string }) =>
+      `${d.operation} of ${d.name} failed in the switch: ${d.text}. Nothing was changed.`,
+    outcome: 'failed',
+  },
   STATE_INVALID: {
     message: (d: { kind: string; name: string; operation: string; state: string; needs: string }) =>
       `${d.kind} ${d.name} is ${d.state}; ${d.operation} needs it ${d.needs}.`,
@@ -204,5 +221,15 @@ export const RMO = defineErrors('RMO_ERR', {
     message: (d: { tool: string; machine: string; does: string; install: string }) =>
       `${d.machine} lacks ${d.tool}, which ${d.does}. Install it there: ${d.install}.`,
     outcome: 'not-started',
+  },
+  DISK_UNUSABLE: {
+    message: (d: { path: string; host: string; reason: string }) =>
+      `Disk ${d.path} of ${d.host} cannot be used: ${d.reason}.`,
+    outcome: 'not-started',
+  },
+  DISK_FAILED: {
+    message: (d: { operation: string; path: string; host: string; reason: string }) =>
+      `${d.operation} ${d.path} on ${d.host} failed: ${d.reason}. What was begun has been removed; nothing else was changed.`,
+    outcome: 'failed',
   },
 })
