@@ -5,7 +5,8 @@
 //   await dc.close()
 
 export { connect } from '../kali/mod.ts'
+export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
 export { errorCode } from '../fabric/base.ts'
-export type { ConnectOptions, DataCenter, NodeInfo, NodeRow } from '../kali/contract.ts'
+export type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectListing } from '../kali/contract.ts'
 export type { Collection, CollectionOptions, Manifest, Outcome, Progress } from '../functions/mod.ts'
-export type { PhysicalMachine } from '../rmo/mod.ts'
+export type { Device, GuestContext, Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, Snapshot, StoragePool, Switch, VM, VmEvent, VMM, VmSettings, Volume } from '../rmo/mod.ts'

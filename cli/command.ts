@@ -8,7 +8,7 @@ import { parseDurationMs } from './render/units.ts'
 import type { Shell } from './session.ts'
 
 /** An option with a value, or a flag (no `parse`). */
-export interface ValueOption<T> { readonly flags: string; readonly help: string; readonly parse: (text: string) => T }
+export interface ValueOption<T> { readonly flags: string; readonly help: string; readonly parse: (text: string, before?: T) => T }
 export interface FlagOption { readonly flags: string; readonly help: string }
 export type OptionTable = Readonly<Record<string, ValueOption<unknown> | FlagOption>>
 export type OptionValues<O extends OptionTable> = { readonly [K in keyof O]?: O[K] extends ValueOption<infer T> ? T : boolean }
@@ -40,6 +40,14 @@ export const defineCommand = <const O extends OptionTable>(spec: CommandSpec<O>)
 const refuse = (message: string): never => { throw new InvalidArgumentError(message) }
 
 export const text = (value: string): string => (value === '' ? refuse('It must not be empty.') : value)
+export const choice = <const V extends readonly string[]>(...values: V) => (value: string): V[number] =>
+  values.includes(value) ? value : refuse(`It is one of ${values.join(', ')}.`)
+export const integer = (min: number, max: number) => (value: string): number => {
+  const parsed = /^\d+$/.test(value) ? Number(value) : NaN
+  return parsed >= min && parsed <= max ? parsed : refuse(`Write a whole number from ${min} to ${max}.`)
+}
+/** An option that may stand several times. */
+export const repeated = (value: string, before?: readonly string[]): readonly string[] => [...before ?? [], value]
 export const durationMs = (value: string): number => parseDurationMs(value) ?? refuse('Write a number and a unit: 500ms, 2s, 5m, 1h.')
 
 export const GLOBAL_OPTIONS = {

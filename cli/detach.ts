@@ -10,7 +10,7 @@ import type { Readable } from 'node:stream'
 import { LIMITS, fromErrorRecord, toErrorRecord } from '../fabric/base.ts'
 import type { ErrorRecord } from '../fabric/base.ts'
 import { makeDataDirectory } from '../fabric/mod.ts'
-import type { NodeInfo, StartNodeOptions } from '../kali/contract.ts'
+import type { HypervisorOptions, NodeInfo, StartNodeOptions } from '../kali/contract.ts'
 import { CLI } from './errors.ts'
 import type { Shell } from './session.ts'
 import type { World } from './world.ts'
@@ -40,6 +40,12 @@ export function readyReporter(env: World['env']): ReadyReporter {
   }
 }
 
+const HYPERVISOR_FLAGS: Readonly<Record<keyof HypervisorOptions, string>> = {
+  driver: '--driver', libvirtUri: '--libvirt-uri', migrationUri: '--migration-uri', switches: '--switches', ovsSocket: '--ovs-socket', hosts: '--hosts', vmsPerHost: '--vms-per-host',
+}
+const hypervisorArguments = (wish: HypervisorOptions | undefined): readonly string[] =>
+  Object.entries(wish ?? {}).flatMap(([option, value]) => [HYPERVISOR_FLAGS[option as keyof HypervisorOptions], String(value)])
+
 /** Starts the node and waits until it is ready; what went wrong is thrown in the child's own words. */
 export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, 'data' | 'onLog'>): Promise<NodeInfo> {
   const { data } = shell.settings
@@ -49,6 +55,7 @@ export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, '
   const args = [...process.execArgv, shell.world.launcher, 'up', '--data', data, '--no-color',
     ...(wish.name === undefined ? [] : ['--name', wish.name]),
     ...(wish.listen === undefined ? [] : ['--listen', wish.listen]),
+    ...hypervisorArguments(wish.hypervisor),
     // Not in argv: a ticket admits, and /proc shows argv to everybody.
     ...(wish.join === undefined ? [] : ['--join', '-'])]
   const child = spawn(process.execPath, args, {

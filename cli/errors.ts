@@ -22,6 +22,20 @@ export const CLI = defineErrors('CLI_ERR', {
     message: () => 'Interrupted; what was under way has been cancelled.',
     outcome: 'unknown',
   },
+  NOT_FOUND: {
+    message: (d: { readonly what: string; readonly name: string; readonly near?: string | undefined; readonly known: readonly string[]; readonly more: number }) =>
+      `There is no ${d.what} "${d.name}".${d.near === undefined ? '' : ` Did you mean ${d.near}?`} ${d.known.length === 0 ? 'There are none.' : `There are: ${d.known.join(', ')}${d.more > 0 ? ` and ${d.more} more` : ''}.`}`,
+    outcome: 'not-started',
+  },
+  AMBIGUOUS: {
+    message: (d: { readonly what: string; readonly name: string; readonly found: readonly string[] }) =>
+      `"${d.name}" names more than one ${d.what}: ${d.found.join(', ')}. Write HOST/NAME, or its uuid.`,
+    outcome: 'not-started',
+  },
+  FILE_UNREADABLE: {
+    message: (d: { readonly file: string; readonly reason: string }) => `Cannot read ${d.file}: ${d.reason}. Check the path.`,
+    outcome: 'not-started',
+  },
   SYNTAX: {
     message: (d: { readonly what?: string; readonly reason: string; readonly excerpt: string }) => `The ${d.what ?? 'expression'} cannot be read: ${d.reason}\n${d.excerpt}`,
     outcome: 'not-started',
@@ -45,6 +59,22 @@ export const CLI = defineErrors('CLI_ERR', {
   },
   TOUR_STEP: {
     message: (d: { readonly step: string; readonly reason: string }) => `The tour stopped at "${d.step}": ${d.reason}\nEverything it started has been removed. \`kumoi doctor\` checks this machine.`,
+  },
+  LAB_MISSING: {
+    message: (d: { readonly missing: readonly string[]; readonly packages: readonly string[] }) =>
+      `This lab needs ${d.missing.join(', ')}, which this machine lacks. As root: apt-get install --no-install-recommends ${d.packages.join(' ')}. Or try --driver memory, which needs nothing.`,
+    outcome: 'not-started',
+  },
+  LAB_FAILED: {
+    message: (d: { readonly step: string; readonly reason: string; readonly left?: string }) => `${d.step} failed: ${d.reason}${d.left === undefined ? '' : `\n${d.left}`}`,
+  },
+  LAB_UNKNOWN: {
+    message: (d: { readonly directory: string; readonly flags: string }) => `There is no lab in ${d.directory}. Make one with \`kumoi lab up${d.flags}\`.`,
+    outcome: 'not-started',
+  },
+  LAB_REFUSED: {
+    message: (d: { readonly what: string; readonly reason: string; readonly advice: string }) => `${d.what}: ${d.reason}. ${d.advice}`,
+    outcome: 'not-started',
   },
 })
 

@@ -12,15 +12,32 @@ import { columnsOf, referencesTable } from './render/references.ts'
 import { areOutcomes, isCollection, isThenable, outcomesOf, referenceOf } from './render/shapes.ts'
 import type { PeopleLayout } from './render/value.ts'
 
-/** Names that every expression has, beside JavaScript's own. */
-export function bindingsOf(dc: DataCenter): Bindings {
+/** Names that every expression has, beside JavaScript's own: the collections of every kind, and what makes devices. */
+export async function bindingsOf(dc: DataCenter): Promise<Bindings> {
+  // Loaded with the connection already.
+  const { Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk } = await import('../rmo/mod.ts')
   return {
     dc,
-    pms: dc.pms,
-    from: dc.from.bind(dc),
-    range: dc.range.bind(dc),
+    ...collectionsOf(dc),
+    from: dc.from, range: dc.range, load: dc.load,
+    Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk,
     explain: dc.explain.bind(dc),
     require: createRequire(join(process.cwd(), 'expression.js')),
+  }
+}
+
+/** pms, vms, ...: one for each kind that this program knows. */
+const collectionsOf = (dc: DataCenter): Bindings => Object.fromEntries(Object.entries(dc).filter(([, value]) => isCollection(value)))
+
+/** Waits for what was assigned to objects; answers the exit status, having said what failed and nobody was told. */
+export async function settleAssignments(dc: DataCenter, out: Output): Promise<number> {
+  try {
+    await dc.settled()
+    return EXIT.done
+  } catch (error) {
+    out.progress.stop()
+    for (const each of error instanceof AggregateError ? error.errors as unknown[] : [error]) out.error(each)
+    return EXIT.failed
   }
 }
 

@@ -9,6 +9,7 @@ import { systemClock } from '../fabric/base.ts'
 import { GLOBAL_OPTIONS, helpOf, longFlag, parse, takesValue } from './command.ts'
 import type { AnyCommand, OptionValues } from './command.ts'
 import { COMMANDS } from './commands/index.ts'
+import type { RegistryEntry } from './commands/index.ts'
 import { CLI, EXIT, exitStatusOf } from './errors.ts'
 import { Interrupt } from './interrupt.ts'
 import { Output } from './output.ts'
@@ -36,13 +37,27 @@ export function splitArgs(args: readonly string[]): Split {
 
 const VERSION_FLAGS: ReadonlySet<string> = new Set(['--version', '-V'])
 const COMMAND_WORD = /^[a-z][a-z-]*$/
-const LITERALS: ReadonlySet<string> = new Set(['true', 'false', 'null', 'undefined', 'pms', 'dc', 'range', 'from', 'explain'])
+const LITERALS: ReadonlySet<string> = new Set([
+  'true', 'false', 'null', 'undefined', 'dc', 'range', 'from', 'load', 'explain', 'mac',
+  'pms', 'vmms', 'vms', 'images', 'volumes', 'networks', 'switches', 'ports', 'snapshots',
+])
 
 /** A lone lower-case word that means nothing in an expression: a command mistyped. */
 const isMistyped = (word: string, rest: readonly string[]): boolean =>
   COMMAND_WORD.test(word) && !LITERALS.has(word) && !(word in globalThis) && (rest.length === 0 || rest.every((r) => r.startsWith('-')) || nearest(word, commandNames()) !== undefined)
 
 const commandNames = (): string[] => COMMANDS.flatMap((c) => [c.name, ...(c.aliases ?? [])])
+
+/** `kumoi vm create ...`: the second word names the command; without one the group shows what it has. */
+async function chooseOfGroup(group: RegistryEntry, commands: readonly RegistryEntry[], before: readonly string[], rest: readonly string[]): Promise<Chosen> {
+  const { word, before: between, after } = splitArgs(rest)
+  if (word === undefined) return { spec: await group.load(), args: [...before, ...rest] }
+  const entry = commands.find(({ name }) => name === `${group.name} ${word}`)
+  if (entry !== undefined) return { spec: await entry.load(), args: [...before, ...between, ...after] }
+  const names = commands.map(({ name }) => name.slice(group.name.length + 1))
+  const guess = nearest(word, names)
+  throw CLI.USAGE({ problem: `kumoi ${group.name}: there is no "${word}"${guess === undefined ? '' : `; did you mean \`kumoi ${group.name} ${guess}\`?`}`, hint: `It has: ${names.join(', ')}. See \`kumoi ${group.name} --help\`.` })
+}
 
 interface Chosen { readonly spec: AnyCommand; readonly args: readonly string[] }
 
@@ -59,7 +74,9 @@ async function choose(args: readonly string[]): Promise<Chosen> {
   }
   const evaluate = async (): Promise<Chosen> => ({ spec: await load('eval'), args: [...before, ...(dashed === true ? ['--'] : []), word, ...after] })
   if (dashed === true) return evaluate()
-  if (commandNames().includes(word)) return { spec: await load(word), args: [...before, ...after] }
+  const entry = COMMANDS.find((c) => c.name === word || c.aliases?.includes(word) === true)
+  if (entry?.commands !== undefined) return chooseOfGroup(entry, entry.commands, before, after)
+  if (entry !== undefined) return { spec: await entry.load(), args: [...before, ...after] }
   if (isMistyped(word, after)) {
     const guess = nearest(word, commandNames())
     throw CLI.USAGE({ problem: `kumoi: there is no command "${word}"${guess === undefined ? '' : `; did you mean \`kumoi ${guess}\`?`}`, hint: 'See `kumoi --help`. An expression goes in quotes: kumoi \'pms.dmap(pm => pm.name)\'.' })

@@ -1,5 +1,5 @@
 // Completion in the REPL: names of the session, what the user declared, properties of what stands before
-// the dot (asked of V8 without side effects), and inside `pms.dmap(pm => pm.` the members of a machine.
+// the dot (asked of V8 without side effects), and inside `vms.dmap(vm => vm.` the members of the kind.
 
 import type { Evaluator } from './evaluate.ts'
 
@@ -9,26 +9,40 @@ export const COLLECTION_WORDS = [
   'map', 'filter', 'flat', 'flatMap', 'reduce', 'sort', 'slice', 'find', 'groupBy', 'length', 'at', 'first', 'settled', 'with',
 ] as const
 
-const CENTER_WORDS = ['pms', 'from', 'range', 'explain', 'node', 'nodes', 'ticket', 'watchMembers', 'down', 'close'] as const
+const CENTER_WORDS = ['from', 'range', 'load', 'list', 'settled', 'explain', 'node', 'nodes', 'ticket', 'watchMembers', 'down', 'close'] as const
 
 const KEYWORDS = ['await', 'const', 'let', 'async', 'function', 'return', 'typeof', 'new'] as const
 const TAIL = /([A-Za-z_$][\w$]*(?:\([^()]*\))?(?:\.[A-Za-z_$][\w$]*(?:\([^()]*\))?)*\.)?([A-Za-z_$][\w$]*)?$/
-const D_CALL_PARAMETER = /\.d[a-zA-Z]+\(\s*(?:async\s*)?(?:\(\s*([\w$]+)[^)]*\)|([\w$]+))\s*=>/g
+const PLAIN_OR_D_CALL = /([\w$]+)(?:\.with\([^()]*\))?\.(?:d[a-zA-Z]+|map|filter|flatMap|find)\(\s*(?:async\s*)?(?:\(\s*([\w$]+)[^)]*\)|([\w$]+))\s*=>/g
+const ELEMENT = /(?:^|\.)([\w$]+)\.(?:at|first)\([^()]*\)$/
 const PLAIN_PATH = /^[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*$/
 
-/** The machine names of the innermost shipped arrow in `line`. */
-const parameters = (line: string): readonly string[] => [...line.matchAll(D_CALL_PARAMETER)].flatMap((m) => m[1] ?? m[2] ?? [])
-
 export interface CompletionSource extends Pick<Evaluator, 'names' | 'properties'> {
-  /** What can follow `pm.`. */
-  machineWords(): Promise<readonly string[]>
+  /** Kind by the plural under which its objects are found: vms -> VM. */
+  collections(): Promise<ReadonlyMap<string, string>>
+  /** What can follow an object of a kind and a dot. */
+  words(kind: string): Promise<readonly string[]>
+}
+
+/** Parameters of arrows over collections of a kind: `pms.dmap(pm => pm.vms.filter(vm => `: pm, vm. */
+function parameters(line: string, kinds: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  for (const [, collection = '', bracketed, bare] of line.matchAll(PLAIN_OR_D_CALL)) {
+    const kind = kinds.get(collection)
+    const name = bracketed ?? bare
+    if (kind !== undefined && name !== undefined) found.set(name, kind)
+  }
+  return found
 }
 
 async function candidates(base: string, line: string, source: CompletionSource): Promise<readonly string[]> {
   if (base === '') return [...KEYWORDS, ...await source.names(), ...Object.getOwnPropertyNames(globalThis)]
-  if (parameters(line).includes(base) || /^pms\.(?:at|first)\([^()]*\)$/.test(base)) return source.machineWords()
-  if (base === 'dc') return CENTER_WORDS
-  if (/^(?:dc\.)?(?:pms|from\(.*\)|range\(.*\))(?:\.[\w$]+(?:\(.*\))?)*$/.test(base)) return COLLECTION_WORDS
+  const kinds = await source.collections()
+  const kind = parameters(line, kinds).get(base) ?? kinds.get(ELEMENT.exec(base)?.[1] ?? '')
+  if (kind !== undefined) return source.words(kind)
+  if (base === 'dc') return [...kinds.keys(), ...CENTER_WORDS]
+  const [first = ''] = base.replace(/^dc\./, '').split(/[.(]/)
+  if (kinds.has(first) || /^(?:dc\.)?(?:from\(.*\)|range\(.*\))/.test(base)) return COLLECTION_WORDS
   return PLAIN_PATH.test(base) ? source.properties(base) : []
 }
 

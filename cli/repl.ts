@@ -14,10 +14,10 @@ import { LIMITS } from '../fabric/base.ts'
 import type { DataCenter } from '../kali/contract.ts'
 import { CLI, EXIT, exitStatusOf } from './errors.ts'
 import { Evaluator } from './evaluate.ts'
-import { bindingsOf, show } from './expression.ts'
+import { bindingsOf, settleAssignments, show } from './expression.ts'
 import { manifestText } from './render/manifest.ts'
 import { nodesTable } from './render/nodes.ts'
-import { wordsOf } from './render/references.ts'
+import { kindsByPlural, wordsOf } from './render/references.ts'
 import { parseDurationMs } from './render/units.ts'
 import { complete } from './repl-complete.ts'
 import type { CompletionSource } from './repl-complete.ts'
@@ -48,10 +48,10 @@ class ReplSession {
   async run(): Promise<number> {
     const { world, out } = this.#shell
     this.#dc = await open(this.#shell, { signal: () => this.#running?.signal ?? new AbortController().signal, timeoutMs: () => this.#timeoutMs })
-    this.#evaluator = new Evaluator(bindingsOf(this.#dc), 'kumoi:repl')
+    this.#evaluator = new Evaluator(await bindingsOf(this.#dc), 'kumoi:repl')
     await this.#evaluator.open()
     const node = await this.#dc.node()
-    if (world.stdin.isTTY === true) out.note(`Connected to ${node.name}. pms, range, from, dc, explain are here; .help lists more; Ctrl-D leaves.`)
+    if (world.stdin.isTTY === true) out.note(`Connected to ${node.name}. pms, vms, images, range, from, dc, explain are here; .help lists more; Ctrl-D leaves.`)
     const terminal = world.stdin.isTTY === true && world.stdout.isTTY === true
     this.#server = repl.start({
       prompt: terminal ? 'kumoi> ' : '',
@@ -106,6 +106,8 @@ class ReplSession {
     } catch (error) {
       this.#report(work.signal.aborted ? work.signal.reason : error)
     } finally {
+      // An assignment that failed is told under its own line, not at the end of the session.
+      await raced(work.signal, settleAssignments(this.#dc, this.#shell.out)).catch((error: unknown) => this.#report(error))
       this.#running = undefined
     }
   }
@@ -137,7 +139,8 @@ class ReplSession {
     return {
       names: () => this.#evaluator.names(),
       properties: (expression) => this.#evaluator.properties(expression),
-      machineWords: () => wordsOf('PhysicalMachine'),
+      collections: kindsByPlural,
+      words: wordsOf,
     }
   }
 

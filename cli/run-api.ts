@@ -5,6 +5,7 @@ import type { ConnectOptions, DataCenter } from '../kali/contract.ts'
 import type { Kali } from './world.ts'
 
 let defaults: ConnectOptions = {}
+const opened: DataCenter[] = []
 let kali: (() => Promise<Kali>) | undefined
 
 /** Set once by run-script.ts, before the script is loaded. */
@@ -16,8 +17,14 @@ export function configureRun(options: ConnectOptions, load: () => Promise<Kali>)
 export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
   if (kali === undefined) throw new Error('kumoi run has not been set up')
   const { connect: open } = await kali()
-  return open({ ...defaults, ...options, defaults: { ...defaults.defaults, ...options.defaults } })
+  const dc = await open({ ...defaults, ...options, defaults: { ...defaults.defaults, ...options.defaults } })
+  opened.push(dc)
+  return dc
 }
 
+/** Connections of the script, for what it assigned to objects and never asked about. */
+export const connections = (): readonly DataCenter[] => opened
+
 export { errorCode } from '../fabric/base.ts'
+export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
 export type * from './api.ts'

@@ -8,7 +8,8 @@ import { pathToFileURL } from 'node:url'
 
 import { LIMITS } from '../fabric/base.ts'
 import { CLI, EXIT, exitStatusOf } from './errors.ts'
-import { configureRun } from './run-api.ts'
+import { settleAssignments } from './expression.ts'
+import { configureRun, connections } from './run-api.ts'
 import type { Shell } from './session.ts'
 
 // Beside this file, with this file's ending: .ts in a checkout, .js when packed.
@@ -37,7 +38,9 @@ export async function runScript(shell: Shell, file: string, args: readonly strin
     await interrupt.race(Promise.race([import(pathToFileURL(path).href), failed.promise]))
     // Timers, servers and calls that the script left running belong to it: it ends when they do.
     await interrupt.race(Promise.race([idle(), failed.promise]))
-    return Number(process.exitCode ?? EXIT.done)
+    let status: number = EXIT.done
+    for (const dc of connections()) status = await settleAssignments(dc, out) || status
+    return Number(process.exitCode ?? status)
   } catch (error) {
     if (interrupt.signal.aborted) throw interrupt.signal.reason
     if (error instanceof SyntaxError) throw syntaxError(error)

@@ -231,6 +231,10 @@ export const LIMITS = {
   aclRulesMax: 256,
   /** How often what objects use by themselves (vmSeconds, ...) is added up. */
   accountTickMs: 10_000,
+  /** Simulated machines on one node, and VMs of each at its start. */
+  fleetHostsMax: 10_000,
+  /** Bytes of a console that its reader has not taken; more end the stream. */
+  byteStreamBacklogBytes: MiB,
   // --- stores
   /** Code and environment blobs kept in memory, and on disk. */
   blobMemoryBytes: 64 * MiB,
@@ -272,6 +276,10 @@ export const LIMITS = {
   /** Certificates from the founder to a node. */
   chainDepthMax: 8,
   // --- shell
+  /** A console without a terminal ends when its input has ended and the guest has been quiet this long. */
+  consoleQuietMs: 1_000,
+  /** `--watch` of kinds without events, and the look for machines that joined. */
+  objectPollMs: 2_000,
   /** After Ctrl-C: how long clean-up may take before the shell leaves anyway. */
   interruptGraceMs: 2_000,
   /** After Ctrl-C or --timeout: how long the answers that did come back may take to be put together. */
@@ -357,6 +365,8 @@ export const LIMITS = {
   /** Text kept of one VM's serial console, and the longest wait of one serial() by default. */
   vmSerialBytes: 64 * KiB,
   vmSerialTimeoutMs: 5_000,
+  /** A console is let go this long after the last question; the hypervisor gives it to one reader at a time. */
+  vmSerialIdleMs: 60_000,
   /** One question of one side of a migration to the other. */
   migrationAskTimeoutMs: 10_000,
   /** An announced VM that has not come is asked after at the source this often, and half-done migrations are looked at again. */
@@ -383,8 +393,55 @@ export const LIMITS = {
   imageDescriptionCharsMax: 1_024,
   /** Disks promised to VMs that are not defined yet; the oldest promise goes first. */
   diskClaimsMax: 4_096,
+  /** Taking back what a failed change had made: some removals, on a slow file system. */
+  undoTimeoutMs: 30_000,
   /** What a guest is told: all files of a seed together; cloud-init's own sources bound user-data at 16 KiB to some MiB. */
   seedBytesMax: MiB,
+  // --- assignments to objects (rmo/assignments.ts)
+  /** Different objects with assignments outstanding or failed and untold, in one program. */
+  assignedObjectsMax: 4_096,
+  /** Failures of assignments to objects that could not be found, kept until somebody asks. */
+  untoldFailuresMax: 64,
+  // --- libvirt
+  /** Threads of one driver that wait in libvirt, and how many of them may hold calls of minutes (migration, save, copy): short calls always find one. libvirtd itself runs 20. */
+  libvirtThreadsMax: 8,
+  libvirtLongCallsMax: 5,
+  /** Threads written off because their call outlived its deadline; a thread stuck in C cannot be stopped. */
+  libvirtThreadsLostMax: 8,
+  /** Calls waiting for a thread; one more is answered "busy". */
+  libvirtQueueMax: 1_024,
+  /** A short call's deadline when its caller's is longer: reads and state changes answer in milliseconds, QEMU's start in under a second. */
+  libvirtCallTimeoutMs: 30_000,
+  /** One attempt to connect, greeting included. */
+  libvirtOpenTimeoutMs: 10_000,
+  /** Pause before the next attempt: doubles from, up to. */
+  libvirtReconnectMs: 250,
+  libvirtReconnectMsMax: 5_000,
+  /** libvirt's keep-alive: a daemon silent for interval x (count + 1) is given up; it answers from its main loop, also when all its workers are stuck. */
+  libvirtKeepAliveSeconds: 3,
+  libvirtKeepAliveCount: 3,
+  /** At close: how long calls under way may take before they are left behind. */
+  libvirtCloseTimeoutMs: 2_000,
+  /** How often a migration's progress is asked for. */
+  libvirtProgressMs: 250,
+  /** Bytes of one write to a console (libvirt's stream packets hold 256 KiB), and those read in one turn of the event loop. */
+  libvirtConsoleBytes: 64 * KiB,
+  /** Consoles of one driver open at once. */
+  libvirtConsolesMax: 64,
+  // --- lab (cli/lab)
+  /** One tool of the machine (ip, virsh, apt-get download of some 30 MB). */
+  labToolTimeoutMs: 120_000,
+  labToolOutputBytesMax: 64 * MiB,
+  /** From the start of a host's libvirtd or Open vSwitch to its first answer, on a busy machine. */
+  labDaemonStartTimeoutMs: 30_000,
+  /** Between two looks for what announces itself by no event. */
+  labPollMs: 20,
+  /** From SIGTERM to SIGKILL of a host's processes at `lab down`. */
+  labStopGraceMs: 4_000,
+  /** After SIGKILL: processes in an uninterruptible call of the kernel may take this long. */
+  labKillTimeoutMs: 10_000,
+  /** Hosts of one lab: each has a libvirtd and a node; addresses are 10.77.0.1 to 10.77.0.64. */
+  labHostsMax: 64,
 } as const
 
 export type Limits = typeof LIMITS

@@ -57,6 +57,8 @@ export interface Captured {
 export const REFERENCE = Symbol.for('kumoi.reference')
 /** Property under which a collection carries its SourceSpec (so that a captured `pms` re-binds). */
 export const COLLECTION = Symbol.for('kumoi.collection')
+/** Property under which a function names the one that stands for it inside shipped functions: its path from the sandbox's globalThis. */
+export const COUNTERPART = Symbol.for('kumoi.counterpart')
 
 /** Identity of a resource-mapped object, never a table slot. */
 export interface ReferenceRecord {

@@ -1,5 +1,5 @@
 // Public names of functions/.
-export { COLLECTION, REFERENCE } from './contract.ts'
+export { COLLECTION, COUNTERPART, REFERENCE } from './contract.ts'
 export type * from './contract.ts'
 export { capture, explain } from './capture/mod.ts'
 export { MapError } from './collection/batch.ts'

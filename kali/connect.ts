@@ -3,11 +3,11 @@
 
 import { connectLocal, createRegistry, createRpcPeer, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
-import { collectionFrom, collectionOf, explain } from '../functions/mod.ts'
+import { collectionFrom, collectionOf, COUNTERPART, explain } from '../functions/mod.ts'
 import type { Collection, CollectionOptions, FunctionSession, ReferenceRecord, SourceSpec } from '../functions/mod.ts'
-import { createValueCodec, makePipelined, makeReference, METHODS, readListing, rmoKinds } from '../rmo/mod.ts'
-import type { PhysicalMachine, Session as RmoSession } from '../rmo/mod.ts'
-import type { ConnectOptions, DataCenter, NodeInfo, NodeRow } from './contract.ts'
+import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListing, rmoKinds } from '../rmo/mod.ts'
+import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
+import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
 import { KALI } from './errors.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
 
@@ -17,7 +17,8 @@ const LIVE_FIGURES_TIMEOUT_MS = 2_000
 export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
   const channel = await connectLocal(socketPath(dataDir(options.data)), systemClock)
   const peer = createRpcPeer({ channel, caller: { via: 'socket', uid: process.getuid?.() ?? 0 }, registry: createRegistry(), clock: systemClock })
-  return new ConnectedDataCenter(new BusyPeer(peer, (alive) => channel.hold?.(alive)), options)
+  const center = new ConnectedDataCenter(new BusyPeer(peer, (alive) => channel.hold?.(alive)), options)
+  return Object.assign(center, center.collections() as unknown as ObjectCollections)
 }
 
 /** An idle connection does not keep a program alive that forgot to close it; a call under way does. */
@@ -63,10 +64,17 @@ class BusyPeer implements RpcPeer {
 
 const stderrConsole: NonNullable<ConnectOptions['onConsole']> = ({ nodeName, text }) => { process.stderr.write(`${nodeName}| ${text}\n`) }
 
-class ConnectedDataCenter implements DataCenter {
-  readonly pms: Collection<PhysicalMachine>
+class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
+  /** Inside shipped functions the sandbox's own stand for these. */
+  readonly from: DataCenter['from'] = standIn(['kumoi', 'from'], <T>(items: Iterable<T> | AsyncIterable<T>) => collectionFrom(this.#functions, items))
+  readonly range: DataCenter['range'] = standIn(['kumoi', 'range'], (a: number, b?: number, step = 1) => {
+    const [from, to] = b === undefined ? [0, a] : [a, b]
+    return collectionOf<number>(this.#functions, { type: 'range', from, to, step })
+  }) as DataCenter['range']
+  readonly load: DataCenter['load'] = load
   readonly #peer: BusyPeer
   readonly #functions: FunctionSession
+  readonly #rmo: RmoSession
   readonly #options: ConnectOptions
 
   constructor(peer: BusyPeer, options: ConnectOptions) {
@@ -88,18 +96,28 @@ class ConnectedDataCenter implements DataCenter {
       pipelined: (record, kind) => makePipelined(record, rmoKinds.kindOf(kind), rmo),
       console: options.onConsole ?? stderrConsole,
       // A home that does not answer leaves a reference without figures, not a hole.
-      list: async (kind, { timeoutMs, signal }) => readListing(await peer.call(METHODS.list, { kind, withAttributes: true }, callOptions({ timeoutMs, signal, principal }))).references.map((record) => makeReference(record, rmo)),
+      list: async (kind, { timeoutMs, signal }) => (await this.#listing(kind, callOptions({ timeoutMs, signal, principal }))).references.map((record) => makeReference(record, rmo)),
     }
-    this.pms = collectionOf<PhysicalMachine>(this.#functions, { type: 'kind', kind: 'PhysicalMachine' })
+    this.#rmo = rmo
   }
 
-  from<T>(items: Iterable<T> | AsyncIterable<T>): Collection<T> { return collectionFrom(this.#functions, items) }
+  /** One per kind of the registry, under its plural: pms, vms, ... */
+  collections(): Readonly<Record<string, Collection<unknown>>> {
+    return Object.fromEntries(rmoKinds.kinds.map(({ kind, plural }) => [plural, collectionOf(this.#functions, { type: 'kind', kind })]))
+  }
 
-  range(n: number): Collection<number>
-  range(from: number, to: number, step?: number): Collection<number>
-  range(a: number, b?: number, step = 1): Collection<number> {
-    const [from, to] = b === undefined ? [0, a] : [a, b]
-    return collectionOf<number>(this.#functions, { type: 'range', from, to, step })
+  async list(kind: string): Promise<ObjectListing> {
+    const { references, failures } = await this.#listing(kind, this.#rmo.callOptions())
+    return {
+      objects: references.map((record) => makeReference(record, this.#rmo) as ResourceObject),
+      failures: failures.map(({ name, error: { code, message } }) => ({ name, code, message })),
+    }
+  }
+
+  async settled(): Promise<void> {
+    const failures = await assignmentsOf(this.#rmo).settled()
+    if (failures.length > 1) throw new AggregateError(failures, `${failures.length} assignments to objects failed; the first: ${failures[0] instanceof Error ? failures[0].message : String(failures[0])}`)
+    if (failures.length === 1) throw failures[0]
   }
 
   explain(fn: (...args: never[]) => unknown): ReturnType<DataCenter['explain']> { return explain(fn, { globals: this.#functions.globals }) }
@@ -111,7 +129,7 @@ class ConnectedDataCenter implements DataCenter {
   async nodes(options: { readonly timeoutMs?: number } = {}): Promise<readonly NodeRow[]> {
     const members = await this.members()
     const figures = new Map<string, PhysicalMachine>()
-    const live = this.pms.with({ timeoutMs: options.timeoutMs ?? LIVE_FIGURES_TIMEOUT_MS })
+    const live = collectionOf<PhysicalMachine>(this.#functions, { type: 'kind', kind: 'PhysicalMachine' }).with({ timeoutMs: options.timeoutMs ?? LIVE_FIGURES_TIMEOUT_MS })
     for (const machine of await live) figures.set(machine.uuid, machine)
     return members.map((member) => {
       const machine = figures.get(uuidOfNode(member.id))
@@ -139,7 +157,17 @@ class ConnectedDataCenter implements DataCenter {
     await gone
   }
 
-  async close(): Promise<void> { this.#peer.close() }
+  async close(): Promise<void> {
+    try {
+      await this.settled()
+    } finally {
+      this.#peer.close()
+    }
+  }
+
+  async #listing(kind: string, options: CallOptions): Promise<Listing> {
+    return readListing(await this.#peer.call(METHODS.list, { kind, withAttributes: true }, options))
+  }
 
   #callOptions(principal?: string): CallOptions {
     const { timeoutMs, signal }: CollectionOptions = this.#options.defaults ?? {}
@@ -148,6 +176,9 @@ class ConnectedDataCenter implements DataCenter {
 
   #collection(spec: SourceSpec): object { return spec.type === 'items' ? [] : collectionOf(this.#functions, spec) }
 }
+
+/** A function that is another one inside shipped functions (functions/sandbox/prelude/names.ts). */
+const standIn = <F extends (...args: never[]) => unknown>(path: readonly string[], fn: F): F => Object.defineProperty(fn, COUNTERPART, { value: path })
 
 /** The options that are there. */
 function callOptions({ timeoutMs, signal, principal }: { readonly [K in 'timeoutMs' | 'signal' | 'principal']: CallOptions[K] | undefined }): CallOptions {

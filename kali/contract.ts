@@ -3,7 +3,7 @@
 import type { Manifest, Outcome } from '../functions/mod.ts'
 import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
 import type { Collection, CollectionOptions } from '../functions/mod.ts'
-import type { PhysicalMachine } from '../rmo/mod.ts'
+import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
 
 export interface ConnectOptions {
   /** The node's data directory; default KUMOI_DATA, else ~/.kumoi. */
@@ -22,11 +22,36 @@ export interface NodeRow extends Member {
   readonly memoryFreeBytes: number | undefined
 }
 
-export interface DataCenter {
+/** Objects of a kind, with attributes as of now, and the nodes that could not answer for theirs. */
+export interface ObjectListing<T = ResourceObject> {
+  readonly objects: readonly T[]
+  readonly failures: readonly { readonly name: string; readonly code: string; readonly message: string }[]
+}
+
+/** One collection per kind that this program knows: everything of it in the data center. */
+export interface ObjectCollections {
   readonly pms: Collection<PhysicalMachine>
+  readonly vmms: Collection<VMM>
+  readonly vms: Collection<VM>
+  readonly images: Collection<Image>
+  readonly volumes: Collection<Volume>
+  readonly storagePools: Collection<StoragePool>
+  readonly networks: Collection<Network>
+  readonly switches: Collection<Switch>
+  readonly ports: Collection<Port>
+  readonly snapshots: Collection<Snapshot>
+}
+
+export interface DataCenter extends ObjectCollections {
   from<T>(items: Iterable<T> | AsyncIterable<T>): Collection<T>
   range(n: number): Collection<number>
   range(from: number, to: number, step?: number): Collection<number>
+  /** All objects of a kind ("VM"); what a node could not say is told in `failures`, not thrown. */
+  list(kind: string): Promise<ObjectListing>
+  /** A cold object from what dump() answered; add it somewhere to make it again. */
+  load<T extends ResourceObject = VM>(dump: ObjectDump, options?: LoadOptions): T
+  /** Resolves when everything assigned to objects (`vm.name = ...`) is done; rejects with what failed and nobody was told. */
+  settled(): Promise<void>
   /** What would travel; nothing is sent. */
   explain(fn: (...args: never[]) => unknown): Manifest
   node(): Promise<NodeInfo>
@@ -38,6 +63,7 @@ export interface DataCenter {
   watchMembers(signal?: AbortSignal): AsyncIterable<MembershipEvent>
   /** Asks the connected node to leave and stop; resolves when it has. */
   down(): Promise<void>
+  /** Waits for what was assigned to objects, and closes; then rejects as settled() does. */
   close(): Promise<void>
 }
 
@@ -49,6 +75,25 @@ export interface StartNodeOptions {
   /** Ticket text; without one, and without an identity of a fabric in the data directory, the node founds a fabric. */
   readonly join?: string
   readonly onLog?: (line: string) => void
+  /** The machine's virtual machines; left out: none. */
+  readonly hypervisor?: HypervisorOptions
+}
+
+export interface HypervisorOptions {
+  /** 'auto': libvirt where its library is installed, else memory (a simulated host). 'none': the machine has no VMM. */
+  readonly driver: 'auto' | 'libvirt' | 'memory' | 'none'
+  /** Default qemu:///system. */
+  readonly libvirtUri?: string
+  /** libvirt URI under which other hosts reach this one's libvirtd, for migrations to it. */
+  readonly migrationUri?: string
+  /** 'auto': Open vSwitch where its database answers, and Linux bridges. */
+  readonly switches?: 'auto' | 'none'
+  /** Socket of ovsdb-server; default /var/run/openvswitch/db.sock. */
+  readonly ovsSocket?: string
+  /** Memory driver: this many simulated machines on this one node, a fleet for research; default 1. */
+  readonly hosts?: number
+  /** Fleet: VMs that run on each simulated machine from the start; default 0. */
+  readonly vmsPerHost?: number
 }
 
 export interface RunningNode {

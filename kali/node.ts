@@ -6,8 +6,8 @@ import { openLocalStore, startFabricNode, systemClock, systemRandom } from '../f
 import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
 import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, Sandbox } from '../functions/mod.ts'
-import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerRmo } from '../rmo/mod.ts'
-import type { Ledger, Machine, NodeCapabilities } from '../rmo/mod.ts'
+import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo } from '../rmo/mod.ts'
+import type { Ledger, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
@@ -73,17 +73,14 @@ function serveObjects(fabric: FabricNode, machine: Machine, ledger: Ledger): Nod
     codec: createValueCodec(),
     ledger, clock: systemClock, random: systemRandom,
   })
-  const watches = createWatches({
-    capabilities,
-    openPeer: (node, method, body, authority) => {
-      const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
-      const peer = fabric.peer(node)
-      return peer instanceof Promise ? peer.then(open) : open(peer)
-    },
-    onMembership: (listener) => fabric.membership.onEvent(listener),
-    clock: systemClock,
-  })
+  const openPeer: WatchesOptions['openPeer'] = (node, method, body, authority) => {
+    const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
+    const peer = fabric.peer(node)
+    return peer instanceof Promise ? peer.then(open) : open(peer)
+  }
+  const watches = createWatches({ capabilities, openPeer, onMembership: (listener) => fabric.membership.onEvent(listener), clock: systemClock })
   registerRmo({ registry: fabric.registry, capabilities, watches })
+  registerByteStreams({ registry: fabric.registry, capabilities, openPeer })
   return capabilities
 }
 

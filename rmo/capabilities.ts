@@ -60,6 +60,8 @@ export interface NodeCapabilities extends Capabilities {
   listHere(kind: string): readonly ReferenceRecord[]
   /** An object of this node; throws RMO_ERR_MOVED or RMO_ERR_OBJECT_UNKNOWN. */
   find(target: Target): FoundObject
+  /** As find(), but undefined when it is not here. */
+  objectHere(target: Target): LocalObject | undefined
   /** Asks the gate for one verb of an object. */
   pass(found: FoundObject, verb: string, acl: AclVerb, authority: Authority): Promise<void>
 }
@@ -148,7 +150,8 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const route = async <T>(target: Target, here: () => Promise<T>, there: (home: NodeId) => Promise<T>): Promise<T> => {
     const kind = kindOf(target.kind)
     for (let follows = 0; ; follows++) {
-      const home = directory.locate(kind, target)
+      // An object that is here is here, whatever the directory remembers (a fleet's machines are known to this node only).
+      const home = objects.get(target.kind, target.uuid) !== undefined ? self : directory.locate(kind, target)
       try {
         return await (home === self ? here() : there(home))
       } catch (error) {
@@ -195,6 +198,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
 
   return {
     self, kinds, directory, shapes, find, pass, listHere, list, invokeHere,
+    objectHere: (target) => objects.get(target.kind, target.uuid),
     async resolve(kind, authority) {
       const { references, failures } = await list(kind, { withAttributes: false }, authority)
       const first = failures[0]

@@ -212,6 +212,11 @@ export const RMO = defineErrors('RMO_ERR', {
       `The migration of ${d.name} to ${d.to} failed while ${d.phase}: ${d.reason}. ${d.left}`,
     outcome: 'failed',
   },
+  STOP_TIMEOUT: {
+    message: (d: { name: string; waitedMs: number }) =>
+      `VM ${d.name} was asked to stop and still runs after ${d.waitedMs} ms. Wait longer with timeoutMs, or pull the plug: stop({ force: true }) or destroy().`,
+    outcome: 'failed',
+  },
   PARTLY_DONE: {
     message: (d: { operation: string; name: string; reason: string; left: readonly string[] }) =>
       `${d.operation} of ${d.name} failed and could not be undone completely: ${d.reason}. Left behind: ${listed(d.left)}. Remove these by hand.`,

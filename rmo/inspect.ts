@@ -11,13 +11,17 @@ const rounded = (value: unknown, unit: string | undefined): unknown =>
 
 type Inspect = (value: unknown, options: object) => string
 
-/** `[util.inspect.custom]` of a kind's references: PhysicalMachine alpha { state: 'alive', cpuRatio: 0.12, ... }. */
+/** `[util.inspect.custom]` of a kind's references: PhysicalMachine alpha { state: 'alive', cpuRatio: 0.12, ... }; VM web1 (cold) { ...its settings }. */
 export const createInspect = (kind: Kind) =>
   function inspectReference(this: { readonly [REFERENCE]: ReferenceRecord }, depth: number, options: InspectOptionsStylized, inspect: Inspect): string {
-    const { name, attributes } = this[REFERENCE]
-    const head = `${options.stylize(kind.kind, 'special')} ${name}`
+    const { name, attributes, cold } = this[REFERENCE]
+    const head = `${options.stylize(kind.kind, 'special')} ${name}${cold === true ? ' (cold)' : ''}`
     if (depth < 0) return `[${head}]`
     const shown: Record<string, unknown> = {}
+    if (cold === true) {
+      for (const [key, value] of Object.entries(attributes)) if (key !== 'name' && value !== undefined) shown[key] = value
+      return `${head} ${inspect(shown, options)}`
+    }
     for (const [key, { column, type }] of Object.entries(kind.attributes)) {
       if (key === 'name' || column === 'none' || column.wide === true || !Object.hasOwn(attributes, key)) continue
       shown[key] = rounded(attributes[key], type.unit)

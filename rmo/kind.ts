@@ -10,6 +10,7 @@ import type { Authority, ColdVerb, KindShape, ReferenceRecord } from '../functio
 import { COMMON_ATTRIBUTES, COMMON_VERBS, WATCH_VERBS } from './common.ts'
 import { commonVerbs } from './common-verbs.ts'
 import type { CommonVerbName } from './common.ts'
+import type { ByteChannel } from './byte-streams.ts'
 import type { AclVerb } from './gate.ts'
 import type { ObjectEvent, ResourceObject } from './object.ts'
 import { bareReference } from './schema.ts'
@@ -35,6 +36,9 @@ export interface SettingsSpec<L> {
   apply(local: L, change: Readonly<Record<string, unknown>>, authority: Authority): Promise<void>
 }
 
+/** A named byte stream of an object, such as a serial console. */
+export interface StreamSpec<L> { readonly doc: string; readonly acl: AclVerb; open(local: L, authority: Authority): Promise<ByteChannel> }
+
 export interface Kind {
   readonly kind: string
   /** Name of the collection of all of them: "pms". */
@@ -48,6 +52,7 @@ export interface Kind {
   readonly references: Readonly<Record<string, { readonly kind: string; readonly doc: string }>>
   readonly events: Readonly<Record<string, EventSpec>>
   readonly watch: WatchSpec<unknown, unknown>
+  readonly streams: Readonly<Record<string, StreamSpec<unknown>>>
   /** A one-liner that works on a fabric of one node. */
   readonly example: string
   readonly shape: KindShape
@@ -67,7 +72,8 @@ type MethodKeys<U> = KeysOf<U, AnyMethod>
 type CollectionKeys<U> = KeysOf<U, { dmap: AnyMethod; settled: AnyMethod }>
 type ReferenceKeys<U> = KeysOf<U, { info: AnyMethod; dump: AnyMethod; readonly uuid: string }>
 type AttributeKeys<U> = Exclude<Extract<keyof U, string>, MethodKeys<U> | CollectionKeys<U> | ReferenceKeys<U> | keyof typeof COMMON_ATTRIBUTES>
-type OwnVerbKeys<U> = Exclude<MethodKeys<U>, CommonVerbName | keyof typeof WATCH_VERBS>
+type StreamKeys<U> = Extract<{ [K in MethodKeys<U>]: U[K] extends (...args: never[]) => Promise<ByteChannel> ? (ByteChannel extends Answer<U[K]> ? K : never) : never }[MethodKeys<U>], string>
+type OwnVerbKeys<U> = Exclude<MethodKeys<U>, CommonVerbName | keyof typeof WATCH_VERBS | StreamKeys<U>>
 
 type Arguments<F> = F extends (...args: infer P) => unknown ? P : never
 type Answer<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never
@@ -101,6 +107,8 @@ export interface KindSpec<U extends ResourceObject, L> {
   readonly references: { readonly [K in ReferenceKeys<U>]: { readonly kind: string; readonly doc: string; get(local: L, authority: Authority): Promise<ReferenceRecord> } }
   readonly events: Readonly<Record<string, EventSpec>>
   readonly watch: WatchSpec<L, NonNullable<Arguments<U['watch']>[0]>>
+  /** Methods that answer a ByteChannel. */
+  readonly streams?: { readonly [K in StreamKeys<U>]: StreamSpec<L> }
   /** Left out: nothing of it can be set. */
   readonly settings?: SettingsSpec<L>
   /** For kinds whose objects can be made cold (vmm.createVM(), load()). */
@@ -143,6 +151,7 @@ export function defineKind<U extends ResourceObject, L>(spec: KindSpec<U, L>): K
     kind: spec.kind, plural: spec.plural, doc: spec.doc, residence: spec.residence, example: spec.example,
     attributes, verbs, collections, references, events: spec.events, operations, observe,
     watch: spec.watch as WatchSpec<unknown, unknown>,
+    streams: (spec.streams ?? {}) as Readonly<Record<string, StreamSpec<unknown>>>,
     ...(spec.used === undefined ? {} : { used: spec.used as (local: unknown) => Readonly<Record<string, number>> }),
     shape: {
       settable: Object.keys(settings?.fields ?? {}).filter((name) => Object.hasOwn(attributes, name)),

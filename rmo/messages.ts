@@ -3,6 +3,7 @@
 //   rmo.invoke  InvokeBody -> value-codec bytes of the result
 //   rmo.list    ListBody   -> ListingBody
 //   rmo.watch   WatchBody  -> stream of events, each a plain record with `type` and `atMs`; since 0.1.0
+//   rmo.stream  StreamBody -> stream of bytes both ways, ending with the reason; since 0.1.0
 //
 // Arguments and results of verbs are user values: opaque value-codec bytes here, decoded at the home only.
 
@@ -14,7 +15,7 @@ import type { ObjectEvent } from './object.ts'
 import { anything, boolean, bytes, dictionary, integer, list, optional, record, text, uuid } from './schema.ts'
 import type { Infer } from './schema.ts'
 
-export const METHODS = { invoke: 'rmo.invoke', list: 'rmo.list', watch: 'rmo.watch' } as const
+export const METHODS = { invoke: 'rmo.invoke', list: 'rmo.list', watch: 'rmo.watch', stream: 'rmo.stream' } as const
 
 /** User values <-> bytes; codec.ts, handed in. 'args': the tight bounds for arguments of strangers; 'value': for results that were asked for. */
 export interface ValueCodec {
@@ -32,6 +33,7 @@ const target = { kind: name, uuid: uuid(), home: nodeId }
 const invokeBody = record({ ...target, verb: name, args: bytes(), operation: optional(text({ charsMax: LIMITS.operationCharsMax })) })
 const listBody = record({ kind: name, withAttributes: boolean() })
 const watchBody = record({ ...target, options: anything('options') })
+const streamBody = record({ ...target, stream: name })
 const referenceBody = record({ ...target, name, attributes: dictionary(anything(), { entriesMax: ATTRIBUTES_MAX }) })
 const failureBody = record({ node: nodeId, name, error: anything('an error record') })
 const listingBody = record({ references: list(referenceBody, { itemsMax: LISTED_MAX }), failures: list(failureBody, { itemsMax: LISTED_MAX }) })
@@ -41,6 +43,7 @@ const eventHead = record({ type: name, atMs: integer({ unit: 'milliseconds' }) }
 export type InvokeBody = Infer<typeof invokeBody>
 export type ListBody = Infer<typeof listBody>
 export type WatchBody = Infer<typeof watchBody>
+export type StreamBody = Infer<typeof streamBody>
 
 /** A node that could not answer for its objects. */
 export interface ListFailure { readonly node: NodeId; readonly name: string; readonly error: ErrorRecord }
@@ -49,6 +52,7 @@ export interface Listing { readonly references: readonly ReferenceRecord[]; read
 const message = (method: string): { readonly call: string; readonly path: string } => ({ call: method, path: 'message' })
 export const readInvoke = (body: unknown): InvokeBody => invokeBody.check(body, message(METHODS.invoke))
 export const readList = (body: unknown): ListBody => listBody.check(body, message(METHODS.list))
+export const readStream = (body: unknown): StreamBody => streamBody.check(body, message(METHODS.stream))
 export const readWatch = (body: unknown): WatchBody => watchBody.check(body, message(METHODS.watch))
 
 export function readListing(body: unknown): Listing {

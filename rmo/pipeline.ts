@@ -3,15 +3,19 @@
 //   await pms.at(0).exec('uname')        the verb waits for the record, the caller does not
 //   await pms.at(0).name                 an attribute is a promise of it
 //   pms.at(0).vmm.createVM({...})        a single reference is pipelined again
+//   vms.at(0).name = 'web1'              a patch, ordered before any later call through it
 //   const pm = await pms.at(0)           the reference itself (proxy.ts), which is not thenable, so that await ends
 //
 // The record is asked for once, at first use: a pipelined reference that nobody uses costs and rejects nothing.
 
 import { REFERENCE } from '../functions/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
+import { assignmentsOf } from './assignments.ts'
+import { checkAssigned } from './held.ts'
 import type { Kind } from './kind.ts'
 import type { ObjectDump, ObjectEvent, Watch } from './object.ts'
-import { invokeReference, readOne, readRelation, unknownProperty } from './session.ts'
+import { unknownProperty } from './properties.ts'
+import { invokeReference, invokeTaken, readOne, readRelation, takeArguments } from './session.ts'
 import type { Session } from './session.ts'
 import { createWatch } from './watch-client.ts'
 
@@ -29,12 +33,27 @@ const UNNAMED = '(not awaited yet)'
 export function createPipelined(source: Promise<ReferenceRecord> | (() => Promise<ReferenceRecord>), kind: Kind, session: Session, refer: (record: ReferenceRecord) => object): object {
   const { shape } = kind
   let known: Promise<ReferenceRecord> | undefined
-  const record = (): Promise<ReferenceRecord> => known ??= typeof source === 'function' ? source() : source
-  const resolved = (): Promise<object> => record().then(refer)
+  const find = (): Promise<ReferenceRecord> => known ??= typeof source === 'function' ? source() : source
+  const assignments = assignmentsOf(session)
+  /** Assigned through this reference; the record does not know of it. */
+  const assigned: Record<string, unknown> = {}
+  /** For those who are told when there is no such object. */
+  const record = (): Promise<ReferenceRecord> => find().catch((error: unknown) => { assignments.told(error); throw error })
+  const resolved = async (): Promise<object> => {
+    const found = await record()
+    await assignments.before(found)
+    return refer({ ...found, name: typeof assigned['name'] === 'string' ? assigned['name'] : found.name, attributes: { ...found.attributes, ...assigned } })
+  }
+  const assign = (name: string, given: unknown): void => {
+    const value = checkAssigned(kind, UNNAMED, name, given)
+    assigned[name] = value
+    assignments.assignLater(find(), name, value, (failed) => { if (failed !== undefined && assigned[name] === value) Reflect.deleteProperty(assigned, name) })
+  }
   const open = new Set<Watch<ObjectEvent>>()
 
   const attribute = async (name: string): Promise<unknown> => {
     const found = await record()
+    if (Object.hasOwn(assigned, name)) return assigned[name]
     if (name === 'name' || name === 'uuid') return found[name]
     if (Object.hasOwn(found.attributes, name)) return found.attributes[name]
     // A listing may leave attributes out; the object itself has them all.
@@ -59,7 +78,7 @@ export function createPipelined(source: Promise<ReferenceRecord> | (() => Promis
   }
   const property = (name: string): unknown => {
     if (Object.hasOwn(promised, name)) return promised[name]
-    if (shape.verbs.includes(name)) return async (...args: unknown[]) => invokeReference(session, await record(), name, args)
+    if (shape.verbs.includes(name)) return (...args: unknown[]) => { const given = takeArguments(args); return record().then((found) => invokeTaken(session, found, name, given)) }
     if (shape.attributes.includes(name)) return attribute(name)
     const collected = Object.hasOwn(shape.collections, name) ? shape.collections[name] : undefined
     if (collected !== undefined) return session.collection(collected, async () => readRelation(session, await record(), name))
@@ -79,6 +98,10 @@ export function createPipelined(source: Promise<ReferenceRecord> | (() => Promis
     },
     has: (_target, name) => name !== REFERENCE && typeof name === 'string' &&
       (Object.hasOwn(promised, name) || kind.operations.has(name) || shape.attributes.includes(name)),
-    set() { throw new TypeError(`A ${kind.kind} that has not been awaited cannot be assigned to.`) },
+    set(_target, name, value) {
+      if (typeof name !== 'string') return false
+      assign(name, value)
+      return true
+    },
   })
 }

@@ -1,25 +1,31 @@
 // References as a shell or a program holds them: an object of one's own language that stands for one elsewhere.
 //
 //   pm.cpuRatio        own property: as of when the reference was made, no call
+//   vm.name = 'web1'   own accessor of a kind whose settings can be assigned: see held.ts
 //   await pm.exec(..)  method of the kind's prototype -> rmo.invoke -> the object's home
 //   pm.cpuRato         the prototype's tail throws RMO_ERR_PROPERTY_UNKNOWN, naming what there is
 //
-// A reference is frozen and no Proxy itself (only the tail of its prototype chain is), so it prints, spreads and
-// compares like a plain object, and attributes cost what a property costs. It is never thenable.
+// A reference has no property of the user's and is no Proxy itself (only the tail of its prototype chain is), so it
+// prints, spreads and compares like a plain object. Where nothing can be set, it is a frozen value and an attribute
+// costs what a property costs. It is never thenable.
 
 import { REFERENCE } from '../functions/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
+import { RMO } from './errors.ts'
+import { checkAssigned, Held, heldOf, hold } from './held.ts'
 import { createInspect } from './inspect.ts'
 import type { Kind } from './kind.ts'
 import type { ObjectEvent, Watch } from './object.ts'
 import { createPipelined } from './pipeline.ts'
+import { unknownProperty } from './properties.ts'
 import { referenceRecord } from './schema.ts'
-import { invokeReference, readOne, readRelation, unknownProperty } from './session.ts'
+import { invokeReference, readOne, readRelation } from './session.ts'
 import type { Session } from './session.ts'
 import { createWatch } from './watch-client.ts'
 
 type Reference = { readonly [REFERENCE]: ReferenceRecord }
-const prototypes = new WeakMap<Session, Map<string, object>>()
+interface Made { readonly prototype: object; readonly accessors: PropertyDescriptorMap }
+const prototypes = new WeakMap<Session, Map<string, Made>>()
 const watches = new WeakMap<object, Set<Watch<ObjectEvent>>>()
 
 function watchOf(session: Session, reference: Reference, options: unknown): Watch<ObjectEvent> {
@@ -30,8 +36,8 @@ function watchOf(session: Session, reference: Reference, options: unknown): Watc
   return watch
 }
 
-function makePrototype(kind: Kind, session: Session): object {
-  const tail = new Proxy(Object.create(null) as object, {
+function makeTail(kind: Kind): object {
+  return new Proxy(Object.create(null) as object, {
     get(_target, property, receiver: Reference) {
       if (typeof property === 'symbol') return undefined
       const record = referenceRecord(receiver)
@@ -39,19 +45,39 @@ function makePrototype(kind: Kind, session: Session): object {
       if (error !== undefined && record !== undefined) throw error
       return Reflect.get(Object.prototype, property, receiver) as unknown
     },
+    // Reached by what no accessor took: a name that is not settable, or is not there at all.
+    set(_target, property, value, receiver: Reference) {
+      if (typeof property === 'string') checkAssigned(kind, referenceRecord(receiver)?.name ?? '', property, value)
+      return false
+    },
   })
-  const prototype = Object.create(tail) as object
+}
+
+function makePrototype(kind: Kind, made: Session): object {
+  const { settable = [], coldVerbs = {} } = kind.shape
+  const prototype = Object.create(makeTail(kind)) as object
   const define = (name: PropertyKey, descriptor: PropertyDescriptor): void => { Object.defineProperty(prototype, name, { configurable: true, ...descriptor }) }
+  // A loaded object gets its session when it is added somewhere.
+  const sessionOf = (reference: Reference): Session => heldOf(reference)?.session ?? made
+  const readOnly = (property: string) => function refuse(this: Reference): never { throw RMO.READ_ONLY({ kind: kind.kind, name: referenceRecord(this)?.name ?? '', property, settable }) }
   for (const verb of kind.shape.verbs) {
-    define(verb, { value: { [verb](this: Reference, ...args: unknown[]) { return invokeReference(session, this[REFERENCE], verb, args) } }[verb] })
+    const cold = Object.hasOwn(coldVerbs, verb) ? coldVerbs[verb] : undefined
+    const method = {
+      [verb](this: Reference, ...args: unknown[]): Promise<unknown> {
+        const held = cold === undefined ? undefined : heldOf(this)
+        if (cold !== undefined && held?.isCold === true) return held.change(verb, cold, args[0])
+        return invokeReference(sessionOf(this), this[REFERENCE], verb, args)
+      },
+    }[verb]
+    define(verb, { get: () => method, set: readOnly(verb) })
   }
   for (const [property, to] of Object.entries(kind.shape.collections)) {
-    define(property, { get(this: Reference) { return session.collection(to, () => readRelation(session, this[REFERENCE], property)) } })
+    define(property, { get(this: Reference) { const session = sessionOf(this); return session.collection(to, () => readRelation(session, this[REFERENCE], property)) }, set: readOnly(property) })
   }
   for (const [property, to] of Object.entries(kind.shape.references ?? {})) {
-    define(property, { get(this: Reference) { return makePipelined(() => readOne(session, this[REFERENCE], property), session.kinds.kindOf(to), session) } })
+    define(property, { get(this: Reference) { const session = sessionOf(this); return makePipelined(() => readOne(session, this[REFERENCE], property), session.kinds.kindOf(to), session) }, set: readOnly(property) })
   }
-  define('watch', { value: function watch(this: Reference, options?: unknown) { return watchOf(session, this, options) } })
+  define('watch', { value: function watch(this: Reference, options?: unknown) { return watchOf(sessionOf(this), this, options) } })
   define('unwatch', {
     value: async function unwatch(this: Reference) {
       const open = [...watches.get(this) ?? []]
@@ -66,21 +92,42 @@ function makePrototype(kind: Kind, session: Session): object {
   return prototype
 }
 
+/** Own properties of references whose attributes can change: shared by all of a kind, over what is held. */
+function makeAccessors(kind: Kind): PropertyDescriptorMap {
+  const held = (reference: object): Held => heldOf(reference) as Held
+  const accessors: PropertyDescriptorMap = {}
+  for (const attribute of kind.shape.attributes) {
+    accessors[attribute] = { enumerable: true, get(this: object) { return held(this).read(attribute) }, set(this: object, value: unknown) { held(this).assign(attribute, value) } }
+  }
+  Object.defineProperty(accessors, REFERENCE, { enumerable: true, value: { get(this: object) { return heldOf(this)?.record } } satisfies PropertyDescriptor })
+  return accessors
+}
+
+function madeFor(kind: Kind, session: Session): Made {
+  const ofSession = prototypes.get(session) ?? new Map<string, Made>()
+  prototypes.set(session, ofSession)
+  const made = ofSession.get(kind.kind) ?? { prototype: makePrototype(kind, session), accessors: makeAccessors(kind) }
+  ofSession.set(kind.kind, made)
+  return made
+}
+
 /** A reference with the record's attributes. Typed by the caller: `makeReference(record, session) as PhysicalMachine`. */
 export function makeReference(record: ReferenceRecord, session: Session): object {
   const kind = session.kinds.kindOf(record.kind)
-  const ofSession = prototypes.get(session) ?? new Map<string, object>()
-  prototypes.set(session, ofSession)
-  const prototype = ofSession.get(record.kind) ?? makePrototype(kind, session)
-  ofSession.set(record.kind, prototype)
-
-  const { uuid, home, name } = record
-  const plain: ReferenceRecord = Object.freeze({ kind: record.kind, uuid, home, name, attributes: Object.freeze({ ...record.attributes }) })
-  const reference = Object.create(prototype) as Record<PropertyKey, unknown>
-  reference.name = name
-  reference.uuid = uuid
+  const { prototype, accessors } = madeFor(kind, session)
+  const { uuid, home, name, cold } = record
+  const plain: ReferenceRecord = Object.freeze({ kind: record.kind, uuid, home, name, attributes: Object.freeze({ ...record.attributes }), ...(cold === true ? { cold } : {}) })
+  const reference = Object.create(prototype) as object
+  if (cold === true || (kind.shape.settable?.length ?? 0) > 0) {
+    hold(reference, new Held(plain, kind, session))
+    return Object.preventExtensions(Object.defineProperties(reference, accessors))
+  }
+  // Defined, not assigned: the tail refuses assignments.
+  const own = (attribute: string, value: unknown): void => { Object.defineProperty(reference, attribute, { value, enumerable: true }) }
+  own('name', name)
+  own('uuid', uuid)
   for (const attribute of kind.shape.attributes) {
-    if (Object.hasOwn(plain.attributes, attribute)) reference[attribute] = plain.attributes[attribute]
+    if (attribute !== 'name' && attribute !== 'uuid' && Object.hasOwn(plain.attributes, attribute)) own(attribute, plain.attributes[attribute])
   }
   Object.defineProperty(reference, REFERENCE, { value: plain })
   return Object.freeze(reference)

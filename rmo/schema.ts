@@ -10,11 +10,11 @@ import { RMO } from './errors.ts'
 import { nearest } from './near.ts'
 
 /** What a number counts. The suffix that an attribute of that unit must end in is UNIT_SUFFIX. */
-export type Unit = 'ratio' | 'bytes' | 'seconds' | 'milliseconds' | 'mebibytes' | 'count' | 'runnable-tasks'
+export type Unit = 'ratio' | 'bytes' | 'seconds' | 'milliseconds' | 'mebibytes' | 'kibibytes-per-second' | 'count' | 'runnable-tasks'
 
 /** House rule: the unit stands last in the name. 'count' and 'runnable-tasks' (load averages) are bare words. */
 export const UNIT_SUFFIX: Readonly<Record<Unit, string>> = {
-  ratio: 'Ratio', bytes: 'Bytes', seconds: 'Seconds', milliseconds: 'Ms', mebibytes: 'MiB', count: '', 'runnable-tasks': '',
+  ratio: 'Ratio', bytes: 'Bytes', seconds: 'Seconds', milliseconds: 'Ms', mebibytes: 'MiB', 'kibibytes-per-second': 'KiBps', count: '', 'runnable-tasks': '',
 }
 
 /** Where a value stands: the call it is an argument of, and the path inside it. */

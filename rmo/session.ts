@@ -1,16 +1,19 @@
-// The connection that references work on, and one call over it.
+// The connection that references work on, and calls over it in their order.
+//
+//   verb(..args) --cold arguments as they are now--> [wait for assignments to the objects named] --> callHome --> answer
+//
+// A call waits for what was assigned to its object, and to those it was given, before it; see assignments.ts.
 
-import { LIMITS } from '../fabric/base.ts'
 import type { CallOptions, RpcPeer } from '../fabric/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
-import { checkArguments } from './check.ts'
+import { assignmentsOf } from './assignments.ts'
+import { callHome } from './call.ts'
 import { RMO } from './errors.ts'
-import type { Kind } from './kind.ts'
+import { heldOf } from './held.ts'
+import type { Held } from './held.ts'
 import type { KindRegistry } from './registry.ts'
-import { METHODS } from './messages.ts'
 import type { ValueCodec } from './messages.ts'
-import { nearest } from './near.ts'
-import { referenceRecord } from './schema.ts'
+import { bareReference, referenceRecord } from './schema.ts'
 
 /** What references need of the connection they were made on. */
 export interface Session {
@@ -25,42 +28,42 @@ export interface Session {
   readonly collection: (kind: string, records: () => Promise<readonly ReferenceRecord[]>) => unknown
 }
 
-/** From "should have answered" to giving up: a verb's own timeout shall be reported by the verb. */
-const BUDGET_RESERVE_MS = 1_000
+/** A cold object that was given to a verb, as it was then. */
+interface Draft { readonly held: Held; readonly sent: ReferenceRecord }
+interface Given { readonly value: unknown; readonly draft?: Draft }
+
+function taken(value: unknown): Given {
+  const held = heldOf(value)
+  return held?.isCold === true ? { value: bareReference(held.record), draft: { held, sent: held.record } } : { value }
+}
+
+/** Arguments as they are at the call, which may have to wait: what a cold object becomes later is not meant. */
+export const takeArguments = (given: readonly unknown[]): readonly Given[] => given.map(taken)
 
 /** One call of a verb on an object, wherever it lives. Arguments that are promises or pipelined references are awaited first. */
-export async function invokeReference(session: Session, { kind, uuid, home }: ReferenceRecord, verb: string, given: readonly unknown[]): Promise<unknown> {
-  const args = await Promise.all(given)
-  const operation = session.kinds.kindOf(kind).operations.get(verb)
-  // A mistake is thrown here, where its stack shows the caller's line; the home checks again.
-  if (operation !== undefined) checkArguments(kind, verb, operation, args)
-  const options = session.callOptions()
-  const budgetMs = operation?.budgetMs?.(args)
-  const timeoutMs = budgetMs === undefined ? options.timeoutMs : Math.min(LIMITS.callTimeoutMsMax, Math.max(options.timeoutMs ?? LIMITS.callTimeoutMs, budgetMs + BUDGET_RESERVE_MS))
-  const body = { kind, uuid, home, verb, args: session.codec.encode(args) }
-  const answer = await session.peer.call(METHODS.invoke, body, { ...options, ...(timeoutMs === undefined ? {} : { timeoutMs }) })
-  return session.codec.decode(answer as Uint8Array, 'value')
+export function invokeReference(session: Session, record: ReferenceRecord, verb: string, given: readonly unknown[]): Promise<unknown> {
+  return invokeTaken(session, record, verb, takeArguments(given))
+}
+
+export async function invokeTaken(session: Session, record: ReferenceRecord, verb: string, given: readonly Given[]): Promise<unknown> {
+  // A promise may have brought a cold object as well.
+  const arrived = await Promise.all(given.map(async ({ value, draft }) => draft === undefined ? taken(await value) : { value, draft }))
+  const args = arrived.map(({ value }) => value)
+  const assignments = assignmentsOf(session)
+  for (const named of [record, ...args.flatMap((arg) => referenceRecord(arg) ?? [])]) {
+    const earlier = assignments.before(named)
+    if (earlier !== undefined) await earlier
+  }
+  const answer = await callHome(session, record, verb, args)
+  const live = (Array.isArray(answer) ? answer : [answer]).flatMap((item) => referenceRecord(item) ?? [])
+  for (const { draft } of arrived) for (const found of live) draft?.held.becomeLive(found, draft.sent, session)
+  return answer
 }
 
 /** Records of a collection property. */
 export async function readRelation(session: Session, record: ReferenceRecord, property: string): Promise<readonly ReferenceRecord[]> {
   const answer = await invokeReference(session, record, property, [])
   return (Array.isArray(answer) ? answer : [answer]).flatMap((item) => referenceRecord(item) ?? [])
-}
-
-/** Names by which libraries and the language probe values; asking for them is no mistake. */
-const PROBED = new Set([
-  ...Object.getOwnPropertyNames(Object.prototype), 'then', 'catch', 'finally', 'toJSON', 'inspect', 'length', 'size', 'next', 'return',
-  'dmap', 'map', 'settled', 'code', 'message', 'stack', 'cause', 'nodeType', 'tagName', '$$typeof', 'asymmetricMatch', 'default',
-])
-
-/** The error for a property that is not there; undefined when asking for it is no mistake. */
-export function unknownProperty({ kind, shape }: Kind, name: string, property: string): Error | undefined {
-  if (PROBED.has(property) || shape.attributes.includes(property)) return undefined
-  const verbs = [...shape.verbs, 'watch', 'unwatch']
-  const collections = [...Object.keys(shape.collections), ...Object.keys(shape.references ?? {})]
-  const near = nearest(property, [...shape.attributes, ...verbs, ...collections])
-  return RMO.PROPERTY_UNKNOWN({ kind, name, property, near, attributes: shape.attributes, verbs, collections })
 }
 
 /** The single object behind a property such as pm.vmm. */

@@ -3,6 +3,7 @@
 import { LIMITS } from '../fabric/base.ts'
 import type { ClientStream } from '../fabric/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
+import { RMO } from './errors.ts'
 import { METHODS, readEvent } from './messages.ts'
 import type { ObjectEvent, Watch } from './object.ts'
 import type { Session } from './session.ts'
@@ -13,7 +14,8 @@ export function createWatch(session: Session, record: () => Promise<ReferenceRec
   let over = false
 
   const open = async (): Promise<ClientStream> => {
-    const { kind, uuid, home } = await record()
+    const { kind, uuid, home, name, cold } = await record()
+    if (cold === true) throw RMO.COLD({ kind, name, verb: 'watch' })
     const stream = session.peer.open(METHODS.watch, { kind, uuid, home, options: options ?? {} }, { ...session.callOptions(), timeoutMs: LIMITS.callTimeoutMsMax })
     // Its failure also ends the reads, where it is seen.
     stream.result.catch(() => {})

@@ -2,9 +2,9 @@
 
 import type { DataCenter } from '../../kali/contract.ts'
 import { defineCommand } from '../command.ts'
-import { CLI } from '../errors.ts'
+import { CLI, EXIT } from '../errors.ts'
 import { Evaluator } from '../evaluate.ts'
-import { bindingsOf, show } from '../expression.ts'
+import { bindingsOf, settleAssignments, show } from '../expression.ts'
 import { JSON_RULES } from '../render/json.ts'
 import { withDataCenter } from '../session.ts'
 import type { Shell } from '../session.ts'
@@ -16,7 +16,8 @@ export const evaluateCommand = defineCommand({
   summary: 'Evaluate a TypeScript expression over the fabric (the default command)',
   operands: '<expression>',
   details: [
-    'pms (every machine), range, from, dc and explain are there. Statements are allowed: the value of the',
+    'pms (every machine), vms, images and the collections of all other kinds, range, from, load, dc, explain and',
+    'what makes devices (FileDiskAuto, Bridge, mac, ...) are there. Statements are allowed: the value of the',
     'last expression counts, and it is awaited. "-" reads the text from standard input.',
     '', 'With --json:', ...JSON_RULES.map((rule) => `  ${rule}`),
   ].join('\n'),
@@ -34,13 +35,15 @@ export const evaluateCommand = defineCommand({
     const script = toScript(text)
     if (script.incomplete) throw script.error
     return withDataCenter(shell, async (dc) => {
-      const evaluator = new Evaluator(bindingsOf(dc), 'kumoi:expression')
+      const evaluator = new Evaluator(await bindingsOf(dc), 'kumoi:expression')
       // One value on stdout and nothing else: what the text prints itself is for people.
       const restore = shell.settings.json ? printAside() : undefined
       try {
         await evaluator.open()
-        const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })
-        const status = await show(completion?.value, shell.out, shell.settings)
+        const status = await settling(dc, shell, async () => {
+          const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })
+          return show(completion?.value, shell.out, shell.settings)
+        })
         if (/\bpms\b/.test(text)) await noteDead(dc, shell)
         return status
       } finally {
@@ -50,6 +53,18 @@ export const evaluateCommand = defineCommand({
     })
   },
 })
+
+/** The text's own status, or that of assignments that failed without anybody being told; they are waited for in any case. */
+async function settling(dc: DataCenter, shell: Shell, work: () => Promise<number>): Promise<number> {
+  let status: number = EXIT.failed
+  try {
+    status = await work()
+  } finally {
+    const assigned = await settleAssignments(dc, shell.out)
+    if (status === EXIT.done) status = assigned
+  }
+  return status
+}
 
 /** An answer of the whole fleet leaves out who is dead; it is said, not left to be noticed. */
 async function noteDead(dc: DataCenter, shell: Shell): Promise<void> {

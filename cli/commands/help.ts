@@ -3,7 +3,7 @@
 import { defineCommand, examplesText, GLOBAL_OPTIONS, helpOf } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { nearest } from '../suggest.ts'
-import { COMMANDS } from './index.ts'
+import { COMMANDS, everyCommand } from './index.ts'
 
 const EXAMPLES = [
   { command: 'kumoi up --name alpha --listen 10.0.0.1 --detach', does: 'first node: makes the fabric' },
@@ -24,18 +24,19 @@ const EXAMPLES = [
 export const helpCommand = defineCommand({
   name: 'help',
   summary: 'Show help, of everything or of one command',
-  operands: '[command]',
+  operands: '[command...]',
   options: {},
   examples: [{ command: 'kumoi help nodes', does: 'the same as kumoi nodes --help' }],
   output: 'text',
-  async run({ world }, [topic]) {
+  async run({ world }, words) {
+    const topic = words.length === 0 ? undefined : words.join(' ')
     if (topic === undefined) {
       world.stdout.write(await overview(world.version))
       return EXIT.done
     }
-    const entry = COMMANDS.find((c) => c.name === topic || c.aliases?.includes(topic) === true)
+    const entry = everyCommand().find((c) => c.name === topic || c.aliases?.includes(topic) === true)
     if (entry === undefined) {
-      const guess = nearest(topic, COMMANDS.map((c) => c.name))
+      const guess = nearest(topic, everyCommand().map((c) => c.name))
       throw CLI.USAGE({ problem: `kumoi help: there is no command "${topic}"${guess === undefined ? '' : `; did you mean "${guess}"?`}`, hint: 'See `kumoi --help`.' })
     }
     world.stdout.write(helpOf(await entry.load(), world.stdout.columns || 100))

@@ -1,8 +1,34 @@
-// The registry: one line a command, loaded when it is the one. Order is the order of help.
+// The registry: one line a command, loaded when it is the one. Order is the order of help. A group (`kumoi vm ...`)
+// has commands of its own, whose names are two words.
 
 import type { AnyCommand } from '../command.ts'
 
-export interface RegistryEntry { readonly name: string; readonly aliases?: readonly string[]; load(): Promise<AnyCommand> }
+export interface RegistryEntry { readonly name: string; readonly aliases?: readonly string[]; readonly commands?: readonly RegistryEntry[]; load(): Promise<AnyCommand> }
+
+const list = (name: string, kind: string): RegistryEntry => ({ name, load: async () => (await import('./list.ts')).listCommand(name, kind) })
+
+const lifecycle = (verb: string): RegistryEntry => ({ name: `vm ${verb}`, load: async () => (await import('./vm/lifecycle.ts')).lifecycleCommand(verb) })
+
+const VM_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'vm create', load: async () => (await import('./vm/create.ts')).createCommand },
+  { name: 'vm show', load: async () => (await import('./vm/show.ts')).showCommand },
+  lifecycle('start'), lifecycle('stop'), lifecycle('destroy'), lifecycle('suspend'), lifecycle('resume'), lifecycle('reboot'), lifecycle('save'),
+  { name: 'vm migrate', load: async () => (await import('./vm/migrate.ts')).migrateCommand },
+  { name: 'vm clone', load: async () => (await import('./vm/clone.ts')).cloneCommand },
+  { name: 'vm snapshot', load: async () => (await import('./vm/snapshot.ts')).snapshotCommand },
+  { name: 'vm console', load: async () => (await import('./vm/console.ts')).consoleCommand },
+  { name: 'vm set', load: async () => (await import('./vm/set.ts')).setCommand },
+  { name: 'vm dump', load: async () => (await import('./vm/dump.ts')).dumpCommand },
+  { name: 'vm load', load: async () => (await import('./vm/load.ts')).loadCommand },
+  { name: 'vm watch', load: async () => (await import('./vm/watch.ts')).watchCommand },
+  { name: 'vm rm', load: async () => (await import('./vm/rm.ts')).rmCommand },
+]
+
+const IMAGE_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'image import', load: async () => (await import('./image/import.ts')).importCommand },
+  { name: 'image verify', load: async () => (await import('./image/verify.ts')).verifyCommand },
+  { name: 'image rm', load: async () => (await import('./image/rm.ts')).rmCommand },
+]
 
 export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'eval', load: async () => (await import('./eval.ts')).evaluateCommand },
@@ -12,6 +38,17 @@ export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'up', load: async () => (await import('./up.ts')).upCommand },
   { name: 'ticket', load: async () => (await import('./ticket.ts')).ticketCommand },
   { name: 'nodes', load: async () => (await import('./nodes.ts')).nodesCommand },
+  list('vms', 'VM'),
+  { name: 'vm', commands: VM_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('vm', 'Make, show, change and move virtual machines', VM_COMMANDS) },
+  list('images', 'Image'),
+  list('volumes', 'Volume'),
+  list('storage', 'StoragePool'),
+  list('snapshots', 'Snapshot'),
+  list('networks', 'Network'),
+  list('switches', 'Switch'),
+  list('ports', 'Port'),
+  list('hypervisors', 'VMM'),
+  { name: 'image', commands: IMAGE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('image', 'Import, check and remove images', IMAGE_COMMANDS) },
   { name: 'info', aliases: ['status'], load: async () => (await import('./info.ts')).infoCommand },
   { name: 'down', load: async () => (await import('./down.ts')).downCommand },
   { name: 'doctor', load: async () => (await import('./doctor.ts')).doctorCommand },
@@ -19,3 +56,6 @@ export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'completion', load: async () => (await import('./completion.ts')).completionCommand },
   { name: 'help', load: async () => (await import('./help.ts')).helpCommand },
 ]
+
+/** Every command, groups and theirs. */
+export const everyCommand = (): readonly RegistryEntry[] => COMMANDS.flatMap((entry) => [entry, ...(entry.commands ?? [])])

@@ -2,13 +2,19 @@
 
 import { readFile } from 'node:fs/promises'
 
-import type { NodeInfo } from '../../kali/contract.ts'
-import { defineCommand, text } from '../command.ts'
+import { LIMITS } from '../../fabric/base.ts'
+import type { HypervisorOptions, NodeInfo } from '../../kali/contract.ts'
+import { choice, defineCommand, integer, text } from '../command.ts'
 import { readyReporter, startDetached } from '../detach.ts'
-import { EXIT } from '../errors.ts'
+import { CLI, EXIT } from '../errors.ts'
 import { fields } from '../render/value.ts'
 import type { Shell } from '../session.ts'
 import { dataDirectory, readAll } from '../world.ts'
+
+const DRIVERS = ['auto', 'libvirt', 'memory', 'none'] as const
+const driverName = choice(...DRIVERS)
+const switchesName = choice('auto', 'none')
+const count = integer(1, LIMITS.fleetHostsMax)
 
 export const upCommand = defineCommand({
   name: 'up',
@@ -19,6 +25,13 @@ export const upCommand = defineCommand({
     name: { flags: '--name <name>', help: 'name of this node (default: the host name)', parse: text },
     listen: { flags: '--listen <address>', help: 'host or host:port (default: first non-internal address, any port)', parse: text },
     join: { flags: '--join <ticket>', help: 'ticket of a fabric; @FILE reads it from a file, - from standard input', parse: text },
+    driver: { flags: '--driver <driver>', help: 'virtual machines: auto, libvirt, memory (simulated), none (default: KUMOI_DRIVER, else auto)', parse: driverName },
+    libvirtUri: { flags: '--libvirt-uri <uri>', help: 'hypervisor of this machine (default: qemu:///system)', parse: text },
+    migrationUri: { flags: '--migration-uri <uri>', help: 'libvirt URI under which other hosts reach this one', parse: text },
+    switches: { flags: '--switches <which>', help: 'auto or none (default: auto)', parse: switchesName },
+    ovsSocket: { flags: '--ovs-socket <path>', help: 'database of Open vSwitch', parse: text },
+    hosts: { flags: '--hosts <n>', help: 'memory driver: simulate a fleet of n machines on this node', parse: count },
+    vmsPerHost: { flags: '--vms-per-host <n>', help: 'fleet: VMs that run on each from the start', parse: count },
     detach: { flags: '--detach', help: 'return when the node is ready' },
   },
   examples: [
@@ -26,11 +39,12 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, detach }) {
+  async run(shell, _operands, { name, listen, join, detach, ...hypervisor }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
       ...(join === undefined ? {} : { join: await ticketText(join, shell) }),
+      hypervisor: hypervisorWish(hypervisor, join, shell),
     }
     if (detach === true) {
       const info = await shell.interrupt.race(startDetached(shell, wish))
@@ -61,6 +75,21 @@ const interrupted = (signal: AbortSignal): Promise<void> => new Promise((done) =
   if (signal.aborted) done()
   else signal.addEventListener('abort', () => done(), { once: true })
 })
+
+type HypervisorWish = { readonly [K in keyof HypervisorOptions]: HypervisorOptions[K] | undefined }
+
+function hypervisorWish(wish: Partial<HypervisorWish>, join: string | undefined, shell: Shell): HypervisorOptions {
+  const usage = (problem: string, hint: string): never => { throw CLI.USAGE({ problem: `kumoi up: ${problem}`, hint }) }
+  const preset = shell.world.env['KUMOI_DRIVER'] ?? 'auto'
+  const driver = wish.driver ?? DRIVERS.find((name) => name === preset) ?? usage(`KUMOI_DRIVER is ${JSON.stringify(preset)}`, `It is one of ${DRIVERS.join(', ')}.`)
+  if (wish.hosts !== undefined && wish.hosts > 1) {
+    if (driver !== 'memory') usage('--hosts needs --driver memory', 'Real machines run one node each.')
+    if (join !== undefined) usage('--hosts does not go with --join', 'A simulated fleet is a fabric of its own.')
+  }
+  if (wish.vmsPerHost !== undefined && driver !== 'memory') usage('--vms-per-host needs --driver memory', 'Real VMs are made with `kumoi vm create`.')
+  const given = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined))
+  return { ...given, driver }
+}
 
 async function ticketText(given: string, shell: Shell): Promise<string> {
   if (given === '-') return (await readAll(shell.world.stdin)).trim()

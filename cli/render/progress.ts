@@ -16,11 +16,17 @@ export const progressText = (p: Progress): string => {
   return `${p.done}${total} done${failed}, ${p.pending} pending`
 }
 
+const BAR_CELLS = 24
+export const barText = (ratio: number): string => {
+  const full = Math.round(Math.min(1, Math.max(0, ratio)) * BAR_CELLS)
+  return `[${'#'.repeat(full)}${'.'.repeat(BAR_CELLS - full)}] ${Math.round(Math.min(1, Math.max(0, ratio)) * 100)} %`
+}
+
 /** One line for one piece of work; `stop` may be called again. */
 export class ProgressLine {
   readonly #sink: ProgressSink
   readonly #clock: Clock
-  #latest: Progress | undefined
+  #text: string | undefined
   #timer: Timer | undefined
   #shown = false
 
@@ -31,7 +37,14 @@ export class ProgressLine {
 
   update(progress: Progress): void {
     if (this.#sink.isTTY !== true) return
-    this.#latest = progress
+    this.#text = progressText(progress)
+    this.#timer ??= this.#clock.after(LIMITS.progressDelayMs, () => this.#draw(), { background: true })
+  }
+
+  /** Work that counts no elements: what it does, and how far it is (0 to 1) when that is known. */
+  show(what: string, ratio: number | undefined): void {
+    if (this.#sink.isTTY !== true) return
+    this.#text = ratio === undefined ? `${what} ...` : `${what} ${barText(ratio)}`
     this.#timer ??= this.#clock.after(LIMITS.progressDelayMs, () => this.#draw(), { background: true })
   }
 
@@ -45,13 +58,13 @@ export class ProgressLine {
   stop(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#latest = undefined
+    this.#text = undefined
     this.around(() => {})
   }
 
   #draw(): void {
-    if (this.#latest === undefined) return
-    this.#sink.write(`${CLEAR}${truncate(progressText(this.#latest), (this.#sink.columns || 80) - 1)}`)
+    if (this.#text === undefined) return
+    this.#sink.write(`${CLEAR}${truncate(this.#text, (this.#sink.columns || 80) - 1)}`)
     this.#shown = true
     this.#timer = this.#clock.after(LIMITS.progressRedrawMs, () => this.#draw(), { background: true })
   }

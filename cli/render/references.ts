@@ -10,19 +10,25 @@ import { cellText } from './value.ts'
 type Format = 'text' | 'ratio' | 'bytes' | 'number' | 'duration'
 export interface KindColumn { readonly attribute: string; readonly title: string; readonly format: Format }
 
-/** Columns of a kind that are not only for wide tables; undefined for a kind that this program does not know. */
-export async function columnsOf(kind: string): Promise<readonly KindColumn[] | undefined> {
+/** Columns of a kind, those for wide tables only when asked; undefined for a kind that this program does not know. */
+export async function columnsOf(kind: string, { wide = false }: { readonly wide?: boolean } = {}): Promise<readonly KindColumn[] | undefined> {
   const { rmoKinds } = await import('../../rmo/mod.ts')
   const found = rmoKinds.kinds.find((k) => k.kind === kind)
   return found === undefined ? undefined : Object.entries(found.attributes).flatMap(([attribute, { column }]) =>
-    column === 'none' || column.wide === true || attribute === 'name' ? [] : [{ attribute, title: column.header.toLowerCase(), format: column.format }])
+    column === 'none' || (column.wide === true && !wide) || attribute === 'name' ? [] : [{ attribute, title: column.header.toLowerCase(), format: column.format }])
 }
 
 /** What can follow `pm.`: attributes and verbs. */
 export async function wordsOf(kind: string): Promise<readonly string[]> {
   const { rmoKinds } = await import('../../rmo/mod.ts')
   const shape = rmoKinds.kinds.find((k) => k.kind === kind)?.shape
-  return shape === undefined ? [] : ['name', 'uuid', ...shape.attributes, ...shape.verbs, ...Object.keys(shape.collections)]
+  return shape === undefined ? [] : ['name', 'uuid', ...shape.attributes, ...shape.verbs, 'watch', 'unwatch', ...Object.keys(shape.collections), ...Object.keys(shape.references ?? {})]
+}
+
+/** Kind of each collection, by its name: vms -> VM. */
+export async function kindsByPlural(): Promise<ReadonlyMap<string, string>> {
+  const { rmoKinds } = await import('../../rmo/mod.ts')
+  return new Map(rmoKinds.kinds.map(({ plural, kind }) => [plural, kind]))
 }
 
 const FORMATS: Readonly<Record<Format, (value: unknown) => string>> = {

@@ -4,7 +4,7 @@
 import { REFERENCE } from '../../functions/mod.ts'
 import type { Outcome } from '../../functions/mod.ts'
 
-export interface Reference { readonly kind: string; readonly uuid: string; readonly home: string; readonly name: string; readonly attributes: Readonly<Record<string, unknown>> }
+export interface Reference { readonly kind: string; readonly uuid: string; readonly home: string; readonly name: string; readonly attributes: Readonly<Record<string, unknown>>; readonly cold?: true }
 
 /** The record of a reference (a proxy in the shell); undefined for anything else. */
 export function referenceOf(value: unknown): Reference | undefined {

@@ -11,6 +11,7 @@
 import { types } from 'node:util'
 import { LIMITS } from '../../fabric/base.ts'
 import type { CapturedName, PackageImport } from '../contract.ts'
+import { COUNTERPART } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { brandOf, hintFor, tagOf, withArticle } from '../value/brand.ts'
 import type { EncodeHooks, Walk } from '../value/flatten.ts'
@@ -73,6 +74,8 @@ export class ClosureGraph {
     if (types.isProxy(value)) throw FUNCTIONS.CAPTURE_PROXY(this.trail.at(walk.keys))
     const native = intrinsicPath(value)
     if (native !== undefined) return [CustomKind.Native, walk.child([...native])]
+    const counterpart = Object.getOwnPropertyDescriptor(value, COUNTERPART)?.value as readonly string[] | undefined
+    if (counterpart !== undefined) return [CustomKind.Native, walk.child([...counterpart])]
     const builtin = builtinName(value)
     if (builtin !== undefined) throw FUNCTIONS.CAPTURE_BUILTIN({ ...this.trail.at(walk.keys), name: builtin })
     return typeof value === 'function' ? this.#function(value as AnyFunction, walk) : this.#object(value, walk)

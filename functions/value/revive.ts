@@ -46,6 +46,9 @@ const bytesOf = (part: unknown): Uint8Array => (part instanceof Uint8Array ? par
 const index = (part: unknown, below: number): number =>
   (typeof part === 'number' && Number.isInteger(part) && part >= 0 && part < below ? part : bad('a number out of range'))
 
+/** A plain object, as decoding makes one. */
+const isFields = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
 class Reviver implements Revival {
   readonly #hooks: DecodeHooks
   readonly #bigintBytesMax: number
@@ -244,6 +247,8 @@ class Reviver implements Revival {
     this.#current = -1
     const record = this.now(part) as ReferenceRecord
     if (typeof record !== 'object' || record === null || typeof record.kind !== 'string' || typeof record.uuid !== 'string' || typeof record.home !== 'string') return bad('a reference without identity')
+    // Only a cold object is believed as it came: its settings are all there is of it.
+    if (record.cold !== undefined && (record.cold !== true || typeof record.name !== 'string' || !isFields(record.attributes))) return bad('a cold object without settings')
     return this.#hooks.reference === undefined ? { [REFERENCE]: record } : this.#hooks.reference(record)
   }
 

@@ -126,7 +126,7 @@ export interface HostFacts {
 export type DriverEvent =
   /** `event` of libvirt's lifecycle: what happened; `state` as of then when the driver knows. */
   | { readonly type: 'domain'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: 'defined' | 'undefined' | 'started' | 'suspended' | 'resumed' | 'stopped' | 'shutdown' | 'crashed' | 'migratedOut' | 'migratedIn' | 'saved'; readonly detail: string }
-  | { readonly type: 'domain-signal'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: 'reboot' | 'watchdog' | 'ioError' | 'balloon' | 'agent' | 'deviceAdded' | 'deviceRemoved' | 'metadata'; readonly detail: string; readonly value?: number }
+  | { readonly type: 'domain-signal'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: 'reboot' | 'watchdog' | 'ioError' | 'balloon' | 'agent' | 'deviceAdded' | 'deviceRemoved' | 'deviceRemovalFailed' | 'metadata' | 'migration'; readonly detail: string; readonly value?: number }
   | { readonly type: 'pool' | 'network' | 'volume'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: string }
   /** The connection was lost or is there (again): all that was missed must be read by inventory. */
   | { readonly type: 'connection'; readonly atMs: number; readonly connected: boolean; readonly reason: string }
@@ -174,8 +174,18 @@ export interface DomainDriver {
   acceptIncoming(uuid: string, settings: VmSettings, metadata: DomainMetadata, call: Call): Promise<MigrationTicket>
   /** Destination: it did not come; gives back what acceptIncoming reserved and removes what is half there. */
   refuseIncoming(uuid: string, call: Call): Promise<void>
-  /** Source: sends it; resolves when it runs there and is gone here. Aborting the call's signal cancels; then it still runs here. */
-  migrate(uuid: string, ticket: MigrationTicket, options: MigrateOptions, call: Call): Promise<void>
+  /**
+   * Source: sends it; resolves when it runs there and is gone here. Aborting the call's signal cancels; then it still runs
+   * here. Between two processes of the memory driver nothing travels by itself: it resolves, when it is gone here, with
+   * the text that the destination's completeIncoming takes. Others resolve with nothing.
+   */
+  migrate(uuid: string, ticket: MigrationTicket, options: MigrateOptions, call: Call): Promise<string | void>
+  /**
+   * Destination, after migrate has resolved: it is complete; goes on here in the state it had there. Left out where the
+   * hypervisor does this itself (libvirt). Idempotent; without `handover` (lost with the source's node) the guest
+   * boots anew from the settings that acceptIncoming was given.
+   */
+  completeIncoming?(uuid: string, handover: string | undefined, call: Call): Promise<void>
   createSnapshot(uuid: string, snapshot: { readonly name: string; readonly content: 'disk' | 'memory'; readonly description?: string }, call: Call): Promise<SnapshotRecord>
   revertSnapshot(uuid: string, name: string, call: Call): Promise<void>
   deleteSnapshot(uuid: string, name: string, call: Call): Promise<void>
@@ -195,6 +205,8 @@ export interface StorageDriver {
   stopPool(uuid: string, call: Call): Promise<void>
   undefinePool(uuid: string, call: Call): Promise<void>
   refreshPool(uuid: string, call: Call): Promise<void>
+  /** Started with the host; a driver without it cannot change a pool that is there. */
+  setAutostart?(uuid: string, autostart: boolean, call: Call): Promise<void>
   createVolume(pool: string, wish: VolumeWish, call: Call): Promise<VolumeRecord>
   /** A full copy; `onProgress` from 0 to 1. */
   copyVolume(pool: string, source: string, wish: VolumeWish, call: Call, onProgress?: (ratio: number) => void): Promise<VolumeRecord>
@@ -208,6 +220,8 @@ export interface NetworkDriver {
   start(uuid: string, call: Call): Promise<void>
   stop(uuid: string, call: Call): Promise<void>
   undefine(uuid: string, call: Call): Promise<void>
+  /** Started with the host; a driver without it cannot change a network that is there. */
+  setAutostart?(uuid: string, autostart: boolean, call: Call): Promise<void>
 }
 
 export interface HypervisorDriver {

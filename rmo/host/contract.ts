@@ -40,7 +40,8 @@ export interface HostContext {
 
 /** One room: owns the local objects of some kinds. */
 export interface HostRoom {
-  sync(inventory: Inventory): void
+  /** `readFrom`: number of the last event or own change before the reading began; what is numbered higher is newer than the reading. */
+  sync(inventory: Inventory, readFrom: number): void
   onEvent?(event: DriverEvent): void
   onStats?(stats: readonly DomainStats[], atMs: number): void
   stop?(): void
@@ -57,6 +58,8 @@ export interface PortRecord {
   readonly rateKiBps: number
   readonly linkUp: boolean
   readonly mac?: string
+  /** VM whose interface it is, when the switch was told (Open vSwitch: external_ids vm-id). */
+  readonly vmUuid?: string
   readonly receivedBytes: number
   readonly sentBytes: number
 }

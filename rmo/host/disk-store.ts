@@ -5,7 +5,7 @@
 // fails leaves no file of its own. Errors: RMO_ERR_ALREADY_EXISTS, NO_SPACE, DISK_FAILED, DISK_UNUSABLE, TOOL_MISSING,
 // BUSY. Types only.
 
-import type { Call, PoolRecord } from '../driver/contract.ts'
+import type { Call, PoolRecord, VolumeRecord } from '../driver/contract.ts'
 import type { SeedFile } from './seed.ts'
 
 export type DiskFormat = 'qcow2' | 'raw'
@@ -42,16 +42,24 @@ export interface DiskWish {
 }
 
 export interface DiskStore {
+  /** The driver sees what is made here only after a refresh of the pool. */
+  readonly needsRefresh: boolean
   /** undefined: nothing there. */
   probe(path: string, call: Call): Promise<DiskFacts | undefined>
+  /** A directory for disks, made when absent. */
+  makeDirectory(path: string): Promise<void>
   create(path: string, wish: DiskWish, note: DiskNote, call: Call): Promise<void>
   /** An independent copy, its bases included; `onProgress` from 0 to 1. */
   copy(source: Backing, path: string, wish: { readonly format: DiskFormat }, note: DiskNote, call: Call, onProgress?: (ratio: number) => void): Promise<void>
   writeSeed(path: string, files: readonly SeedFile[], note: DiskNote, call: Call): Promise<void>
   /** Freezes what is at `path` as a base for overlays; afterwards `path` shows the same and can be written. Nobody may have it open. */
   share(path: string, note: DiskNote, call: Call): Promise<Backing>
-  /** undefined: not made by Kumoi. */
-  note(path: string): Promise<DiskNote | undefined>
+  /** What Kumoi made it as for that owner; undefined: for another one, or not made by Kumoi. */
+  roleFor(path: string, owner: string): Promise<DiskNote['role'] | undefined>
+  /** A disk that share() froze, whoever's it was. */
+  isBase(path: string): Promise<boolean>
+  /** As writeSeed, in place of what is there; answers how to put that back. */
+  rewriteSeed(path: string, files: readonly SeedFile[], note: DiskNote, call: Call): Promise<() => Promise<void>>
   /** Removes a disk and its note; nothing there is fine. */
   remove(path: string, call: Call): Promise<void>
   /** Disks in the directory of `path` that stand directly on it. */
@@ -74,8 +82,8 @@ export interface ImageNote {
   readonly description: string
 }
 export interface ImageStore {
-  /** Images of a pool's directory; sidecars that cannot be read are passed over. */
-  notes(pool: PoolRecord): Promise<readonly ImageNote[]>
+  /** Images of a pool (`volumes`: what the inventory shows of it); sidecars that cannot be read are passed over. */
+  notes(pool: PoolRecord, volumes: readonly VolumeRecord[]): Promise<readonly ImageNote[]>
   /** Copies `source` in; the same bytes under the same name again are done already. */
   take(pool: PoolRecord, image: { readonly name: string; readonly source: string; readonly description: string }, call: Call): Promise<ImageNote>
   writeNote(pool: PoolRecord, note: ImageNote): Promise<void>

@@ -2,9 +2,9 @@
 //
 //   context, instance id --seedFiles--> meta-data, user-data, network-config --seed-iso.ts--> ISO 9660 labelled CIDATA
 //
-// Every file is JSON, which is YAML 1.2 flow style: no host name, key or command can break out of its quotes. JSON
-// escapes what is not ASCII, and YAML reads \uXXXX in double quotes the same way (surrogate pairs it does not, so
-// characters beyond the basic plane are written as \UXXXXXXXX, which YAML alone knows). Pure.
+// Values are written as JSON, which is YAML's flow style: no host name, key or command can break out of its quotes. What
+// is not ASCII is escaped: \uXXXX means the same to both; characters beyond the basic plane are \UXXXXXXXX, which
+// YAML alone knows (it does not join surrogates); half a surrogate, which no guest could print, becomes U+FFFD. Pure.
 // Source: cloud-init's NoCloud documentation; shared facts: label "CIDATA", instance-id decides "first boot".
 
 import { LIMITS } from '../../fabric/base.ts'
@@ -23,7 +23,9 @@ const hex = (codePoint: number, digits: number): string => codePoint.toString(16
 
 /** JSON that YAML 1.1 and 1.2 parsers read as the same data, ASCII only. */
 export function flowYaml(value: unknown): string {
-  return JSON.stringify(value).replace(/[\u007f-\uffff][\udc00-\udfff]?/g, (found) => {
+  // JSON.stringify escapes half surrogates and nothing else above U+001F; a doubled backslash is matched whole, so that it is not taken for the start of one.
+  const halves = (escape: string): string => /^\\ud[89a-f]/.test(escape) ? '\\ufffd' : escape
+  return JSON.stringify(value).replace(/\\(?:u[0-9a-f]{4}|.)/g, halves).replace(/[\u007f-\uffff][\udc00-\udfff]?/g, (found) => {
     const point = found.codePointAt(0) ?? 0
     if (point > 0xffff) return `\\U${hex(point, 8)}`
     // A second unit that made no pair stands for itself.
@@ -41,7 +43,7 @@ export function seedFiles({ instanceId, hostname, context }: SeedInput): readonl
   if (network !== undefined && !isMap(network)) throw invalid('network', 'an object as network-config has it', JSON.stringify(network))
   const name = user.hostname ?? hostname
   const files: SeedFile[] = [
-    { name: 'meta-data', text: `${flowYaml({ 'instance-id': instanceId, 'local-hostname': name })}\n` },
+    { name: 'meta-data', text: `instance-id: ${flowYaml(instanceId)}\nlocal-hostname: ${flowYaml(name)}\n` },
     { name: 'user-data', text: `#cloud-config\n${flowYaml({ ...user, hostname: name })}\n` },
   ]
   if (network !== undefined) files.push({ name: 'network-config', text: `${flowYaml(network)}\n` })

@@ -5,6 +5,7 @@
 // (a resource exists; an assignment is a patch, ordered before any later call on the object). add() makes it live.
 
 import type { Collection } from '../../functions/mod.ts'
+import type { ByteChannel } from '../byte-streams.ts'
 import type { DomainState, MigrationProgress } from '../driver/contract.ts'
 import type { Changed, LostEvent, ObjectEvent, ResourceObject } from '../object.ts'
 import type { Device, DiskDevice, GuestContext, InterfaceDevice, VmSettings } from '../settings.ts'
@@ -64,6 +65,7 @@ export interface VMM extends ResourceObject<VmmInfo, VmmStats, VmmEvent> {
   adopt(vm: VM): Promise<VM>
   createPool(pool: { readonly name: string; readonly path: string; readonly uuid?: string }): Promise<StoragePool>
   createNetwork(network: { readonly name: string; readonly bridge?: string; readonly forward?: 'none' | 'nat' | 'route' | 'bridge'; readonly address?: string }): Promise<Network>
+  /** Default type: 'linux'. A switch that is there already with that type is answered. */
   createSwitch(options: { readonly name: string; readonly type?: 'linux' | 'openvswitch' }): Promise<Switch>
 }
 
@@ -178,6 +180,8 @@ export interface VM extends ResourceObject<VmInfo, VmStats, VmEvent, VmWatchOpti
   migrate(to: PhysicalMachine, options?: MigrateVmOptions): Promise<VM>
   clone(options?: CloneOptions): Promise<VM>
   snapshot(options?: { readonly name?: string; readonly content?: 'disk' | 'memory'; readonly description?: string }): Promise<Snapshot>
+  /** The serial console, bytes both ways; one at a time. */
+  console(): Promise<ByteChannel>
   /** Bytes the serial console said lately, at most 64 KiB, as text; with `input`, after sending it and waiting for `until` (a string) or `timeoutMs`. */
   serial(options?: { readonly input?: string; readonly until?: string; readonly timeoutMs?: number }): Promise<string>
 }
@@ -262,7 +266,15 @@ export interface Network extends ResourceObject {
   remove(): Promise<void>
 }
 export interface PortOptions { readonly name: string; readonly vlan?: { readonly tag: number } | { readonly trunk: readonly number[] }; readonly rateKiBps?: number; readonly internal?: boolean }
-export interface Switch extends ResourceObject {
+export interface SwitchInfo { readonly name: string; readonly uuid: string; readonly host: string; readonly type: 'linux' | 'openvswitch'; readonly datapath: string; readonly ports: readonly string[] }
+export interface SwitchStats { readonly atMs: number; readonly ports: number; readonly portsUp: number; readonly receivedBytes: number; readonly sentBytes: number }
+export type SwitchEvent =
+  | ({ readonly type: 'portAdded' | 'portRemoved'; readonly uuid: string; readonly name: string } & ObjectEvent)
+  | ({ readonly type: 'up' | 'down' } & ObjectEvent)
+  | ({ readonly type: 'changed'; readonly datapath: string } & ObjectEvent)
+  | ({ readonly type: 'gone'; readonly reason: string } & ObjectEvent)
+  | LostEvent
+export interface Switch extends ResourceObject<SwitchInfo, SwitchStats, SwitchEvent> {
   readonly type: 'linux' | 'openvswitch'
   /** Open vSwitch: "system" or "netdev"; "" for a Linux bridge. */
   readonly datapath: string
@@ -273,7 +285,14 @@ export interface Switch extends ResourceObject {
   removePort(port: Port): Promise<void>
   remove(): Promise<void>
 }
-export interface Port extends ResourceObject {
+export interface PortInfo { readonly name: string; readonly uuid: string; readonly host: string; readonly switchName: string; readonly switchUuid: string; readonly mac: string; readonly vmName: string }
+export interface PortStats { readonly atMs: number; readonly linkUp: boolean; readonly receivedBytes: number; readonly sentBytes: number }
+export type PortEvent =
+  | ({ readonly type: 'up' | 'down' } & ObjectEvent)
+  | ({ readonly type: 'changed'; readonly vlanTag: number; readonly trunkTags: readonly number[]; readonly rateKiBps: number; readonly vmName: string } & ObjectEvent)
+  | ({ readonly type: 'gone'; readonly reason: string } & ObjectEvent)
+  | LostEvent
+export interface Port extends ResourceObject<PortInfo, PortStats, PortEvent> {
   readonly switchName: string
   readonly host: string
   /** 802.1Q tag; 0 when untagged. Settable (Open vSwitch only). */

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
 
-import { wordsOf } from '../../cli/render/references.ts'
+import { kindsByPlural, wordsOf } from '../../cli/render/references.ts'
 import { COLLECTION_WORDS, complete } from '../../cli/repl-complete.ts'
 import { runProgram } from '../support/processes.ts'
 import { ROOT } from '../support/shell-run.ts'

@@ -6,6 +6,7 @@ import type { Member, MembershipEvent } from '../../fabric/mod.ts'
 import { REFERENCE } from '../../functions/mod.ts'
 import type { Collection, CollectionOptions, Manifest, Outcome } from '../../functions/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, RunningNode, StartNodeOptions } from '../../kali/contract.ts'
+import { load } from '../../rmo/mod.ts'
 import type { Kali } from '../../cli/world.ts'
 
 export interface FakeMachine { readonly name: string; readonly cpuRatio: number; readonly memoryFreeRatio: number; exec(file: string, args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> }
@@ -86,6 +87,9 @@ export function fakeKali(options: FakeOptions = {}): Fake {
       asCollection(to === undefined ? Array.from({ length: from }, (_, i) => i) : Array.from({ length: to - from }, (_, i) => from + i))
     return {
       get pms() { return asCollection<never>(names.map(machine)) },
+      vmms: asCollection<never>([]), vms: asCollection<never>([]), images: asCollection<never>([]), volumes: asCollection<never>([]), storagePools: asCollection<never>([]),
+      networks: asCollection<never>([]), switches: asCollection<never>([]), ports: asCollection<never>([]), snapshots: asCollection<never>([]),
+      list: async () => ({ objects: [], failures: [] }), load, settled: async () => {},
       from: <T>(items: Iterable<T> | AsyncIterable<T>) => asCollection<T>([...(items as Iterable<T>)]),
       range,
       explain: (fn): Manifest => ({ name: fn.name, location: 'kumoi:expression:1:1', codeHash: 'c'.repeat(64), codeBytes: fn.toString().length, environmentHash: 'e'.repeat(64), environmentBytes: 9, captured: [{ path: 'limit', type: 'number', bytes: 9 }], packages: [], capabilities: ['PhysicalMachine'] }),

@@ -2,9 +2,10 @@
 // call, with the plain verbs running right here (d-verbs do not nest: a function that is already at the
 // machine filters there). Thenable, so that a shipped function may return one and it is awaited.
 
-import { shapeOf } from './handles.ts'
 import { SandboxError } from './error-capture.ts'
-import { ArrayIsArray, ObjectCreate, ObjectDefineProperty, ObjectFreeze, ObjectKeys } from './primordials.ts'
+import { job } from './host.ts'
+import { laterHandle } from './later.ts'
+import { ArrayIsArray } from './primordials.ts'
 
 type Each = (item: unknown, index: number) => unknown
 type Load = () => Promise<unknown[]>
@@ -12,16 +13,20 @@ type Load = () => Promise<unknown[]>
 class SandboxCollection {
   readonly #source: Load
   readonly #kind: string | undefined
+  readonly #element: number
+  readonly #keep: boolean
   #loaded: Promise<unknown[]> | undefined
 
-  constructor(source: Load, kind: string | undefined) {
+  constructor(source: Load, kind: string | undefined, element: number, keep: boolean) {
     this.#source = source
     this.#kind = kind
+    this.#element = element
+    this.#keep = keep
   }
 
-  #load(): Promise<unknown[]> { return this.#loaded ??= this.#source() }
+  #load(): Promise<unknown[]> { return this.#keep ? this.#loaded ??= this.#source() : this.#source() }
   #derive(kind: string | undefined, change: (items: unknown[]) => unknown[] | Promise<unknown[]>): SandboxCollection {
-    return new SandboxCollection(async () => change(await this.#load()), kind)
+    return new SandboxCollection(async () => change(await this.#load()), kind, this.#element, true)
   }
 
   then<A, B>(done?: (items: unknown[]) => A, failed?: (error: unknown) => B): Promise<A | B> {
@@ -80,34 +85,15 @@ class SandboxCollection {
     return groups
   }
 
-  at(index: number): object { return laterHandle(async () => (await this.#load()).at(index), this.#kind) }
+  at(index: number): object { return laterHandle(async () => (await this.#load()).at(index), this.#kind, this.#element >= 0 ? this.#element : job.element) }
   first(): object { return this.at(0) }
 }
 
-/** A reference that has not arrived: verbs and collections of its kind can be called without awaiting it. */
-function laterHandle(load: () => Promise<unknown>, kind: string | undefined): object {
-  let loaded: Promise<unknown> | undefined
-  const get = (): Promise<unknown> => loaded ??= load()
-  const later = ObjectCreate(null) as Record<string, unknown>
-  ObjectDefineProperty(later, 'then', { value: (done?: (value: unknown) => unknown, failed?: (error: unknown) => unknown) => get().then(done, failed) })
-  const shape = kind === undefined ? undefined : shapeOf(kind)
-  const needed = async (): Promise<Record<string, (...args: unknown[]) => unknown>> => {
-    const handle = await get()
-    if (handle === undefined) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_NO_ELEMENT', `The collection of ${kind} has no element there`)
-    return handle as Record<string, (...args: unknown[]) => unknown>
-  }
-  for (const verb of shape?.verbs ?? []) ObjectDefineProperty(later, verb, { value: async (...args: unknown[]) => (await needed())[verb]?.(...args) })
-  const collections = shape?.collections ?? {}
-  for (const property of ObjectKeys(collections)) {
-    ObjectDefineProperty(later, property, { get: () => lazyCollection(async () => await ((await needed())[property] as unknown as Promise<unknown[]>), collections[property]) })
-  }
-  return ObjectFreeze(later)
-}
-
-export function lazyCollection(load: Load, kind: string | undefined): object {
+/** `keep`: loaded once, for what hangs on one object; a captured source such as `pms` is asked anew at each use. */
+export function lazyCollection(load: Load, kind: string | undefined, element: number, keep: 'keep' | 'anew' = 'keep'): object {
   return new SandboxCollection(async () => {
     const items = await load()
     if (!ArrayIsArray(items)) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL', 'The system answered a collection with something else')
     return items
-  }, kind)
+  }, kind, element, keep === 'keep')
 }

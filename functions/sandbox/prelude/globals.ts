@@ -6,6 +6,7 @@
 
 import { makeConsole } from './console.ts'
 import { encodeText, decodeText } from './text.ts'
+import { names, NAMES_GLOBAL } from './names.ts'
 import { clearTimer, setTimer } from './timers.ts'
 import { cloneValue } from './value.ts'
 import { MathFloor, nativeNow, NativeDate, ObjectDefineProperty, PromiseConstructor, promiseThen, ReflectConstruct, ReflectDeleteProperty, StringConstructor, TypedUint8Array, TypeErrorConstructor } from './primordials.ts'
@@ -81,6 +82,7 @@ export function shapeRealm(): void {
     promiseThen(PromiseConstructor.resolve(), () => { task() }, () => {})
   })
   define(globalThis, 'structuredClone', cloneValue)
+  define(globalThis, NAMES_GLOBAL, names)
   define(globalThis, 'TextEncoder', Utf8Encoder)
   define(globalThis, 'TextDecoder', Utf8Decoder)
 }

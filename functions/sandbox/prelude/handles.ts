@@ -1,17 +1,21 @@
 // Capability handles: what user code holds of a machine or a VM. A handle is a frozen object without
 // a prototype chain to any host object; attributes are plain data as of when the reference was made, a verb
-// is one host call, a collection (`pm.vms`) is asynchronous. It carries its record under [REFERENCE], so that
-// it encodes back as a reference in results and arguments.
+// is one host call, a collection (`pm.vms`) is asynchronous, a single reference (`pm.vmm`) is pipelined. Where
+// something can be set, attributes are accessors over what is held (held.ts). It carries its record under
+// [REFERENCE], so that it encodes back as a reference in results and arguments.
 
 import { REFERENCE, type KindShape, type ReferenceRecord } from '../../contract.ts'
 import { SandboxError } from './error-capture.ts'
+import { assignHeld, checkSettable, heldOf, hold, invoke, listed, read, recordNow, useShapes, type Held } from './held.ts'
 import { hostCall } from './host-calls.ts'
-import { JSONStringify, mapGet, mapSet, ObjectCreate, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
+import { laterHandle } from './later.ts'
+import { JSONStringify, mapGet, mapSet, ObjectCreate, ObjectDefineProperties, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
 import { lazyCollection } from './collection.ts'
 
 export type Handle = Readonly<Record<string | symbol, unknown>>
 
-const shapes = new Map<string, { readonly shape: KindShape; readonly prototype: object }>()
+interface Known { readonly shape: KindShape; readonly prototype: object; readonly accessors: PropertyDescriptorMap }
+const shapes = new Map<string, Known>()
 /** Element that a handle came with; -1 for captured ones. */
 const elements = new WeakMap<object, number>()
 
@@ -29,10 +33,10 @@ export function defineShapes(list: readonly KindShape[]): void {
     const prototype = ObjectCreate(unknownProperties(shape)) as Record<string, unknown>
     for (let v = 0; v < shape.verbs.length; v++) {
       const verb = shape.verbs[v] as string
-      const invoke = function (this: Handle, ...args: unknown[]): Promise<unknown> {
-        return hostCall(recordOf(this), verb, args, elementOf(this))
+      const method = function (this: Handle, ...args: unknown[]): Promise<unknown> {
+        return invoke(recordOf(this), heldOf(this), shape, verb, args, elementOf(this))
       }
-      ObjectDefineProperty(prototype, verb, { value: invoke })
+      ObjectDefineProperty(prototype, verb, { value: method })
     }
     const properties = ObjectKeys(shape.collections)
     for (let c = 0; c < properties.length; c++) {
@@ -41,18 +45,52 @@ export function defineShapes(list: readonly KindShape[]): void {
       ObjectDefineProperty(prototype, property, {
         get(this: Handle) {
           const element = elementOf(this)
-          return lazyCollection(() => hostCall(recordOf(this), property, [], element) as Promise<unknown[]>, kind)
+          return lazyCollection(() => invoke(recordOf(this), undefined, shape, property, [], element) as Promise<unknown[]>, kind, element)
+        },
+      })
+    }
+    const singles = ObjectKeys(shape.references ?? {})
+    for (let c = 0; c < singles.length; c++) {
+      const property = singles[c] as string
+      const kind = shape.references?.[property] as string
+      ObjectDefineProperty(prototype, property, {
+        get(this: Handle) {
+          const element = elementOf(this)
+          return laterHandle(() => invoke(recordOf(this), undefined, shape, property, [], element), kind, element)
         },
       })
     }
     ObjectDefineProperty(prototype, 'toString', { value(this: Handle) { return `${recordOf(this).kind} ${recordOf(this).name}` } })
     ObjectFreeze(prototype)
-    mapSet(shapes, shape.kind, { shape, prototype })
+    mapSet(shapes, shape.kind, { shape, prototype, accessors: accessorsOf(shape) })
   }
+  useShapes(shapeOf)
+}
+
+/** Own properties of handles whose attributes can change, over what is held. */
+function accessorsOf(shape: KindShape): PropertyDescriptorMap {
+  const accessors: PropertyDescriptorMap = {}
+  for (let i = 0; i < shape.attributes.length; i++) {
+    const attribute = shape.attributes[i] as string
+    if (attribute === 'uuid' || attribute === 'kind') continue
+    accessors[attribute] = {
+      enumerable: true,
+      get(this: object) { return read(heldOf(this) as Held, attribute) },
+      set(this: object, value: unknown) { assignHeld(heldOf(this) as Held, shape, attribute, value) },
+    }
+  }
+  return accessors
 }
 
 /** Names by which the language and libraries probe values; asking for them is no mistake. */
 const PROBED = ['then', 'catch', 'finally', 'toJSON', 'constructor', 'valueOf', 'hasOwnProperty', 'length', 'size', 'map', 'next', 'return', 'message', 'stack', 'code', 'cause']
+
+const probed = ObjectCreate(null) as Record<string, true>
+for (let i = 0; i < PROBED.length; i++) probed[PROBED[i] as string] = true
+export const isProbed = (name: string): boolean => probed[name] === true
+
+export const propertyError = (shape: KindShape, property: string): SandboxError =>
+  new SandboxError('FUNCTIONS_ERR_SANDBOX_PROPERTY', `A ${shape.kind} has no property ${JSONStringify(stringSlice(property, 0, 64)) as string}; it has ${listed(shape.attributes)}, and the verbs ${listed(shape.verbs)}`)
 
 /**
  * The end of a handle's prototype chain: a misspelt property throws, as it does on references in the shell.
@@ -60,20 +98,18 @@ const PROBED = ['then', 'catch', 'finally', 'toJSON', 'constructor', 'valueOf', 
  */
 function unknownProperties(shape: KindShape): object {
   const known = ObjectCreate(null) as Record<string, true>
-  for (let i = 0; i < PROBED.length; i++) known[PROBED[i] as string] = true
   for (let i = 0; i < shape.attributes.length; i++) known[shape.attributes[i] as string] = true
   return new ProxyConstructor(ObjectCreate(null) as object, {
     get(_target, property) {
-      if (typeof property === 'symbol' || known[property] === true) return undefined
-      throw new SandboxError('FUNCTIONS_ERR_SANDBOX_PROPERTY', `A ${shape.kind} has no property ${JSONStringify(stringSlice(property, 0, 64)) as string}; it has ${join(shape.attributes)}, and the verbs ${join(shape.verbs)}`)
+      if (typeof property === 'symbol' || isProbed(property) || known[property] === true) return undefined
+      throw propertyError(shape, property)
+    },
+    set(_target, property, _value, handle: Handle) {
+      if (typeof property === 'symbol') return false
+      if (known[property] === true) checkSettable(shape, recordOf(handle).name, property)
+      throw propertyError(shape, property)
     },
   })
-}
-
-function join(names: readonly string[]): string {
-  let text = ''
-  for (let i = 0; i < names.length; i++) text += (i === 0 ? '' : ', ') + (names[i] as string)
-  return text
 }
 
 export const shapeOf = (kind: string): KindShape | undefined => mapGet(shapes, kind)?.shape
@@ -81,19 +117,32 @@ export const shapeOf = (kind: string): KindShape | undefined => mapGet(shapes, k
 /** A handle for a decoded reference record; a kind that this node does not know has attributes only. */
 export function makeHandle(record: ReferenceRecord, element: number): Handle {
   const known = mapGet(shapes, record.kind)
+  if (known !== undefined && (record.cold === true || (known.shape.settable?.length ?? 0) > 0)) return makeHeld(record, element, known)
   const handle = ObjectCreate(known === undefined ? null : known.prototype) as Record<string | symbol, unknown>
   const attributes = record.attributes ?? {}
-  handle['kind'] = record.kind
-  handle['uuid'] = record.uuid
-  handle['name'] = record.name
+  const own = (name: string, value: unknown): void => { ObjectDefineProperty(handle, name, { value, enumerable: true }) }
+  own('kind', record.kind)
+  own('uuid', record.uuid)
+  own('name', record.name)
   const names = ObjectKeys(attributes)
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string
-    if (name in handle && name !== 'name') continue
-    ObjectDefineProperty(handle, name, { value: attributes[name], enumerable: true })
+    // A property of the prototype, or one that stands already.
+    if (!(name in handle)) own(name, attributes[name])
   }
   ObjectDefineProperty(handle, REFERENCE, { value: ObjectFreeze(record) })
   weakMapSet(elements, handle, element)
   return ObjectFreeze(handle)
 }
 
+function makeHeld(record: ReferenceRecord, element: number, { prototype, accessors }: Known): Handle {
+  const handle = ObjectCreate(prototype) as Record<string | symbol, unknown>
+  const held: Held = { record: ObjectFreeze({ ...record, attributes: record.attributes ?? {} }), assigned: {}, element }
+  hold(handle, held)
+  ObjectDefineProperty(handle, 'kind', { value: record.kind, enumerable: true })
+  ObjectDefineProperty(handle, 'uuid', { value: record.uuid, enumerable: true })
+  ObjectDefineProperties(handle, accessors)
+  ObjectDefineProperty(handle, REFERENCE, { get: () => recordNow(held) })
+  weakMapSet(elements, handle, element)
+  return ObjectFreeze(handle) as Handle
+}

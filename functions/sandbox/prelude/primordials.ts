@@ -9,6 +9,8 @@ export const ObjectCreate = Object.create
 export const ObjectFreeze = Object.freeze
 export const ObjectKeys = Object.keys
 export const ObjectDefineProperty = Object.defineProperty
+export const ObjectDefineProperties = Object.defineProperties
+export const ObjectHasOwn = Object.hasOwn
 export const ObjectGetOwnPropertyDescriptor = Object.getOwnPropertyDescriptor
 export const ReflectConstruct = Reflect.construct
 export const ReflectApply = Reflect.apply
@@ -19,6 +21,7 @@ export const JSONParse = JSON.parse
 export const NumberIsFinite = Number.isFinite
 export const MathFloor = Math.floor
 export const MathMin = Math.min
+export const nativeRandom = Math.random
 export const TypedUint8Array = Uint8Array
 export const StringConstructor = String
 export const PromiseConstructor = Promise
@@ -33,9 +36,11 @@ export const globalEval = globalThis.eval
 export const mapGet = bindCall(Map.prototype.get) as <K, V>(map: Map<K, V>, key: K) => V | undefined
 export const mapSet = bindCall(Map.prototype.set) as <K, V>(map: Map<K, V>, key: K, value: V) => Map<K, V>
 export const mapDelete = bindCall(Map.prototype.delete) as <K, V>(map: Map<K, V>, key: K) => boolean
+export const mapForEach = bindCall(Map.prototype.forEach) as unknown as <K, V>(map: Map<K, V>, each: (value: V, key: K) => void) => void
 export const mapClear = bindCall(Map.prototype.clear) as <K, V>(map: Map<K, V>) => void
 export const weakMapGet = bindCall(WeakMap.prototype.get) as <V>(map: WeakMap<object, V>, key: object) => V | undefined
 export const weakMapSet = bindCall(WeakMap.prototype.set) as <V>(map: WeakMap<object, V>, key: object, value: V) => WeakMap<object, V>
+export const numberToString = bindCall(Number.prototype.toString) as (value: number, radix: number) => string
 export const stringSlice = bindCall(String.prototype.slice)
 export const stringIndexOf = bindCall(String.prototype.indexOf) as (text: string, part: string, from?: number) => number
 export const charCodeAt = bindCall(String.prototype.charCodeAt)

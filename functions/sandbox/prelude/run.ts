@@ -7,6 +7,7 @@
 // one outcome: the partial result, or the first failure with its index in `details`.
 
 import { FROM_LANE } from '../frames.ts'
+import { endOf, forgetAssignments } from './assignments.ts'
 import { encodeOutputs, decodeItems } from './value.ts'
 import { errorJson, SandboxError } from './error-capture.ts'
 import { encodeText } from './text.ts'
@@ -70,12 +71,23 @@ class Run {
         if (single !== undefined) {
           const value = single(this.item(i), base + i)
           if (isThenable(value)) this.#wait(i, value)
-          else { this.outputs[i] = value; this.#done[i] = 1 }
+          else {
+            this.outputs[i] = value
+            const rest = endOf(i)
+            if (rest === undefined) this.#done[i] = 1
+            else this.#awaitPatches(i, rest)
+          }
         } else {
           const list: unknown[] = []
           this.outputs[i] = list
           const rest = this.#stages(0, this.item(i), base + i, list)
-          if (rest === undefined) { this.#done[i] = 1; this.#decide(list) } else this.#wait(i, rest)
+          const patches = rest === undefined ? endOf(i) : undefined
+          if (rest !== undefined) this.#wait(i, rest)
+          else {
+            this.#decide(list)
+            if (patches === undefined) this.#done[i] = 1
+            else this.#awaitPatches(i, patches)
+          }
         }
       } catch (error) {
         this.fail(i, error)
@@ -92,6 +104,25 @@ class Run {
       if (this.ended) return
       if (single !== undefined) this.outputs[index] = landedValue
       else this.#decide(this.outputs[index] as unknown[])
+      const rest = endOf(index)
+      if (rest !== undefined) {
+        this.active--
+        return this.#awaitPatches(index, rest)
+      }
+      this.#done[index] = 1
+      this.#settle()
+    }, (error) => {
+      if (this.ended) return
+      this.fail(index, error)
+      this.#settle()
+    })
+  }
+
+  /** The function has answered; what it assigned to objects is still on its way. */
+  #awaitPatches(index: number, patches: Promise<void>): void {
+    this.active++
+    promiseThen(patches, () => {
+      if (this.ended) return
       this.#done[index] = 1
       this.#settle()
     }, (error) => {
@@ -269,6 +300,7 @@ class Run {
     current = undefined
     job.id = 0
     forgetCalls()
+    forgetAssignments()
     forgetTimers()
     return writeResult(runs, decided)
   }

@@ -14,13 +14,13 @@ type AnyFunction = (...args: unknown[]) => unknown
 
 function collection(spec: SourceSpec): object {
   switch (spec.type) {
-    case 'kind': return lazyCollection(() => hostCall(undefined, `list:${spec.kind}`, [], -1) as Promise<unknown[]>, spec.kind)
-    case 'references': return lazyCollection(async () => spec.references.map((record) => makeHandle(record, -1)), spec.references[0]?.kind)
+    case 'kind': return lazyCollection(() => hostCall(undefined, `list:${spec.kind}`, [], -1) as Promise<unknown[]>, spec.kind, -1, 'anew')
+    case 'references': return lazyCollection(async () => spec.references.map((record) => makeHandle(record, -1)), spec.references[0]?.kind, -1)
     case 'range': return lazyCollection(async () => {
       const numbers: number[] = []
       for (let n = spec.from; spec.step > 0 ? n < spec.to : n > spec.to; n += spec.step) numbers.push(n)
       return numbers
-    }, undefined)
+    }, undefined, -1)
     case 'items': throw new SandboxError('FUNCTIONS_ERR_SANDBOX_LINK', 'A collection over items of the caller was captured; await it first and capture the array')
   }
 }

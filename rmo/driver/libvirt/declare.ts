@@ -2,7 +2,7 @@
 //
 // A function is bound at its first use, so that a libvirt that lacks one (an older version) fails that operation only.
 
-import type { IKoffiLib } from 'koffi'
+import type { LibraryHandle } from 'koffi'
 
 /** A C prototype in koffi's syntax that is called as `F` in TypeScript. */
 export interface Declaration<F> { readonly prototype: string; readonly type?: F }
@@ -13,7 +13,7 @@ export type Bound<D extends Declarations> = { readonly [K in keyof D]: D[K] exte
 export const c = <F>(prototype: string): Declaration<F> => ({ prototype })
 
 /** Answers an object whose properties are bound when they are first read. */
-export function bind<D extends Declarations>(library: IKoffiLib, declarations: D): Bound<D> {
+export function bind<D extends Declarations>(library: LibraryHandle, declarations: D): Bound<D> {
   const bound = {}
   for (const [name, { prototype }] of Object.entries(declarations)) {
     Object.defineProperty(bound, name, {

@@ -14,7 +14,6 @@ import type { Pointer } from './operation.ts'
 const SONAME = 'libvirt.so.0'
 
 type P = Pointer
-type Out = (P | null)[]
 
 const connectionDeclarations = {
   virInitialize: c<() => number>('int virInitialize()'),
@@ -42,6 +41,11 @@ const connectionDeclarations = {
   virConnectStoragePoolEventRegisterAny: c<(connection: P, pool: null, eventId: number, callback: P, opaque: P, free: null) => number>('int virConnectStoragePoolEventRegisterAny(void *connection, void *pool, int eventId, void *callback, void *opaque, void *free)'),
   virConnectStoragePoolEventDeregisterAny: c<(connection: P, callbackId: number) => number>('int virConnectStoragePoolEventDeregisterAny(void *connection, int callbackId)'),
 
+  virNetworkGetName: c<(network: P) => string | null>('const char *virNetworkGetName(void *network)'),
+  virNetworkGetUUIDString: c<(network: P, text: Uint8Array) => number>('int virNetworkGetUUIDString(void *network, _Out_ uint8_t *text)'),
+  virStoragePoolGetName: c<(pool: P) => string | null>('const char *virStoragePoolGetName(void *pool)'),
+  virStoragePoolGetUUIDString: c<(pool: P, text: Uint8Array) => number>('int virStoragePoolGetUUIDString(void *pool, _Out_ uint8_t *text)'),
+
   virEventRegisterDefaultImpl: c<() => number>('int virEventRegisterDefaultImpl()'),
   virEventRunDefaultImpl: c<() => number>('int virEventRunDefaultImpl()'),
   virEventAddHandle: c<(fd: number, events: number, callback: P, opaque: null, free: null) => number>('int virEventAddHandle(int fd, int events, void *callback, void *opaque, void *free)'),
@@ -64,8 +68,6 @@ export type Library = Bound<typeof declarations> & {
   /** libvirt's last error on this thread, as plain data. */
   lastError(): LastError | undefined
 }
-export type OutPointer = Out
-
 // First members of struct _virError (virterror.h).
 const ERROR_MESSAGE_OFFSET = 8
 

@@ -40,6 +40,19 @@ export function withList<T>(list: (out: (Pointer | null)[]) => number, free: (po
   return results
 }
 
+/** The same where one call frees the array and its members together. */
+export function withPointers<T>(list: (out: (Pointer | null)[]) => number, freeAll: (array: Pointer) => unknown, work: (pointer: Pointer) => T): T[] {
+  const out: (Pointer | null)[] = [null]
+  const count = list(out)
+  const array = out[0]
+  if (array === null || array === undefined) return []
+  try {
+    return pointersAt(array, count).map(work)
+  } finally {
+    freeAll(array)
+  }
+}
+
 /** Text of `bytes` up to its first NUL. */
 function textOf(bytes: Buffer): string {
   const end = bytes.indexOf(0)

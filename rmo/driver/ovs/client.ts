@@ -12,6 +12,7 @@ import { LIMITS, errorCode } from '../../../fabric/base.ts'
 import type { Clock, Timer } from '../../../fabric/base.ts'
 import { RMO } from '../../errors.ts'
 import type { Call } from '../contract.ts'
+import type { Purpose } from '../switch/rules.ts'
 import { createConnection } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { NO_TABLES, applyUpdates } from './tables.ts'
@@ -21,8 +22,6 @@ const DATABASE = 'Open_vSwitch'
 
 export type Operation = Readonly<Record<string, unknown>> & { readonly op: 'insert' | 'update' | 'mutate' | 'delete' | 'wait' | 'select' | 'comment' }
 export interface OperationResult { readonly uuid?: readonly [string, string]; readonly count?: number; readonly rows?: readonly unknown[] }
-/** What a transaction is for, as errors name it. */
-export interface Purpose { readonly operation: string; readonly name: string }
 
 export interface OvsdbClientOptions {
   readonly socketPath: string
@@ -54,7 +53,7 @@ export function createOvsdbClient({ socketPath, clock, columns }: OvsdbClientOpt
   let synced = false
   let closed = false
   let reason = 'not connected yet'
-  let backOffMs = LIMITS.ovsdbReconnectMs
+  let backOffMs: number = LIMITS.ovsdbReconnectMs
   let retry: Timer | undefined
   const first = Promise.withResolvers<void>()
 

@@ -62,9 +62,8 @@ const virtualport = (wish: InterfaceDevice): XmlElement | undefined =>
   wish.switchType === 'openvswitch' ? element('virtualport', { type: 'openvswitch' }) : undefined
 
 function vlanElement({ vlan }: InterfaceDevice): XmlElement | undefined {
-  if (vlan === undefined) return undefined
-  const tags = 'trunk' in vlan ? vlan.trunk : [vlan.tag]
-  return element('vlan', { trunk: 'trunk' in vlan ? 'yes' : undefined }, tags.map((id) => element('tag', { id })))
+  const tags = vlan === undefined ? [] : 'trunk' in vlan ? vlan.trunk : [vlan.tag]
+  return vlan === undefined || tags.length === 0 ? undefined : element('vlan', { trunk: 'trunk' in vlan ? 'yes' : undefined }, tags.map((id) => element('tag', { id })))
 }
 const bandwidthElement = ({ rateKiBps }: InterfaceDevice): XmlElement | undefined => rateKiBps === undefined ? undefined
   : element('bandwidth', {}, [element('inbound', { average: rateKiBps }), element('outbound', { average: rateKiBps })])
