@@ -311,8 +311,8 @@ export const LIMITS = {
   xmlCharsMax: 4 * MiB,
   /** A domain nests 8 deep; libvirt puts no bound on metadata. */
   xmlDepthMax: 64,
-  /** Texts whose meaning is remembered, so that an inventory of unchanged domains and volumes parses nothing. */
-  definitionsRememberedMax: 4_096,
+  /** Texts of one sort whose meaning a thread remembers, so that an inventory of unchanged things parses little: 1 ms and 5 KiB a domain. */
+  definitionsRememberedMax: 1_024,
   /** Progress of a volume copy is looked at this often; a stat of one file. */
   copyProgressMs: 200,
   /** Bytes given to one call of a volume upload. */
@@ -422,6 +422,8 @@ export const LIMITS = {
   libvirtKeepAliveCount: 3,
   /** At close: how long calls under way may take before they are left behind. */
   libvirtCloseTimeoutMs: 2_000,
+  /** How long a guest may take to let go of a device. */
+  libvirtDetachTimeoutMs: 20_000,
   /** How often a migration's progress is asked for. */
   libvirtProgressMs: 250,
   /** Bytes of one write to a console (libvirt's stream packets hold 256 KiB), and those read in one turn of the event loop. */
@@ -442,6 +444,15 @@ export const LIMITS = {
   labKillTimeoutMs: 10_000,
   /** Hosts of one lab: each has a libvirtd and a node; addresses are 10.77.0.1 to 10.77.0.64. */
   labHostsMax: 64,
+  // --- simulated hosts (rmo/driver/memory)
+  /** failNext() of one driver not yet taken; the oldest is forgotten. */
+  memoryFailuresMax: 64,
+  /** Consoles open on one simulated guest, and characters of a line typed into it. */
+  memoryConsolesMax: 16,
+  memoryConsoleLineCharsMax: 4_096,
+  /** Snapshots of one simulated domain and volumes of one simulated pool; far above what people make, some MB of records. */
+  memorySnapshotsMax: 256,
+  memoryVolumesMax: 16_384,
 } as const
 
 export type Limits = typeof LIMITS

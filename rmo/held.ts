@@ -7,11 +7,11 @@
 
 import type { ColdVerb, ReferenceRecord } from '../functions/mod.ts'
 import { assignmentsOf } from './assignments.ts'
+import { checkArguments, operationOf } from './check.ts'
 import { RMO } from './errors.ts'
 import type { Kind } from './kind.ts'
 import type { Changed } from './object.ts'
 import { propertyUnknown } from './properties.ts'
-import { shown } from './schema.ts'
 import type { Session } from './session.ts'
 
 type Values = Readonly<Record<string, unknown>>
@@ -67,12 +67,11 @@ export class Held {
   }
 
   /** A verb that a cold object carries out on its own settings. A mistake is thrown here and now: such calls are seldom awaited. */
-  change(verb: string, { setting, how }: ColdVerb, value: unknown): Promise<Changed> {
-    const call = `${this.kind.kind}.${verb}`
-    if (value === undefined || value === null) throw RMO.ARGUMENT_INVALID({ call, path: setting, expected: 'an object', got: shown(value) })
+  change(verb: string, { setting, how }: ColdVerb, args: readonly unknown[]): Promise<Changed> {
+    const [value] = checkArguments(this.kind.kind, verb, operationOf(this.kind, verb), args)
     const list = this.#record.attributes[setting]
     const items: readonly unknown[] = Array.isArray(list) ? list : []
-    this.#set(withValues(this.#record, { [setting]: how === 'set' ? value : how === 'append' ? [...items, value] : without(items, value, call) }))
+    this.#set(withValues(this.#record, { [setting]: how === 'set' ? value : how === 'append' ? [...items, value] : without(items, value, `${this.kind.kind}.${verb}`) }))
     return Promise.resolve(COLD_CHANGE)
   }
 

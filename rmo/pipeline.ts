@@ -35,8 +35,9 @@ export function createPipelined(source: Promise<ReferenceRecord> | (() => Promis
   let known: Promise<ReferenceRecord> | undefined
   const find = (): Promise<ReferenceRecord> => known ??= typeof source === 'function' ? source() : source
   const assignments = assignmentsOf(session)
-  /** Assigned through this reference; the record does not know of it. */
+  /** Assigned through this reference, and what of it is known to be done; the record does not know of it. */
   const assigned: Record<string, unknown> = {}
+  const done: Record<string, unknown> = {}
   /** For those who are told when there is no such object. */
   const record = (): Promise<ReferenceRecord> => find().catch((error: unknown) => { assignments.told(error); throw error })
   const resolved = async (): Promise<object> => {
@@ -47,7 +48,13 @@ export function createPipelined(source: Promise<ReferenceRecord> | (() => Promis
   const assign = (name: string, given: unknown): void => {
     const value = checkAssigned(kind, UNNAMED, name, given)
     assigned[name] = value
-    assignments.assignLater(find(), name, value, (failed) => { if (failed !== undefined && assigned[name] === value) Reflect.deleteProperty(assigned, name) })
+    assignments.assignLater(find(), name, value, (failed) => {
+      if (failed === undefined) done[name] = value
+      else if (assigned[name] === value) {
+        Reflect.deleteProperty(assigned, name)
+        if (Object.hasOwn(done, name)) assigned[name] = done[name]
+      }
+    })
   }
   const open = new Set<Watch<ObjectEvent>>()
 

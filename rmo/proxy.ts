@@ -65,7 +65,7 @@ function makePrototype(kind: Kind, made: Session): object {
     const method = {
       [verb](this: Reference, ...args: unknown[]): Promise<unknown> {
         const held = cold === undefined ? undefined : heldOf(this)
-        if (cold !== undefined && held?.isCold === true) return held.change(verb, cold, args[0])
+        if (cold !== undefined && held?.isCold === true) return held.change(verb, cold, args)
         return invokeReference(sessionOf(this), this[REFERENCE], verb, args)
       },
     }[verb]

@@ -4,9 +4,10 @@
 //                        `-- membership: what the home cannot tell of itself (it is suspect, it died)
 //
 // A relay opens the watch again when its home was lost and is still a member; a death or a leave is the last
-// event. Queues are bounded (event-queue.ts), and so is the number of watches.
+// event. An object that moves is followed (a 'migrated' event, or RMO_ERR_MOVED when opening), also to and from this
+// very node; 'gone' is its last event. Queues are bounded (event-queue.ts), and so is the number of watches.
 
-import { LIMITS, errorCode } from '../fabric/base.ts'
+import { LIMITS, errorCode, isNodeId } from '../fabric/base.ts'
 import type { Clock, NodeId } from '../fabric/base.ts'
 import type { ClientStream, Member, MembershipEvent } from '../fabric/mod.ts'
 import type { Authority } from '../functions/mod.ts'
@@ -17,6 +18,7 @@ import { RMO } from './errors.ts'
 import { createEventQueue } from './event-queue.ts'
 import type { EventQueue } from './event-queue.ts'
 import { METHODS, readEvent } from './messages.ts'
+import type { ObjectEvent } from './object.ts'
 
 export interface WatchesOptions {
   readonly capabilities: NodeCapabilities
@@ -51,23 +53,33 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     }
   }
 
-  const here: Watches['here'] = async (target, options, authority) => {
+  const start = async (target: Target, options: unknown, authority: Authority): Promise<OpenWatch & { readonly name: string }> => {
     const found = capabilities.find(target)
     await capabilities.pass(found, 'watch', 'watch', authority)
     const { watch, kind } = found.kind
     const checked = watch.options.check(options ?? {}, { call: `${kind}.watch`, path: 'options' })
     const events = createEventQueue({ clock })
     const unsubscribe = watch.start(found.object.local, checked, (event) => events.push({ ...event, atMs: Math.round(event.atMs) }))
-    return { events, stop: counted(found.name, () => { unsubscribe(); events.close() }) }
+    return { events, name: found.name, stop: () => { unsubscribe(); events.close() } }
+  }
+  const here: Watches['here'] = async (target, options, authority) => {
+    const { events, name, stop } = await start(target, options, authority)
+    return { events, stop: counted(name, stop) }
   }
 
-  const relayed = (home: NodeId, target: Target, options: unknown, authority: Authority): OpenWatch => {
+  const relayed = (first: NodeId, target: Target, options: unknown, authority: Authority): OpenWatch => {
     const events = createEventQueue({ clock })
-    let stream: ClientStream | undefined
+    let home = first
+    /** Ends what is read from the home now. */
+    let leave = (): void => {}
     let ended = false
     let retry = (): void => {}
+    /** The object was there: it can be gone, and not only be unknown. */
+    let seen = false
+    /** Times that the object was followed, or was not there yet, since its last event. */
+    let follows = 0
 
-    const finish = (error?: unknown): void => { ended = true; events.close(error); stream?.cancel(); retry() }
+    const finish = (error?: unknown): void => { ended = true; events.close(error); leave(); retry() }
     const tell = (member: Member): void => {
       events.push({ type: 'state', atMs: Math.round(clock.wallMs()), state: member.state } as { type: string; atMs: number })
       if (isLive(member)) retry()
@@ -75,32 +87,78 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     }
     const unsubscribe = onMembership(({ member }) => { if (member.id === home && !ended) tell(member) })
 
+    /** Answers whether the object is followed elsewhere. */
+    const follow = (next: unknown): boolean => {
+      if (!isNodeId(next) || next === home || ++follows > LIMITS.movedFollowsMax) return false
+      home = next
+      capabilities.directory.learn(target.kind, target.uuid, next)
+      return true
+    }
+    /** Passes an event on; true: nothing more is to be read from this home. */
+    const take = (event: ObjectEvent): boolean => {
+      const moved = event.type === 'migrated' && follow((event as { readonly home?: unknown }).home)
+      seen = true
+      events.push(event)
+      if (event.type === 'gone') finish()
+      return moved || ended
+    }
     const pump = async (): Promise<void> => {
-      stream = await openPeer(home, METHODS.watch, { ...target, home, options }, authority)
-      if (ended) { stream.cancel(); return }
-      stream.result.catch(() => {})
-      for await (const body of stream) events.push(readEvent(body))
+      if (home === capabilities.self) {
+        const local = await start(target, options, authority)
+        leave = local.stop
+        seen = true
+        if (ended) return leave()
+        for (let event = await local.events.next(); event !== undefined && !take(event);) { follows = 0; event = await local.events.next() }
+      } else {
+        const stream = await openPeer(home, METHODS.watch, { ...target, home, options }, authority)
+        leave = () => stream.cancel()
+        if (ended) return leave()
+        stream.result.catch(() => {})
+        for await (const body of stream) {
+          if (take(readEvent(body))) break
+          follows = 0
+        }
+      }
+      leave()
     }
     /** Resolves after the pause, or as soon as membership says that the home is back. */
     const pause = (delayMs: number): Promise<void> => new Promise((resolve) => {
       const timer = clock.after(delayMs, () => resolve(), { background: true })
       retry = () => { timer.cancel(); resolve() }
     })
+    /** What a failure to watch means: 'again' after a pause, 'at once', or 'over'. */
+    const judge = (error: unknown): 'again' | 'at once' | 'over' => {
+      const code = errorCode(error)
+      if (code === RMO.MOVED.code && follow((error as { readonly details?: { readonly home?: unknown } }).details?.home)) return 'at once'
+      if (code === RMO.OBJECT_UNKNOWN.code && seen) {
+        // It may be known there in a moment: it is just arriving.
+        if (follows > 0 && follows++ < LIMITS.movedFollowsMax) return 'again'
+        events.push({ type: 'gone', atMs: Math.round(clock.wallMs()), reason: 'it was removed while the watch was interrupted' } as { type: string; atMs: number })
+        finish()
+        return 'over'
+      }
+      // What the home refused it would refuse again: denied, unknown, bad options. An error without a code is ours.
+      if (code === undefined || (code.startsWith('RMO_ERR') && code !== RMO.TOO_MANY_WATCHES.code)) { finish(error); return 'over' }
+      if (authority.signal.aborted) { finish(authority.signal.reason); return 'over' }
+      const message = error instanceof Error ? error.message : String(error)
+      seen = true
+      events.push({ type: 'interrupted', atMs: Math.round(clock.wallMs()), code, message } as { type: string; atMs: number })
+      return 'again'
+    }
     const run = async (): Promise<void> => {
       for (let attempt = 0; !ended; attempt++) {
+        const before = clock.nowMs()
+        const at = home
         try {
-          const before = clock.nowMs()
           await pump()
+          if (home !== at) { attempt = -1; continue }
           // A home that ends the stream at once (it is stopping) is asked again no faster than one that fails.
           if (clock.nowMs() - before > LIMITS.watchReopenMsMax) attempt = 0
         } catch (error) {
           if (ended) return
-          const code = errorCode(error)
-          // What the home refused it would refuse again: denied, unknown, bad options. An error without a code is ours.
-          if (code === undefined || (code.startsWith('RMO_ERR') && code !== RMO.TOO_MANY_WATCHES.code)) return finish(error)
-          if (authority.signal.aborted) return finish(authority.signal.reason)
-          const message = error instanceof Error ? error.message : String(error)
-          events.push({ type: 'interrupted', atMs: Math.round(clock.wallMs()), code, message } as { type: string; atMs: number })
+          const next = judge(error)
+          if (next === 'over') return
+          if (next === 'at once') { attempt = -1; continue }
         }
         if (!ended) await pause(Math.min(LIMITS.watchReopenMsMax, LIMITS.watchReopenMs * 2 ** Math.min(attempt, 10)))
       }
@@ -114,8 +172,10 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     here,
     get open() { return open },
     async anywhere(target, options, authority) {
-      const home = capabilities.directory.locate(capabilities.kinds.kindOf(target.kind), target)
-      return home === capabilities.self ? here(target, options, authority) : relayed(home, target, options, authority)
+      const kind = capabilities.kinds.kindOf(target.kind)
+      const home = capabilities.directory.locate(kind, target)
+      // What can move is followed from here as well.
+      return home === capabilities.self && kind.residence === 'member' ? here(target, options, authority) : relayed(home, target, options, authority)
     },
   }
 }

@@ -18,7 +18,7 @@ export const explainCommand = defineCommand({
   ],
   output: 'value',
   run: (shell, [text = '']) => withDataCenter(shell, async (dc) => {
-    const evaluator = new Evaluator(bindingsOf(dc), 'kumoi:expression')
+    const evaluator = new Evaluator(await bindingsOf(dc), 'kumoi:expression')
     try {
       await evaluator.open()
       const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })

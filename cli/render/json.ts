@@ -48,8 +48,8 @@ function write(value: unknown, above: readonly object[]): string | undefined {
 function writeObject(value: object, above: readonly object[]): string | undefined {
   const reference = referenceOf(value)
   if (reference !== undefined) {
-    const { kind, name, uuid, home, attributes } = reference
-    return writeEntries(Object.entries({ kind, name, uuid, home, ...attributes }), above)
+    const { kind, name, uuid, home, attributes, cold } = reference
+    return writeEntries(Object.entries({ kind, name, uuid, ...(cold === true ? { cold } : { home }), ...attributes }), above)
   }
   if (typeof value === 'function') return quote(`[Function: ${value.name === '' ? 'anonymous' : value.name}]`)
   if (above.includes(value)) return '"[Circular]"'

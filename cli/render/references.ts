@@ -44,7 +44,7 @@ export function referencesTable(references: readonly unknown[], columns: readonl
   const rows = references.map((reference) => {
     const record = referenceOf(reference)
     return [record?.name ?? '?', ...columns.map(({ attribute, format }) => {
-      const value = record?.attributes[attribute]
+      const value = attribute === 'state' && record?.cold === true ? 'cold' : record?.attributes[attribute]
       return value === undefined ? '-' : FORMATS[format](value)
     })]
   })

@@ -30,7 +30,7 @@ export function forPeople(value: unknown, layout: PeopleLayout): string | undefi
 /** What a table row or a field list can show: a plain object, or a reference with its attributes. */
 function recordOf(value: unknown): Record<string, unknown> | undefined {
   const reference = referenceOf(value)
-  if (reference !== undefined) return { name: reference.name, kind: reference.kind, ...reference.attributes }
+  if (reference !== undefined) return { name: reference.name, kind: reference.kind, ...(reference.cold === true ? { state: 'cold' } : {}), ...reference.attributes }
   return isRecord(value) ? value : undefined
 }
 
@@ -51,7 +51,7 @@ function inspected(value: unknown, breakLength: number): string {
 // inspect would walk into the proxy; its record says what it is.
 function replaceReferences(value: unknown, depth: number): unknown {
   const reference = referenceOf(value)
-  if (reference !== undefined) return { kind: reference.kind, name: reference.name, uuid: reference.uuid }
+  if (reference !== undefined) return { kind: reference.kind, name: reference.name, uuid: reference.uuid, ...(reference.cold === true ? { state: 'cold' } : {}) }
   if (depth > LIMITS.inspectDepthMax) return value
   if (Array.isArray(value)) return value.map((item) => replaceReferences(item, depth + 1))
   if (isRecord(value)) return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, replaceReferences(v, depth + 1)]))

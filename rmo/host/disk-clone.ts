@@ -13,7 +13,7 @@ import type { DiskFacts, DiskNote } from './disk-store.ts'
 import { CHAIN_MAX } from './disk-plan.ts'
 import type { DiskMakerOptions, DiskWork } from './disks.ts'
 
-export interface CloneTools extends Pick<DiskMakerOptions, 'context' | 'store' | 'claims' | 'onMade' | 'onRemoved'> {
+export interface CloneTools extends Pick<DiskMakerOptions, 'context' | 'store' | 'claims' | 'holds' | 'onMade' | 'onRemoved'> {
   readonly work: DiskWork
   /** Of the clone's disk. */
   readonly note: DiskNote
@@ -31,9 +31,10 @@ export interface CloneOrder {
 
 const INSTEAD = 'clone with disks: "full"'
 
-export async function cloneDisk(tools: CloneTools, { path, to, how, owner, onProgress }: CloneOrder): Promise<void> {
-  const { context, store, claims, work: { uuid, settings, call, undo }, note, unusable, onMade, onRemoved } = tools
-  await context.exclusive(`disk/${path}`, async () => {
+/** Makes the clone's disk; answers its size in the guest. */
+export async function cloneDisk(tools: CloneTools, { path, to, how, owner, onProgress }: CloneOrder): Promise<number> {
+  const { context, store, claims, holds, work: { uuid, settings, call, undo }, note, unusable, onMade, onRemoved } = tools
+  return context.exclusive(`disk/${path}`, async () => {
     const facts = await store.probe(path, call)
     if (facts === undefined) throw unusable(path, 'there is no such file')
     if (facts.unusable !== undefined) throw unusable(path, facts.unusable)
@@ -46,11 +47,13 @@ export async function cloneDisk(tools: CloneTools, { path, to, how, owner, onPro
     }
     if (how === 'full') {
       await store.copy({ path, format: facts.format === 'qcow2' ? 'qcow2' : 'raw' }, to, { format: 'qcow2' }, note, call, onProgress)
-      return made()
+      made()
+      return facts.capacityBytes
     }
     const base = facts.blank && facts.backing !== undefined ? facts.backing : await freeze()
-    await context.exclusive(`base/${base.path}`, () => store.create(to, { format: 'qcow2', backing: base, capacityBytes: facts.capacityBytes }, note, call))
+    await holds.use(base.path, () => store.create(to, { format: 'qcow2', backing: base, capacityBytes: facts.capacityBytes }, note, call))
     made(base.path)
+    return facts.capacityBytes
 
     async function freeze() {
       if (facts?.format !== 'qcow2') throw unusable(path, `it is not qcow2 and cannot be a base; ${INSTEAD}`)

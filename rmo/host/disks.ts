@@ -3,21 +3,22 @@
 //   prepare: settings --disk-plan--> what is to be made --store--> files --> settings with paths, roles, targets, seed
 //
 // All or nothing: each step leaves its way back on a list, and a failure walks it. Only what Kumoi made for this very VM
-// is ever removed. A base is held (exclusive "base/<path>") while an overlay is made of it, so that it cannot be removed
-// in between. Source of the seed's rules: cloud-init NoCloud (seed.ts).
+// is ever removed. A base is held (holds.ts) while an overlay is made of it, so that it cannot be removed in between. Source of the seed's rules: cloud-init NoCloud (seed.ts).
 
 import { dirname, join, resolve } from 'node:path'
+import { errorCode } from '../../fabric/base.ts'
 import type { Call } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import type { DiskDevice, VmSettings } from '../settings.ts'
 import { pathOf, usersOf } from './claims.ts'
 import type { Claims } from './claims.ts'
 import type { HostContext } from './contract.ts'
+import type { Holds } from './holds.ts'
 import { CHAIN_MAX, disksOf, fileStem, freeTarget, planDisks } from './disk-plan.ts'
 import type { PlannedDisk } from './disk-plan.ts'
 import type { Backing, DiskFacts, DiskNote, DiskStore } from './disk-store.ts'
 import { cloneDisk } from './disk-clone.ts'
-import { randomUuid } from './ids.ts'
+import { randomUuid } from '../uuid.ts'
 import type { ImageCatalog } from './images.ts'
 import type { DiskMaker, Prepared } from './parts.ts'
 import { hostnameOf, seedFiles } from './seed.ts'
@@ -29,6 +30,7 @@ export interface DiskMakerOptions {
   readonly store: DiskStore
   readonly images: ImageCatalog
   readonly claims: Claims
+  readonly holds: Holds
   /** A disk was made (on that base) or removed; the pool it is in shall be looked at again. */
   onMade(path: string, base?: string): void
   onRemoved(path: string): void
@@ -41,7 +43,7 @@ export interface DiskWork {
 }
 
 export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
-  const { context, store, images, claims, onMade, onRemoved } = options
+  const { context, store, images, claims, holds, onMade, onRemoved } = options
   const noteFor = (owner: string, role: DiskNote['role']): DiskNote => ({ owner, role, madeAtMs: context.clock.wallMs() })
   const unusable = (path: string, reason: string): Error => RMO.DISK_UNUSABLE({ path, host: context.hostName(), reason })
   const defaultDirectory = (): string => {
@@ -94,7 +96,7 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
     if (make.capacityBytes !== undefined && make.capacityBytes < capacityBytes) {
       throw RMO.ARGUMENT_INVALID({ call: `VM ${work.settings.name}`, path: `disk ${path} sizeMiB`, expected: `at least the ${Math.ceil(capacityBytes / 2 ** 20)} MiB of image ${image.note.name}`, got: String(make.capacityBytes / 2 ** 20) })
     }
-    await context.exclusive(`base/${backing.path}`, async () => {
+    await holds.use(backing.path, async () => {
       // Removed while this one waited for its turn?
       if (await store.probe(backing.path, call) === undefined) await images.scan()
       await create((await images.use(image.note.name, call)).backing, make.capacityBytes)
@@ -172,11 +174,15 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
   const collectBase = async (path: string, call: Call): Promise<void> => {
     const facts = await store.probe(path, call)
     if (facts === undefined || !await store.isBase(path)) return
-    const gone = await context.exclusive(`base/${path}`, async () => {
+    const gone = await holds.remove(path, async () => {
       if ((await store.overlaysBeside(path, call)).length > 0) return false
       await store.remove(path, call)
       onRemoved(path)
       return true
+    }).catch((error: unknown) => {
+      // A clone is being made of it: then it is needed.
+      if (errorCode(error) === RMO.IN_USE.code) return false
+      throw error
     })
     if (gone && facts.backing !== undefined) await collectBase(facts.backing.path, call)
   }
@@ -217,12 +223,14 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
         if (path === undefined || !writes) { cloned.push(disk); continue }
         const suffix = disk.role === 'root' || sources.length === 1 ? '' : `-${disk.target ?? i}`
         const to = join(dirname(path), `${fileStem(settings.name, uuid)}${suffix}.qcow2`)
-        await cloneDisk({ ...options, work, depthOf, unusable, note: noteFor(uuid, disk.role === 'root' ? 'root' : 'data') }, {
+        const capacityBytes = await cloneDisk({ ...options, work, depthOf, unusable, note: noteFor(uuid, disk.role === 'root' ? 'root' : 'data') }, {
           path, to, how, owner: original.uuid,
           onProgress: (ratio) => onProgress?.((i + ratio) / sources.length),
         })
-        const { volume: _, base: __, sizeMiB: ___, ...kept } = disk
-        cloned.push({ ...kept, path: to, format: 'qcow2', create: 'auto' })
+        const { volume: _, ...kept } = disk
+        // A disk of no image must say its size, so that the clone's dump can be made again.
+        const sized = disk.sizeMiB !== undefined || settings.image !== undefined || disk.base !== undefined ? {} : { sizeMiB: Math.ceil(capacityBytes / 2 ** 20) }
+        cloned.push({ ...kept, ...sized, path: to, format: 'qcow2', create: 'auto' })
       }
       onProgress?.(1)
       // Its disks exist by now, so no image is laid under anything; a new seed is written with the new instance id.

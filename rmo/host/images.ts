@@ -10,10 +10,11 @@ import { join } from 'node:path'
 import type { Call, Inventory, PoolRecord } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import type { HostContext } from './contract.ts'
+import type { Holds } from './holds.ts'
 import { disksOf } from './disk-plan.ts'
 import { pathOf } from './claims.ts'
 import type { Backing, DiskStore, ImageNote, ImageStore } from './disk-store.ts'
-import { namedUuid } from './ids.ts'
+import { namedUuid } from '../uuid.ts'
 
 export interface KnownImage { readonly uuid: string; readonly path: string; readonly pool: PoolRecord; readonly note: ImageNote }
 export interface UsableImage { readonly image: KnownImage; readonly backing: Backing; readonly capacityBytes: number }
@@ -37,12 +38,13 @@ export interface ImageCatalogOptions {
   readonly context: HostContext
   readonly store: ImageStore
   readonly disks: DiskStore
+  readonly holds: Holds
   /** Disks that stand on a file and were made after the last inventory. */
   newOverlaysOf(path: string): readonly string[]
   onChange(): void
 }
 
-export function createImageCatalog({ context, store, disks, newOverlaysOf, onChange }: ImageCatalogOptions): ImageCatalog {
+export function createImageCatalog({ context, store, disks, holds, newOverlaysOf, onChange }: ImageCatalogOptions): ImageCatalog {
   let known: readonly KnownImage[] = []
   let scanning: Promise<void> | undefined
   let stopped = false
@@ -150,7 +152,7 @@ export function createImageCatalog({ context, store, disks, newOverlaysOf, onCha
     remove: (uuid, call) => context.exclusive(`Image/${uuid}`, async () => {
       const image = get(uuid)
       if (disks.needsRefresh) for (const pool of context.inventory().pools) if (pool.active) await context.driver.storage.refreshPool(pool.uuid, call)
-      await context.exclusive(`base/${image.path}`, async () => {
+      await holds.remove(image.path, async () => {
         const by = await standingOn(image.path, call)
         if (by.length > 0) throw RMO.IN_USE({ kind: 'Image', name: image.note.name, by })
         await store.drop(image.pool, image.note, call)

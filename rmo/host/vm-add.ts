@@ -1,9 +1,9 @@
 // Making VMs and taking them away: createVM, add, remove, adopt. add() is all or nothing.
 //
 //   name/NAME, VM/UUID locked -> checks -> disks, seed -> MACs -> define -> (start) -> object
-//                                            `-- any failure takes back what was made, newest first (undo.ts)
+//                                            `-- any failure takes back what was made, newest first (all-or-nothing.ts)
 
-import { LIMITS } from '../../fabric/base.ts'
+import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { Call, DomainMetadata } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
@@ -12,9 +12,10 @@ import { randomUuid } from '../uuid.ts'
 import { settingsOf, vmSettings } from '../vm-schema.ts'
 import { isActive, levelOf, mustDo } from '../vm-state.ts'
 import type { VmSettings } from '../settings.ts'
+import { allOrNothing, textOf } from './all-or-nothing.ts'
+import type { Steps } from './all-or-nothing.ts'
 import type { Prepared } from './parts.ts'
 import { reread } from './snapshots.ts'
-import { createUndo } from './undo.ts'
 import { fillInterfaces, sameVm } from './vm-devices.ts'
 import { withVm } from './vm-verbs.ts'
 import type { HostVm } from './vm.ts'
@@ -60,9 +61,10 @@ async function undefine({ host, ownCall }: VmContext, uuid: string): Promise<voi
 }
 
 /** Names are unique on a host: whoever defines one asks here, with the name's lock held. */
-export async function assertNameFree({ host, room }: VmContext, name: string, uuid: string): Promise<void> {
+export async function assertNameFree({ host, room, migrations }: VmContext, name: string, uuid: string): Promise<void> {
   const other = room.byName(name)
   if (other !== undefined && other.uuid !== uuid) throw RMO.NAME_TAKEN({ kind: 'VM', name, host: host.hostName(), uuid: other.uuid })
+  if (migrations().expectsName(name, uuid)) throw RMO.NAME_TAKEN({ kind: 'VM', name, host: host.hostName(), uuid: 'on its way here' })
 }
 
 export interface Definition {
@@ -78,15 +80,14 @@ export async function defineVm(context: VmContext, operation: string, { uuid, se
   const { host, room } = context
   const { domains } = host.driver
   const call = host.call(authority)
-  const undo = createUndo()
   const release: (() => void)[] = []
-  const work = async (): Promise<HostVm> => {
+  const work = async (steps: Steps): Promise<HostVm> => {
     const prepared = await (prepare?.(call) ?? prepareDisks(context, uuid, settings, call))
-    undo.note(`disks of ${settings.name}`, () => prepared.undo())
+    steps.note(`disks of ${settings.name}`, () => prepared.undo())
     const { typeOfBridge } = context.parts()
     const devices = fillInterfaces(prepared.settings.devices, { uuid, name: settings.name, host: host.hostName(), taken: room.macsTaken(), ...typeOfBridge === undefined ? {} : { typeOfBridge } })
     release.push(room.reserveMacs(devices.flatMap((device) => device.type === 'interface' && device.mac !== undefined ? [device.mac] : [])))
-    undo.note(`domain ${settings.name} (${uuid})`, () => undefine(context, uuid))
+    steps.note(`domain ${settings.name} (${uuid})`, () => undefine(context, uuid))
     const whole = { ...prepared.settings, devices }
     const record = await domains.define(uuid, whole, metadataOf(whole, { createdBy: authority.principal, createdAtMs: Math.round(host.clock.wallMs()) }), call)
     if (whole.autostart === true) await domains.setAutostart(uuid, true, call)
@@ -94,7 +95,7 @@ export async function defineVm(context: VmContext, operation: string, { uuid, se
     await domains.start(uuid, {}, call)
     return room.remember(await domains.get(uuid, call) ?? record)
   }
-  try { return await undo.guard(operation, settings.name, work) } finally { for (const letGo of release) letGo() }
+  try { return await allOrNothing(operation, settings.name, work) } finally { for (const letGo of release) letGo() }
 }
 
 export async function addVm(context: VmContext, draft: ReferenceRecord, { start = false }: { readonly start?: boolean }, authority: Authority): Promise<ReferenceRecord> {
@@ -147,7 +148,8 @@ export async function removeVm(context: VmContext, { uuid, name, home }: Referen
     try {
       await disks.dispose(uuid, settings, call)
     } catch (error) {
-      throw RMO.PARTLY_DONE({ operation: 'remove', name, reason: error instanceof Error ? error.message : String(error), left: [`disks of ${name} (${uuid})`] }, { cause: error })
+      if (errorCode(error) === RMO.PARTLY_DONE.code) throw error
+      throw RMO.PARTLY_DONE({ operation: 'remove', name, reason: textOf(error), left: [`disks of ${name} (${uuid})`] }, { cause: error })
     }
   })
   await reread(context)

@@ -14,8 +14,8 @@ import { vmSettings } from '../vm-schema.ts'
 import { isActive, mustDo } from '../vm-state.ts'
 import type { Prepared } from './parts.ts'
 import { reread } from './snapshots.ts'
-import { createUndo } from './undo.ts'
-import type { Undo } from './undo.ts'
+import { allOrNothing } from './all-or-nothing.ts'
+import type { Steps } from './all-or-nothing.ts'
 import { assertNameFree, metadataOf } from './vm-add.ts'
 import { covers, fillInterfaces, findDevice } from './vm-devices.ts'
 import { withVm } from './vm-verbs.ts'
@@ -35,14 +35,17 @@ async function redefine({ host, room }: VmContext, { uuid, metadata, managed }: 
 }
 
 /** What storage makes for devices that are new; existing ones are left as they are. */
-async function prepareNew(context: VmContext, uuid: string, settings: VmSettings, undo: Undo, call: Call): Promise<VmSettings> {
+async function prepareNew(context: VmContext, uuid: string, settings: VmSettings, steps: Steps, call: Call): Promise<VmSettings> {
   const { disks } = context.parts()
   const wants = settings.devices.some((device) => device.type === 'disk' && (device.create === 'auto' || device.volume !== undefined))
   if (!wants || disks === undefined) return settings
-  return noted(undo, settings, await disks.prepare(uuid, settings, call))
+  // Without its context: the seed that it has stays as it is.
+  const { context: told, ...rest } = settings
+  const prepared = noted(steps, settings, await disks.prepare(uuid, rest, call))
+  return told === undefined ? prepared : { ...prepared, context: told }
 }
-function noted(undo: Undo, { name }: VmSettings, prepared: Prepared): VmSettings {
-  undo.note(`new disks of ${name}`, () => prepared.undo())
+function noted(steps: Steps, { name }: VmSettings, prepared: Prepared): VmSettings {
+  steps.note(`new disks of ${name}`, () => prepared.undo())
   return prepared.settings
 }
 
@@ -54,7 +57,7 @@ function filled(context: VmContext, vm: HostVm, name: string, devices: readonly 
 }
 
 /** Plugs and unplugs until the running VM has the devices wished for. */
-async function replug(context: VmContext, vm: HostVm, has: readonly Device[], wished: readonly Device[], undo: Undo, call: Call): Promise<void> {
+async function replug(context: VmContext, vm: HostVm, has: readonly Device[], wished: readonly Device[], steps: Steps, call: Call): Promise<void> {
   const { domains } = context.host.driver
   const own = (): Call => context.ownCall(LIMITS.vmUndoTimeoutMs)
   const left = [...has]
@@ -64,11 +67,11 @@ async function replug(context: VmContext, vm: HostVm, has: readonly Device[], wi
     return at < 0
   })
   for (const device of left) {
-    undo.note(`the device ${device.target ?? device.type}`, () => domains.attach(vm.uuid, device, own()))
+    steps.note(`the device ${device.target ?? device.type}`, () => domains.attach(vm.uuid, device, own()))
     await domains.detach(vm.uuid, device, call)
   }
   for (const device of fresh) {
-    undo.note(`the device ${device.target ?? device.type}`, () => domains.detach(vm.uuid, device, own()))
+    steps.note(`the device ${device.target ?? device.type}`, () => domains.detach(vm.uuid, device, own()))
     await domains.attach(vm.uuid, device, call)
   }
 }
@@ -92,39 +95,37 @@ async function changeLocked(context: VmContext, vm: HostVm, record: DomainRecord
     mustDo('rename', { name: settings.name, state })
     await assertNameFree(context, next.name, vm.uuid)
   }
-  const undo = createUndo()
-  await undo.guard('patch', settings.name, async () => {
+  await allOrNothing('patch', settings.name, async (steps) => {
     if (change.devices !== undefined) {
-      next = await prepareNew(context, vm.uuid, next, undo, call)
+      next = await prepareNew(context, vm.uuid, next, steps, call)
       next = { ...next, devices: filled(context, vm, next.name, next.devices) }
     }
-    if (change.context !== undefined) next = await reseeded(context, vm.uuid, next, undo, call)
-    if (change.devices !== undefined && isActive(state)) await replug(context, vm, settings.devices, next.devices, undo, call)
+    if (change.context !== undefined) next = await reseeded(context, vm.uuid, next, steps, call)
+    if (change.devices !== undefined && isActive(state)) await replug(context, vm, settings.devices, next.devices, steps, call)
     if ((next.autostart ?? false) !== (settings.autostart ?? false)) {
-      undo.note('autostart', () => domains.setAutostart(vm.uuid, settings.autostart ?? false, context.ownCall(LIMITS.vmUndoTimeoutMs)))
+      steps.note('autostart', () => domains.setAutostart(vm.uuid, settings.autostart ?? false, context.ownCall(LIMITS.vmUndoTimeoutMs)))
       await domains.setAutostart(vm.uuid, next.autostart ?? false, call)
     }
-    undo.note(`settings of ${settings.name}`, async () => { await redefine(context, record, settings, context.ownCall(LIMITS.vmUndoTimeoutMs)) })
+    steps.note(`settings of ${settings.name}`, async () => { await redefine(context, record, settings, context.ownCall(LIMITS.vmUndoTimeoutMs)) })
     await redefine(context, record, next, call)
   })
 }
 
-async function reseeded(context: VmContext, uuid: string, settings: VmSettings, undo: Undo, call: Call): Promise<VmSettings> {
+async function reseeded(context: VmContext, uuid: string, settings: VmSettings, steps: Steps, call: Call): Promise<VmSettings> {
   const { disks } = context.parts()
   if (disks === undefined) throw RMO.DRIVER_UNSUPPORTED({ operation: `Making a seed for ${settings.name}`, driver: context.host.driver.name, reason: 'this host has no storage' })
-  return noted(undo, settings, await disks.reseed(uuid, settings, call))
+  return noted(steps, settings, await disks.reseed(uuid, settings, call))
 }
 
 export async function addDevice(context: VmContext, vm: HostVm, wish: Device, authority: Authority): Promise<Changed> {
   await withVm(context, vm, authority, async (record, call) => {
     const { settings, state } = record
     mustDo('change', { name: settings.name, state })
-    const undo = createUndo()
-    await undo.guard('add', settings.name, async () => {
+      await allOrNothing('add', settings.name, async (steps) => {
       const wished = vmSettings.check({ ...settings, devices: [...settings.devices, wish] }, { call: 'VM.add', path: 'device' })
-      const prepared = await prepareNew(context, vm.uuid, wished, undo, call)
+      const prepared = await prepareNew(context, vm.uuid, wished, steps, call)
       const devices = filled(context, vm, settings.name, prepared.devices)
-      await replug(context, vm, settings.devices, devices, undo, call)
+      await replug(context, vm, settings.devices, devices, steps, call)
     })
   })
   await reread(context)
@@ -146,11 +147,10 @@ export async function setContext(context: VmContext, vm: HostVm, wish: GuestCont
   await withVm(context, vm, authority, async (record, call) => {
     const { settings, state } = record
     mustDo('change', { name: settings.name, state })
-    const undo = createUndo()
-    await undo.guard('context', settings.name, async () => {
+      await allOrNothing('context', settings.name, async (steps) => {
       const wished = { ...settings, context: wish, ...again ? { instanceId: `i-${randomUuid(context.host.random)}` } : {} }
-      const next = await reseeded(context, vm.uuid, wished, undo, call)
-      undo.note(`settings of ${settings.name}`, async () => { await redefine(context, record, settings, context.ownCall(LIMITS.vmUndoTimeoutMs)) })
+      const next = await reseeded(context, vm.uuid, wished, steps, call)
+      steps.note(`settings of ${settings.name}`, async () => { await redefine(context, record, settings, context.ownCall(LIMITS.vmUndoTimeoutMs)) })
       await redefine(context, record, next, call)
     })
   })

@@ -13,7 +13,7 @@ import { vmSettings } from '../vm-schema.ts'
 import { mustDo } from '../vm-state.ts'
 import type { Prepared } from './parts.ts'
 import { reread } from './snapshots.ts'
-import { createUndo } from './undo.ts'
+import { allOrNothing } from './all-or-nothing.ts'
 import { assertNameFree, defineVm, metadataOf } from './vm-add.ts'
 import { withVm } from './vm-verbs.ts'
 import type { HostVm } from './vm.ts'
@@ -55,13 +55,14 @@ export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, a
       const cloned = await disks.cloneDisks({ original: { uuid: vm.uuid, settings: record.settings }, uuid, settings, how: wish.disks ?? 'overlay' }, call)
       const { original } = cloned
       if (original === undefined) return cloned
-      const undo = createUndo()
-      undo.note(`disks of ${settings.name}`, () => cloned.undo())
       const define = async (as: VmSettings): Promise<void> => {
         room.remember(await host.driver.domains.define(vm.uuid, as, record.metadata ?? metadataOf(as, {}), context.ownCall(LIMITS.vmUndoTimeoutMs)))
       }
-      undo.note(`settings of ${vm.name}`, () => define(record.settings))
-      await undo.guard('clone', vm.name, () => define(original))
+      await allOrNothing('clone', vm.name, async (steps) => {
+        steps.note(`disks of ${settings.name}`, () => cloned.undo())
+        steps.note(`settings of ${vm.name}`, () => define(record.settings))
+        await define(original)
+      })
       return { settings: cloned.settings, async undo() { await define(record.settings); return cloned.undo() } }
     }
     if (elsewhere === undefined) return (await defineVm(context, 'clone', { uuid, settings, start: wish.start ?? false, prepare }, authority)).reference()
@@ -74,9 +75,8 @@ export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, a
 /** The other machine defines it on the disks made here, which it must see. */
 async function addElsewhere({ peers }: VmContext, clone: { readonly uuid: string; readonly start: boolean; readonly to: ReferenceRecord }, prepared: Prepared, authority: Authority): Promise<ReferenceRecord> {
   const { uuid, start, to } = clone
-  const undo = createUndo()
-  undo.note(`disks of ${prepared.settings.name}`, () => prepared.undo())
-  return undo.guard('clone', prepared.settings.name, async () => {
+  return allOrNothing('clone', prepared.settings.name, async (steps) => {
+    steps.note(`disks of ${prepared.settings.name}`, () => prepared.undo())
     const devices = prepared.settings.devices.map((device): Device => device.type === 'disk' ? { ...device, create: 'existing' } : device)
     const draft: ReferenceRecord = { kind: 'VM', uuid, home: to.home, name: prepared.settings.name, attributes: { ...prepared.settings, devices }, cold: true }
     const added = await peers.invoke({ kind: 'VMM', uuid: vmmUuidOf(to.uuid), home: to.home }, 'add', [bareReference(draft), { start }], authority)

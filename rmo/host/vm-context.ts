@@ -30,6 +30,9 @@ export interface Migrations {
   migrate(vm: HostVm, to: ReferenceRecord, options: MigrateVmOptions, authority: Authority): Promise<ReferenceRecord>
   /** Of the VM's last migration from or to here. */
   last(uuid: string): MigrationRecord | undefined
+  /** On its way here: neither an object yet nor a free name. */
+  expectsUuid(uuid: string): boolean
+  expectsName(name: string, uuid: string): boolean
 }
 
 export interface VmContext {
@@ -41,4 +44,6 @@ export interface VmContext {
   migrations(): Migrations
   /** A driver call of the host's own, for so long. */
   ownCall(timeoutMs: number): Call
+  /** The gate's answer for VMs that come from elsewhere: may this principal create here? */
+  admit(authority: Authority): Promise<void>
 }

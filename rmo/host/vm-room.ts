@@ -90,7 +90,8 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
       present.add(record.uuid)
       const vm = vms.get(record.uuid)
       if (vm === undefined) {
-        if ((forgotten.get(record.uuid) ?? -1) <= readFrom) add(record, readFrom)
+        // One that migrates here is its source's until it has come.
+        if ((forgotten.get(record.uuid) ?? -1) <= readFrom && !context.migrations().expectsUuid(record.uuid)) add(record, readFrom)
         continue
       }
       if (vm.touched > readFrom) continue

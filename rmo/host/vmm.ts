@@ -34,7 +34,7 @@ export function createVmm(context: VmContext, options: { readonly migrationUri?:
     return { running, vcpus, memoryMiB, cpuRatio: Math.min(1, busy / cores) }
   }
   const totalMiB = (): number => Math.floor((host.facts()?.memoryBytes ?? 0) / MIB)
-  const name = (): string => `${host.hostName()}-vmm`
+  const name = (): string => host.hostName()
   const missing = (what: string): never => {
     throw RMO.DRIVER_UNSUPPORTED({ operation: `Making a ${what}`, driver: host.driver.name, reason: `${host.hostName()} manages none` })
   }

@@ -54,7 +54,7 @@ t.test('Ctrl-C cancels the expression, not the session', async (t) => {
 })
 
 t.test('completion', async (t) => {
-  const evaluator = { names: async () => ['pms', 'limit'], properties: async (of: string) => of === 'Math' ? ['max', 'min'] : [], machineWords: () => wordsOf('PhysicalMachine') }
+  const evaluator = { names: async () => ['pms', 'limit'], properties: async (of: string) => of === 'Math' ? ['max', 'min'] : [], collections: kindsByPlural, words: wordsOf }
   const words = async (line: string) => (await complete(line, evaluator))[0]
   t.same(await words('pms.dm'), ['pms.dmap', 'pms.dmax', 'pms.dmin'])
   t.same(await words('pms.dmap(pm => pm.cpu'), ['pm.cpuRatio'])

@@ -114,6 +114,8 @@ export async function openOvs(): Promise<OvsLab> {
     execFileSync('ovsdb-tool', ['create', at('conf.db'), SCHEMA], { env })
     await lab.startDatabase()
     vsctl('--no-wait', 'init')
+    // Devices in namespaces leave checksums to "hardware": with this the userspace datapath passes on that they are owed.
+    vsctl('--no-wait', 'set', 'Open_vSwitch', '.', 'other_config:userspace-tso-enable=true')
     await lab.startSwitch()
     return lab
   } catch (error) {

@@ -60,7 +60,7 @@ if [ "$(cat /state/instance 2>/dev/null)" != "$instance" ]; then
 fi
 
 load late
-acpid -c /etc/acpi 2>/dev/null
+acpid -c /etc/acpi -l /dev/null -p /run/acpid.pid 2>/dev/null
 burners=
 burn_off() { [ -n "$burners" ] && kill $burners 2>/dev/null; burners=; }
 burn_on() {

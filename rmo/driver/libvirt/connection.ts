@@ -6,7 +6,7 @@
 // Each (re)connection and loss is told, so that the host reads everything again.
 
 import { LIMITS, errorCode } from '../../../fabric/base.ts'
-import type { Clock, Random, Timer } from '../../../fabric/base.ts'
+import type { Clock, CodedError, Random, Timer } from '../../../fabric/base.ts'
 import { RMO } from '../../errors.ts'
 import { noLibrary } from './calls.ts'
 import type { Calls, Lease } from './calls.ts'
@@ -73,7 +73,8 @@ export function createConnection({ calls, clock, random, onEvent, onState }: Con
       const opened = await calls.detached('connectionOpen', undefined, { uri: calls.uri, callbacks: loop.callbacks, token }, LIMITS.libvirtOpenTimeoutMs, late) as Opened
       of = adopt(opened)
     } catch (error) {
-      calls.use(undefined, error instanceof Error ? error.message : String(error))
+      const { details } = error as CodedError
+      calls.use(undefined, typeof details?.['text'] === 'string' ? details['text'] : error instanceof Error ? error.message : String(error))
       schedule(loop)
       return error
     }

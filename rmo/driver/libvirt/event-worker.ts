@@ -7,7 +7,7 @@
 // opening consoles are done by call threads, so one daemon that hangs delays nobody's events. Each turn it looks whether
 // the watched connections are alive (a look at memory); keep-alive and end of file on the socket both wake it.
 
-import { closeSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import koffi from 'koffi'
 import { LIMITS } from '../../../fabric/base.ts'
@@ -141,7 +141,7 @@ function serve(lib: Library): void {
     }
   }
   lib.virEventRemoveHandle(wake)
-  closeSync(readFd)
+  koffi.load(null).func('int close(int fd)')(readFd)
   port?.close()
 }
 

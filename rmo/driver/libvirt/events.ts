@@ -49,8 +49,8 @@ function start(): Promise<Shared> {
     worker.once('message', (report: EventReport) => {
       if (report.type === 'ready') resolve(serve(worker, report.callbacks, report.wakeFd))
       else if (report.type === 'no-library') failed(report.reason)
+      worker.unref()
     })
-    worker.unref()
   })
 }
 
@@ -80,11 +80,13 @@ function serve(worker: Worker, callbacks: CallbackAddresses, wakeFd: number): Sh
       return
     }
     waiting.set(key, { resolve, reject })
+    worker.ref()
     tell(command)
   })
   const answer = (key: string, error?: string): void => {
     const entry = waiting.get(key)
     waiting.delete(key)
+    if (waiting.size === 0) worker.unref()
     if (error === undefined) entry?.resolve()
     else entry?.reject(new Error(error))
   }
@@ -143,6 +145,7 @@ function serve(worker: Worker, callbacks: CallbackAddresses, wakeFd: number): Sh
         if (of.users > 0 || ended) return
         shared = undefined
         const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+        worker.ref()
         tell({ type: 'end' })
         await exited
       },

@@ -43,14 +43,14 @@ const EXISTS = /already exists/
 export function failureToError(failure: FailureRecord, subject: Subject): CodedError {
   const own = { number: failure.number, domain: failure.domain, text: failure.text }
   const { kind, name, operation, uri } = subject
-  if (failure.disconnected === true || UNREACHABLE.has(failure.number)) {
-    return RMO.DRIVER_UNAVAILABLE({ ...own, uri, reason: failure.text }, { outcome: 'unknown' })
+  if (failure.disconnected === true || UNREACHABLE.has(failure.number) || operation === 'connectionOpen') {
+    return RMO.DRIVER_UNAVAILABLE({ ...own, uri, reason: failure.text }, { outcome: operation === 'connectionOpen' ? 'not-started' : 'unknown' })
   }
   if (GONE.has(failure.number)) return RMO.GONE({ ...own, kind, name, reason: failure.text })
-  if (TAKEN.has(failure.number) || (EXISTS.test(failure.text) && failure.number === ERROR.operationFailed)) {
+  if (TAKEN.has(failure.number) || (EXISTS.test(failure.text) && UUID.test(failure.text))) {
     return RMO.NAME_TAKEN({ ...own, kind, name, host: uri, uuid: UUID.exec(failure.text)?.[0] ?? 'uuid not told' })
   }
-  if (failure.number === ERROR.volumeExists || failure.number === ERROR.poolBuilt) return RMO.ALREADY_EXISTS({ ...own, what: `${kind} ${name}`, host: uri })
+  if (failure.number === ERROR.volumeExists || failure.number === ERROR.poolBuilt || EXISTS.test(failure.text)) return RMO.ALREADY_EXISTS({ ...own, what: `${kind} ${name}`, host: uri })
   if (NO_SPACE.test(failure.text)) return RMO.NO_SPACE({ ...own, what: `${operation} of ${name}`, path: uri, reason: failure.text })
   if (failure.number === ERROR.timeout || failure.number === ERROR.agentUnresponsive) return RMO.DRIVER_TIMEOUT({ ...own, uri, operation, timeoutMs: subject.timeoutMs })
   if (failure.number === ERROR.busy || LOCKED.test(failure.text)) return RMO.IN_USE({ ...own, kind, name, by: [failure.text] })

@@ -14,6 +14,8 @@ export type Reply =
   | { readonly id: number; readonly type: 'error'; readonly error: ErrorRecord }
   /** The library could not be loaded in this thread. */
   | { readonly id: number; readonly type: 'no-library'; readonly reason: string }
+/** `loaded`: the thread has started and takes its first call. */
+export type WorkerMessage = Reply | { readonly type: 'loaded' }
 
 /** Addresses of the event thread's C callbacks, by the list of registrations they belong to (event-table.ts). */
 export type CallbackAddresses = Readonly<Record<string, Pointer>>

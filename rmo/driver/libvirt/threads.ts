@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { Clock, Timer } from '../../../fabric/base.ts'
 import { exitDespite } from './exit.ts'
-import type { CallMessage, Reply } from './messages.ts'
+import type { CallMessage, Reply, WorkerMessage } from './messages.ts'
 
 export interface Job {
   readonly message: Omit<CallMessage, 'id'>
@@ -28,7 +28,7 @@ export interface Job {
   onFailure(reason: 'timeout' | 'busy' | 'closed' | 'thread-died', started: boolean, text?: string): void
 }
 interface Entry { readonly job: Job; readonly id: number; readonly timer: Timer; thread?: Thread; settled: boolean }
-interface Thread { readonly worker: Worker; entry: Entry | undefined; lost: boolean }
+interface Thread { readonly worker: Worker; loading: boolean; entry: Entry | undefined; lost: boolean }
 export interface Threads {
   /** Answers a function that takes the job back while it waits; false: it has begun. */
   run(job: Job): () => boolean
@@ -56,6 +56,7 @@ export function createThreads(options: { readonly clock: Clock; readonly threads
   function freed(thread: Thread): void {
     thread.entry?.job.onEnd?.()
     thread.entry = undefined
+    thread.worker.unref()
     if (thread.lost) {
       lost.delete(thread)
       thread.lost = false
@@ -67,9 +68,14 @@ export function createThreads(options: { readonly clock: Clock; readonly threads
 
   function start(): Thread {
     const worker = new Worker(options.entry ?? new URL('./worker.ts', import.meta.url), { name: 'kumoi-libvirt' })
-    const thread: Thread = { worker, entry: undefined, lost: false }
+    const thread: Thread = { worker, loading: true, entry: undefined, lost: false }
     worker.unref()
-    worker.on('message', (reply: Reply) => {
+    worker.on('message', (reply: WorkerMessage) => {
+      if (reply.type === 'loaded') {
+        thread.loading = false
+        pump()
+        return
+      }
       const { entry } = thread
       if (entry === undefined || entry.id !== reply.id) return
       if (entry.settled) entry.job.onLate?.(reply)
@@ -102,13 +108,16 @@ export function createThreads(options: { readonly clock: Clock; readonly threads
         continue
       }
       let thread = [...threads].find((t) => t.entry === undefined)
-      if (thread === undefined && threads.size < most) thread = start()
+      // One after another: a burst of quick calls is served by the first thread before a second has loaded.
+      if (thread === undefined && threads.size < most && ![...threads].some((t) => t.loading)) thread = start()
       if (thread === undefined) return
       queue.splice(at, 1)
       if (entry.job.long) long++
       thread.entry = entry
       entry.thread = thread
       entry.job.onStart?.()
+      // A call under way keeps the process alive, an idle or a lost thread does not.
+      thread.worker.ref()
       thread.worker.postMessage({ id: entry.id, ...entry.job.message } satisfies CallMessage)
     }
   }
@@ -119,6 +128,7 @@ export function createThreads(options: { readonly clock: Clock; readonly threads
       queue.splice(queue.indexOf(entry), 1)
     } else if (lost.size < LIMITS.libvirtThreadsLostMax && threads.delete(thread)) {
       thread.lost = true
+      thread.worker.unref()
       lost.add(thread)
       pump()
     }
@@ -156,6 +166,7 @@ export function createThreads(options: { readonly clock: Clock; readonly threads
         if (thread.entry === undefined) continue
         threads.delete(thread)
         thread.lost = true
+        thread.worker.unref()
         lost.add(thread)
         const { entry } = thread
         settle(entry, () => entry.job.onFailure('closed', true))

@@ -1,25 +1,22 @@
 // Thread entry: one call after another into libvirt, each answered with its result or with libvirt's error.
 //
-// Loads the library at its first call, so that a thread on a machine without libvirt can say so.
+// A thread that cannot load the library says so to every call.
 
 import { parentPort } from 'node:worker_threads'
 import { toErrorRecord } from '../../../fabric/base.ts'
 import { RMO } from '../../errors.ts'
-import type { CallMessage, Reply } from './messages.ts'
+import type { CallMessage, Reply, WorkerMessage } from './messages.ts'
 import { LibvirtFailure } from './operation.ts'
 import type { Operations } from './operation.ts'
 import type { Library } from './library.ts'
 
 interface Loaded { readonly lib: Library; readonly operations: Operations }
-let loaded: Loaded | undefined
-let loading: Promise<Loaded> | undefined
 
 async function load(): Promise<Loaded> {
   const { loadLibrary } = await import('./library.ts')
   const lib = loadLibrary()
   const { operations } = await import('./operations/index.ts')
-  loaded = { lib, operations }
-  return loaded
+  return { lib, operations }
 }
 
 function run({ lib, operations }: Loaded, { id, name, connection, args }: CallMessage): Reply {
@@ -36,15 +33,12 @@ function run({ lib, operations }: Loaded, { id, name, connection, args }: CallMe
   }
 }
 
-parentPort?.on('message', (message: CallMessage) => {
-  const answer = (reply: Reply): void => parentPort?.postMessage(reply)
-  if (loaded !== undefined) {
-    answer(run(loaded, message))
-    return
-  }
-  loading ??= load()
-  loading.then(
-    (ready) => answer(run(ready, message)),
-    (error: unknown) => answer({ id: message.id, type: 'no-library', reason: error instanceof Error ? error.message : String(error) }),
-  )
-})
+const post = (message: WorkerMessage): void => parentPort?.postMessage(message)
+try {
+  const loaded = await load()
+  parentPort?.on('message', (message: CallMessage) => post(run(loaded, message)))
+} catch (error) {
+  const reason = error instanceof Error ? error.message : String(error)
+  parentPort?.on('message', ({ id }: CallMessage) => post({ id, type: 'no-library', reason }))
+}
+post({ type: 'loaded' })

@@ -16,7 +16,7 @@ import { balloonGuest, bootGuest, isUp, pauseGuest, rebootGuest, resumeGuest, sl
 import type { Guest } from './guest.ts'
 import { gentleTrace, traceOf } from './trace.ts'
 import type { Trace } from './trace.ts'
-import { command, copying, domainOf, domainRecord, idleDomainOf, invalidState, isActive, job, missingDisk, needMemory, signal, tell } from './world.ts'
+import { command, copying, domainOf, domainRecord, idleDomainOf, invalidState, isActive, job, missingDisk, needMemory, needNetworks, signal, tell } from './world.ts'
 import type { Domain, World } from './world.ts'
 
 type LifeDriver = Omit<DomainDriver, 'acceptIncoming' | 'refuseIncoming' | 'completeIncoming' | 'migrate' | 'createSnapshot' | 'revertSnapshot' | 'deleteSnapshot'>
@@ -26,7 +26,7 @@ const XML_ERROR = 27
 const SYSTEM_ERROR = 38
 const PID_FIRST = 10_000
 
-function frozen<T>(value: T): T {
+export function frozen<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {
     Object.freeze(value)
     for (const part of Object.values(value)) frozen(part)
@@ -164,6 +164,7 @@ function start(world: World, domain: Domain, paused: boolean): void {
   needMemory(world, settings.name, saved?.memoryMiB ?? settings.memoryMiB)
   const missing = missingDisk(world, settings)
   if (missing !== undefined) throw RMO.DRIVER_FAILED({ operation: 'start', name: settings.name, number: SYSTEM_ERROR, text: `Cannot access storage file '${missing}': No such file or directory` })
+  needNetworks(world, settings)
   const nowMs = world.clock.nowMs()
   const guest = saved === undefined ? newGuest(world, uuid, settings) : resumeGuest(saved, nowMs)
   begin(world, domain, paused ? pauseGuest(guest, nowMs) : guest, saved === undefined ? 'booted' : 'restored')
@@ -234,8 +235,10 @@ function attach(world: World, domain: Domain, wish: Device): void {
     if (covers(there, wish)) return
     throw RMO.ALREADY_EXISTS({ what: `Device ${deviceName(device)} of ${name}`, host: world.host })
   }
-  const missing = missingDisk(world, { ...domain.settings, devices: [device] })
+  const alone = { ...domain.settings, devices: [device] }
+  const missing = missingDisk(world, alone)
   if (missing !== undefined) throw RMO.DRIVER_FAILED({ operation: 'attach', name, number: SYSTEM_ERROR, text: `Cannot access storage file '${missing}': No such file or directory` })
+  needNetworks(world, alone)
   changeDevices(world, domain, [...devices, device])
   if (isActive(domain)) signal(world, domain, 'deviceAdded', deviceName(device))
 }

@@ -6,6 +6,7 @@
 // is due before anything is read or changed. One timer, for the earliest due time, only makes the events punctual.
 // Records are made once per change and handed out frozen: while nothing changes, reading costs nothing.
 
+import { dirname } from 'node:path'
 import type { Clock, Random } from '../../../fabric/base.ts'
 import { RMO } from '../../errors.ts'
 import type { DiskDevice, VmSettings } from '../../settings.ts'
@@ -63,6 +64,8 @@ export interface World {
   readonly domains: Map<string, Domain>
   readonly incoming: Map<string, Incoming>
   readonly pools: Map<string, Pool>
+  /** Files of pools that were forgotten, by their directory: there again when it becomes a pool again. */
+  readonly leftFiles: Map<string, readonly VolumeRecord[]>
   readonly networks: Map<string, NetworkRecord>
   emit(event: DriverEvent): void
   /** Carries out what is due. */
@@ -136,6 +139,16 @@ export async function job<T>(domain: Domain, name: string, work: () => Promise<T
   }
 }
 
+/** Every network it is plugged into must be there and active; throws RMO_ERR_GONE or RMO_ERR_STATE_INVALID. */
+export function needNetworks({ networks, host }: World, { devices }: VmSettings): void {
+  for (const device of devices) {
+    if (device.type !== 'interface' || device.network === undefined) continue
+    const network = [...networks.values()].find(({ name }) => name === device.network)
+    if (network === undefined) throw RMO.GONE({ kind: 'Network', name: device.network, reason: `${host} has no network of this name` })
+    if (!network.active) throw RMO.STATE_INVALID({ kind: 'Network', name: network.name, operation: 'plugging into it', state: 'inactive', needs: 'active' })
+  }
+}
+
 // ---------------------------------------------------------------- records
 
 function snapshotRecord(domain: Domain, { name, content, createdAtMs, state, parent, description }: Snapshot): SnapshotRecord {
@@ -166,13 +179,13 @@ export function volumeOf({ pools }: World, disk: DiskDevice): VolumeRecord | und
   return undefined
 }
 
-/** Every disk must be there, as QEMU would find out: by its pool, or else any path that no pool of this host covers. */
+/** The first disk that is not there. A file in a directory that is no pool's is taken to be there: nothing is known of it. */
 export function missingDisk(world: World, settings: VmSettings): string | undefined {
   for (const device of settings.devices) {
     if (device.type !== 'disk' || volumeOf(world, device) !== undefined) continue
     const { path, volume } = device
     if (volume !== undefined) return `${volume.pool}/${volume.name}`
-    if (path !== undefined && [...world.pools.values()].some((pool) => path.startsWith(`${pool.path}/`))) return path
+    if (path !== undefined && [...world.pools.values()].some((pool) => pool.path === dirname(path))) return path
   }
   return undefined
 }

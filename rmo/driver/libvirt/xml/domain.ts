@@ -13,6 +13,7 @@ import type { DomainMetadata } from '../../contract.ts'
 import type { Device, VmSettings } from '../../../settings.ts'
 import { changeDevices, deviceElement, findDevice, machineBus, notesOf, readDevices, withTargets } from './devices.ts'
 import { defined, findNote, noteElement, noteOf, noteText, readNote } from './note.ts'
+import { remembered } from './remembered.ts'
 import { attributeOf, element, find, insert, isXmlText, need, parseXml, remove, replace, setText, textOf, writeXml } from './tree.ts'
 import type { XmlElement } from './tree.ts'
 
@@ -58,8 +59,8 @@ export function domainXml(uuid: string, settings: VmSettings, metadata: DomainMe
   return writeXml(domain)
 }
 
-/** @throws RMO_ERR_DEFINITION_INVALID and nothing else. */
-export const readDomain = (xml: string): ReadDomain => readTree(parseDomain(xml, 'a domain'))
+/** Remembers what it has read. @throws RMO_ERR_DEFINITION_INVALID and nothing else. */
+export const readDomain: (xml: string) => ReadDomain = remembered((xml) => readTree(parseDomain(xml, 'a domain')))
 
 /** The text for virDomainSetMetadata(ELEMENT, KUMOI_PREFIX, KUMOI_NAMESPACE): after a hot-plug, or to adopt a domain. `xml`: its definition now. */
 export function metadataXml(settings: VmSettings, metadata: DomainMetadata, xml: string): string {

@@ -1,0 +1,186 @@
+// The host: one hypervisor's resources as objects of this node. Opens the driver in the background, reads the inventory
+// and the figures, and keeps the rooms equal to what there is.
+//
+//   connection, event, own change, timer --readings.ts--> driver.inventory --> rooms.sync --> objects, events
+//   timer --> driver.stats (one call for all VMs) --> rooms.onStats
+//
+// A node starts at once, with or without a hypervisor: until it is there the VMM is 'disconnected' and every driver call
+// fails at once (guard.ts). Stopping the host leaves guests running; starting it finds them again.
+
+import { LIMITS } from '../../fabric/base.ts'
+import type { Clock, NodeId, Random } from '../../fabric/base.ts'
+import type { LocalStore, Log, RpcRegistry } from '../../fabric/mod.ts'
+import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
+import type { Call, DriverEvent, HostFacts, HypervisorDriver, Inventory } from '../driver/contract.ts'
+import { RMO } from '../errors.ts'
+import type { LocalObjects, ObjectEvent } from '../object.ts'
+import type { KindRegistry } from '../registry.ts'
+import { vmmUuidOf } from '../uuid.ts'
+import { isActive } from '../vm-state.ts'
+import { textOf } from './all-or-nothing.ts'
+import type { HostContext, HostRoom } from './contract.ts'
+import { createExclusive } from './exclusive.ts'
+import { guardDriver } from './guard.ts'
+import { createHub } from './hub.ts'
+import { createMigrations } from './migration.ts'
+import type { HostMigrations } from './migration.ts'
+import { createNumbers } from './numbers.ts'
+import type { HostParts, HostPeers, MakeParts } from './parts.ts'
+import { createReadings } from './readings.ts'
+import type { VmContext, VmRoom } from './vm-context.ts'
+import { createVmRoom } from './vm-room.ts'
+import { createVmm } from './vmm.ts'
+import type { HostVmm } from './vmm.ts'
+
+export interface HostOptions {
+  readonly self: NodeId
+  /** Of the PhysicalMachine that this host is. */
+  readonly machineUuid: string
+  hostName(): string
+  readonly driver: HypervisorDriver
+  readonly objects: LocalObjects
+  readonly kinds: Pick<KindRegistry, 'kindOf'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly directory: string
+  /** Durable notes of migrations; lmdb on a node, memory in simulation. */
+  readonly store: Pick<LocalStore, 'get' | 'range' | 'write'>
+  readonly peers: HostPeers
+  readonly log: Pick<Log, 'info' | 'warn'>
+  /** Storage, networks, switches. */
+  readonly parts?: MakeParts
+  /** The gate's answer for VMs that migrate here; default: whoever the source's gate let through. */
+  admit?(authority: Authority): Promise<void>
+  /** libvirt URI under which other hosts reach this one. */
+  readonly migrationUri?: string
+}
+
+export interface Host extends HostContext {
+  readonly vmm: HostVmm
+  readonly vms: VmRoom
+  readonly migrations: HostMigrations
+  /** Resolves after the first inventory; never when the hypervisor never comes. */
+  readonly ready: Promise<void>
+  /** Serves what other nodes ask of this host (incoming migrations). */
+  serve(registry: Pick<RpcRegistry, 'method'>): void
+  /** Lets go of the hypervisor; guests go on. Idempotent. */
+  stop(): Promise<void>
+}
+
+const NOTHING: Inventory = Object.freeze({ domains: [], pools: [], volumes: [], networks: [], snapshots: [], failures: [] })
+
+export function createHost(options: HostOptions): Host {
+  const { self, machineUuid, hostName, objects, kinds, clock, random, directory, log, peers } = options
+  const driver = guardDriver(options.driver, clock)
+  const vmmUuid = vmmUuidOf(machineUuid)
+  const numbers = createNumbers()
+  const ready = Promise.withResolvers<void>()
+  const hub = createHub((error) => log.warn('a watcher failed', { reason: textOf(error) }))
+  let inventory = NOTHING
+  let facts: HostFacts | undefined
+  let parts: HostParts = {}
+  let stopped = false
+
+  const ownCall = (timeoutMs: number): Call => {
+    const endsAtMs = clock.nowMs() + timeoutMs
+    return { remainingMs: () => Math.max(0, endsAtMs - clock.nowMs()) }
+  }
+  const reference = (kindName: string, uuid: string): ReferenceRecord => {
+    const object = objects.get(kindName, uuid)
+    if (object === undefined) throw RMO.OBJECT_UNKNOWN({ kind: kindName, uuid, node: hostName() })
+    const attributes = kinds.kindOf(kindName).observe(object.local)
+    return { kind: kindName, uuid, home: self, name: String(attributes.name), attributes }
+  }
+  const eachRoom = (what: string, work: (room: HostRoom) => void): void => {
+    for (const room of rooms) {
+      try { work(room) } catch (error) { log.warn(`a room of the host failed: ${what}`, { reason: textOf(error) }) }
+    }
+  }
+
+  const read = async (): Promise<void> => {
+    if (!driver.connected) throw RMO.DRIVER_UNAVAILABLE({ uri: driver.uri, reason: 'the connection is down' })
+    facts ??= await driver.facts(ownCall(LIMITS.hostReadTimeoutMs))
+    const readFrom = numbers.now()
+    const fresh = await driver.inventory(ownCall(LIMITS.hostReadTimeoutMs))
+    if (stopped) return
+    inventory = fresh
+    for (const { room, error } of fresh.failures) log.warn('a part of the inventory could not be read', { room, reason: error.message })
+    eachRoom('sync', (room) => room.sync(fresh, readFrom))
+    vmm.touch()
+    ready.resolve()
+  }
+  const readings = createReadings({ clock, read, intervalMs: LIMITS.hostResyncMs })
+
+  const context: HostContext = {
+    self, machineUuid, hostName, driver, objects, clock, random, directory,
+    inventory: () => inventory,
+    facts: () => facts,
+    connected: () => driver.connected,
+    resync: () => readings.now(),
+    exclusive: createExclusive(hostName),
+    publish: (kind, uuid, event) => hub.publish(kind, uuid, event),
+    subscribe: (kind, uuid, listener) => hub.subscribe(kind, uuid, listener),
+    reference,
+    call: ({ signal, remainingMs }) => ({ signal, remainingMs: () => remainingMs() }),
+  }
+  const vmContext: VmContext = { host: context, get room() { return vms }, vmmUuid, peers, parts: () => parts, migrations: () => migrations, ownCall, admit: async (authority) => options.admit?.(authority) }
+  const vms: VmRoom = createVmRoom({ context: vmContext, numbers, later: (delayMs) => readings.later(delayMs) })
+  const migrations = createMigrations({ context: vmContext, store: options.store, log })
+  const vmm = createVmm(vmContext, options.migrationUri === undefined ? {} : { migrationUri: options.migrationUri })
+  parts = options.parts?.(context) ?? {}
+  const rooms: readonly HostRoom[] = [vms, ...parts.rooms ?? []]
+  objects.add({ kind: 'VMM', uuid: vmmUuid, local: vmm })
+
+  const connection = ({ connected, reason, atMs }: Extract<DriverEvent, { readonly type: 'connection' }>): void => {
+    log.info(connected ? 'the hypervisor is there' : 'the hypervisor went away', { uri: driver.uri, reason })
+    // Another hypervisor may answer at the same place.
+    if (connected) facts = undefined
+    context.publish('VMM', vmmUuid, { type: connected ? 'connected' : 'disconnected', atMs: Math.round(atMs), reason } as ObjectEvent)
+  }
+  const stopEvents = driver.onEvent((event) => {
+    if (stopped) return
+    numbers.next()
+    if (event.type === 'connection') connection(event)
+    eachRoom('event', (room) => room.onEvent?.(event))
+    vmm.touch()
+    readings.later(LIMITS.hostCoalesceMs)
+  })
+
+  let sampling = false
+  const sample = async (): Promise<void> => {
+    if (sampling || !driver.connected || !vms.list().some((vm) => isActive(vm.record.state))) return
+    sampling = true
+    try {
+      const stats = await driver.stats(ownCall(LIMITS.hostReadTimeoutMs))
+      const atMs = clock.nowMs()
+      if (!stopped) eachRoom('stats', (room) => room.onStats?.(stats, atMs))
+    } catch (error) {
+      log.warn('figures of the VMs could not be read', { reason: textOf(error) })
+    } finally { sampling = false }
+  }
+  let timer = clock.after(LIMITS.hostSampleMs, tick, { background: true })
+  function tick(): void {
+    void sample()
+    timer = clock.after(LIMITS.hostSampleMs, tick, { background: true })
+  }
+
+  void options.driver.open().then(
+    () => { if (!stopped) readings.later(0) },
+    (error: unknown) => log.warn('the hypervisor cannot be used', { uri: driver.uri, reason: textOf(error) }))
+  void ready.promise.then(() => { if (!stopped) migrations.recover() })
+
+  let stopping: Promise<void> | undefined
+  return Object.assign(context, {
+    vmm, vms, migrations, ready: ready.promise,
+    serve: (registry: Pick<RpcRegistry, 'method'>) => migrations.serve(registry),
+    stop: (): Promise<void> => stopping ??= (async () => {
+      stopped = true
+      timer.cancel()
+      readings.stop()
+      migrations.stop()
+      stopEvents()
+      eachRoom('stop', (room) => room.stop?.())
+      await options.driver.close()
+    })(),
+  })
+}

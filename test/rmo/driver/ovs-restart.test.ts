@@ -1,0 +1,58 @@
+// A real Open vSwitch that goes away and comes back under the driver: database killed, daemon dead, changes missed.
+
+import { test } from 'tap'
+import { systemClock } from '../../../fabric/base.ts'
+import { createSwitchDriver } from '../../../rmo/driver/switch/driver.ts'
+import { RMO } from '../../../rmo/errors.ts'
+import type { SwitchDriver } from '../../../rmo/host/contract.ts'
+import { callWithin, ip, openOvs, ovsObstacle } from '../../support/switch-lab.ts'
+
+const call = () => callWithin(15_000)
+const obstacle = ovsObstacle()
+const needs = obstacle === undefined ? {} : { skip: obstacle }
+
+/** Resolves when `act` no longer rejects as unavailable; tried again at each change that the driver tells. */
+async function whenBack<T>(driver: SwitchDriver, act: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const alive = systemClock.after(20_000, () => {})
+    const changed = new Promise<void>((resolve) => { const stop = driver.onChange(() => { stop(); resolve() }) })
+    try { return await act() } catch (error) {
+      if ((error as { code?: string }).code !== RMO.SWITCH_UNAVAILABLE.code) throw error
+      await changed
+    } finally { alive.cancel() }
+  }
+}
+
+test('the database is killed and comes back with changes that were missed', needs, async (t) => {
+  const lab = await openOvs()
+  t.teardown(() => lab.close())
+  const driver = createSwitchDriver({ clock: systemClock, machineUuid: '6d6f6a69-0000-8000-8000-000000000001', hostName: () => 'alpha', namespace: lab.namespace, ovsSocket: lab.socketPath })
+  t.teardown(() => driver.close())
+  await driver.open()
+  const own = await driver.createSwitch('sw0', 'openvswitch', call())
+  ip('-n', lab.namespace, 'link', 'add', 'dev0', 'type', 'veth', 'peer', 'name', 'dev1')
+  const port = await driver.addPort(own.uuid, { name: 'dev0', vlan: { tag: 10 } }, call())
+  await lab.stopDatabase()
+  t.same((await driver.inventory()).ports.map(({ uuid }) => uuid), [port.uuid], 'unknown is not gone')
+  await lab.startDatabase()
+  lab.vsctl('set', 'Port', 'dev0', 'tag=20')
+  await whenBack(driver, () => driver.changePort(port.uuid, {}, call()))
+  t.same((await driver.inventory()).ports.map(({ uuid, vlanTag }) => [uuid, vlanTag]), [[port.uuid, 20]])
+})
+
+test('a daemon that does not carry a change out ends with the deadline; the change is there when it comes back', needs, async (t) => {
+  const lab = await openOvs()
+  t.teardown(() => lab.close())
+  const driver = createSwitchDriver({ clock: systemClock, machineUuid: '6d6f6a69-0000-8000-8000-000000000001', hostName: () => 'alpha', namespace: lab.namespace, ovsSocket: lab.socketPath })
+  t.teardown(() => driver.close())
+  await driver.open()
+  const own = await driver.createSwitch('sw0', 'openvswitch', call())
+  const port = await driver.addPort(own.uuid, { name: 'int0', internal: true }, call())
+  await lab.stopSwitch()
+  await t.rejects(driver.changePort(port.uuid, { vlanTag: 7 }, callWithin(200)), { code: RMO.SWITCH_TIMEOUT.code, outcome: 'unknown' })
+  await lab.startSwitch()
+  await driver.changePort(port.uuid, { trunkTags: [] }, call())
+  t.same((await driver.inventory()).ports.map(({ vlanTag }) => vlanTag), [7])
+  await driver.removePort(port.uuid, call())
+  await driver.removeSwitch(own.uuid, call())
+})

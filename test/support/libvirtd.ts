@@ -1,0 +1,122 @@
+// A libvirtd of a test's own: mount namespace with private /run, /etc/libvirt, /var/lib/libvirt and so on, its socket in
+// a directory that the test sees. Guests that sit in SeaBIOS are enough for lifecycles, events and migration.
+//
+//   const host = await startLibvirtd(); host.uri; await host.kill('SIGSTOP'); await host.restart(); await host.stop()
+
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const DAEMON = '/usr/sbin/libvirtd'
+/** What is compiled into libvirt and must be this host's own. */
+const PRIVATE = ['/run', '/etc/libvirt', '/var/lib/libvirt', '/var/log/libvirt', '/var/cache/libvirt']
+const START_MS = 20_000
+
+/** Why these tests cannot run here; undefined when they can. */
+export function libvirtdAbsent(): string | undefined {
+  if (process.getuid?.() !== 0) return 'absent: root'
+  if (!existsSync(DAEMON)) return 'absent: libvirtd'
+  return existsSync('/usr/bin/qemu-system-x86_64') ? undefined : 'absent: qemu-system-x86_64'
+}
+
+export interface Libvirtd {
+  readonly uri: string
+  /** Visible in both namespaces at the same path. */
+  readonly directory: string
+  /** Process id of the guest's QEMU. */
+  pidOf(name: string): Promise<number>
+  signal(signal: NodeJS.Signals): void
+  /** SIGKILL to the daemon; guests go on. */
+  kill(): Promise<void>
+  /** Starts the daemon again in the same namespace. */
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+const listening = (path: string): Promise<boolean> => new Promise((resolve) => {
+  const socket = createConnection(path)
+  socket.once('connect', () => { socket.destroy(); resolve(true) })
+  socket.once('error', () => resolve(false))
+})
+const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
+const ended = (child: ChildProcess): Promise<void> => child.exitCode !== null || child.signalCode !== null
+  ? Promise.resolve() : new Promise((resolve) => { child.once('exit', () => resolve()) })
+
+export async function startLibvirtd(name = 'host', hostUuid?: string): Promise<Libvirtd> {
+  const directory = await mkdtemp(join(tmpdir(), 'kumoi-libvirtd-'))
+  const sockets = join(directory, 'sockets')
+  const roots = PRIVATE.map((_, at) => join(directory, `private${at}`))
+  // Consoles are locked in /run/lock.
+  await Promise.all([sockets, ...roots, join(roots[0] as string, 'lock')].map((path) => mkdir(path, { recursive: true })))
+  const etc = roots[1] as string
+  await writeFile(join(etc, 'qemu.conf'), [
+    'user = "root"', 'group = "root"', 'dynamic_ownership = 0', 'remember_owner = 0', 'security_driver = "none"',
+    'stdio_handler = "file"', 'namespaces = []', 'cgroup_controllers = []', '',
+  ].join('\n'))
+  await writeFile(join(directory, 'libvirtd.conf'), [
+    `unix_sock_dir = "${sockets}"`, 'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'log_outputs = "3:stderr"', ...(hostUuid === undefined ? [] : [`host_uuid = "${hostUuid}"`]), '',
+  ].join('\n'))
+  const mounts = PRIVATE.map((path, at) => `[ -d ${path} ] || mkdir -p ${path}; mount --bind ${roots[at] as string} ${path}`).join('\n')
+  // The keeper holds the namespace while the daemon comes and goes.
+  const keeper = spawn('unshare', ['--mount', '--uts', 'sh', '-c', `mount --make-rprivate /\n${mounts}\nhostname ${name}\necho ready\nexec sleep infinity`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await new Promise<void>((resolve, reject) => {
+    keeper.stdout?.once('data', () => resolve())
+    keeper.once('exit', () => reject(new Error('the namespace of libvirtd did not start')))
+  })
+  let daemon: ChildProcess | undefined
+  const socket = join(sockets, 'libvirt-sock')
+
+  async function start(): Promise<void> {
+    daemon = spawn('nsenter', [`--mount=/proc/${keeper.pid}/ns/mnt`, `--uts=/proc/${keeper.pid}/ns/uts`, DAEMON, '-f', join(directory, 'libvirtd.conf'), '-p', join(directory, 'libvirtd.pid')],
+      { stdio: ['ignore', 'ignore', process.env['KUMOI_TEST_VERBOSE'] === undefined ? 'ignore' : 'inherit'] })
+    const until = Date.now() + START_MS
+    while (!await listening(socket)) {
+      if (Date.now() > until || daemon.exitCode !== null) throw new Error(`libvirtd did not start (code ${daemon.exitCode})`)
+      await pause(20)
+    }
+  }
+
+  async function guests(): Promise<number[]> {
+    const at = join(roots[0] as string, 'libvirt/qemu')
+    const files = (await readdir(at).catch(() => [])).filter((file) => file.endsWith('.pid'))
+    const pids = await Promise.all(files.map(async (file) => Number.parseInt(await readFile(join(at, file), 'utf8').catch(() => ''), 10)))
+    return pids.filter((pid) => pid > 1)
+  }
+  const killPid = (pid: number, signal: NodeJS.Signals): void => {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      return
+    }
+  }
+
+  const host: Libvirtd = {
+    uri: `qemu:///system?socket=${socket}`, directory,
+    async pidOf(guest) { return Number.parseInt(await readFile(join(roots[0] as string, `libvirt/qemu/${guest}.pid`), 'utf8'), 10) },
+    signal(signal) { daemon?.kill(signal) },
+    async kill() {
+      daemon?.kill('SIGKILL')
+      if (daemon !== undefined) await ended(daemon)
+    },
+    start,
+    async stop() {
+      daemon?.kill('SIGCONT')
+      await host.kill()
+      for (const pid of await guests()) killPid(pid, 'SIGKILL')
+      keeper.kill('SIGKILL')
+      await ended(keeper)
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+  try {
+    await start()
+  } catch (error) {
+    await host.stop()
+    throw error
+  }
+  return host
+}
