@@ -6,11 +6,12 @@ import { openLocalStore, startFabricNode, systemClock, systemRandom } from '../f
 import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
 import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, Sandbox } from '../functions/mod.ts'
-import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo } from '../rmo/mod.ts'
-import type { Ledger, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
+import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo, rmoKinds, startAccounting } from '../rmo/mod.ts'
+import type { Ledger, LocalObjects, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
+import { startHosts } from './hosts.ts'
 
 /** How often this node's own load goes into gossip. */
 const LOAD_INTERVAL_MS = 2_000
@@ -36,12 +37,17 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     stoppers.push(() => fabric.stop())
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock })
     stoppers.push(() => machine.stop())
+    const store = await openLocalStore(storePath(data))
     const ledger = createLedger({
-      store: await openLocalStore(storePath(data)), clock: systemClock,
+      store, clock: systemClock,
       failed: (error) => fabric.log.warn('the ledger could not be written', { reason: String(error) }),
     })
     stoppers.push(() => ledger.close())
-    const capabilities = serveObjects(fabric, machine, ledger)
+    const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
+    objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
+    const capabilities = serveObjects(fabric, objects, ledger)
+    stoppers.push(startAccounting({ kinds: rmoKinds, objects, ledger, clock: systemClock }))
+    stoppers.push(await startHosts({ fabric, capabilities, objects, store, data, hypervisor: options.hypervisor ?? { driver: 'none' } }))
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())
     serveFunctions(fabric, capabilities, sandbox)
@@ -61,9 +67,7 @@ function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
 /** Opens calls to other members on behalf of an authority. */
 const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
 
-function serveObjects(fabric: FabricNode, machine: Machine, ledger: Ledger): NodeCapabilities {
-  const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
-  objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
+function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger): NodeCapabilities {
   const capabilities = createCapabilities({
     self: fabric.id,
     members: () => fabric.membership.members(),

@@ -27,6 +27,7 @@ export class Assignments {
   readonly #finding = new Set<Promise<void>>()
   /** Failures of those: there is no object whose next call could tell them. */
   readonly #unfound = new Set<unknown>()
+  readonly #told = new WeakSet<object>()
   readonly #patch: (record: ReferenceRecord, change: Values) => Promise<unknown>
 
   constructor(patch: (record: ReferenceRecord, change: Values) => Promise<unknown>) { this.#patch = patch }
@@ -47,6 +48,7 @@ export class Assignments {
   assignLater(find: Promise<ReferenceRecord>, attribute: string, value: unknown, ended: AssignmentEnded): void {
     const finding = find.then((record) => this.assign(record, attribute, value, ended)).catch((error: unknown) => {
       ended(error)
+      if (typeof error === 'object' && error !== null && this.#told.has(error)) return
       this.#unfound.add(error)
       const oldest = this.#unfound.values().next().value
       if (this.#unfound.size > LIMITS.untoldFailuresMax) this.#unfound.delete(oldest)
@@ -68,8 +70,11 @@ export class Assignments {
     })
   }
 
-  /** A failure to find the object has been told to a call. */
-  told(error: unknown): void { this.#unfound.delete(error) }
+  /** A failure to find the object has been, or is about to be, told to a call. */
+  told(error: unknown): void {
+    this.#unfound.delete(error)
+    if (typeof error === 'object' && error !== null) this.#told.add(error)
+  }
 
   /** When nothing is outstanding any more: the failures that nobody was told of, which are told hereby. */
   async settled(): Promise<readonly unknown[]> {

@@ -53,6 +53,9 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     }
   }
 
+  const isHere = (target: Target): boolean => {
+    try { return capabilities.find(target).object !== undefined } catch { return false }
+  }
   const start = async (target: Target, options: unknown, authority: Authority): Promise<OpenWatch & { readonly name: string }> => {
     const found = capabilities.find(target)
     await capabilities.pass(found, 'watch', 'watch', authority)
@@ -173,7 +176,8 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     get open() { return open },
     async anywhere(target, options, authority) {
       const kind = capabilities.kinds.kindOf(target.kind)
-      const home = capabilities.directory.locate(kind, target)
+      // As for calls: what is here is here, whatever the directory remembers.
+      const home = isHere(target) ? capabilities.self : capabilities.directory.locate(kind, target)
       // What can move is followed from here as well.
       return home === capabilities.self && kind.residence === 'member' ? here(target, options, authority) : relayed(home, target, options, authority)
     },

@@ -30,6 +30,21 @@ const IMAGE_COMMANDS: readonly RegistryEntry[] = [
   { name: 'image rm', load: async () => (await import('./image/rm.ts')).rmCommand },
 ]
 
+const power = (verb: 'kill' | 'start' | 'stop-node' | 'start-node'): RegistryEntry => ({ name: `lab ${verb}`, load: async () => (await import('./lab/power.ts')).powerCommand(verb) })
+
+const LAB_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'lab up', load: async () => (await import('./lab/up.ts')).upCommand },
+  { name: 'lab status', load: async () => (await import('./lab/status.ts')).statusCommand },
+  { name: 'lab env', load: async () => (await import('./lab/env.ts')).envCommand },
+  { name: 'lab exec', load: async () => (await import('./lab/exec.ts')).execCommand },
+  power('kill'), power('start'), power('stop-node'), power('start-node'),
+  { name: 'lab partition', load: async () => (await import('./lab/partition.ts')).partitionCommand },
+  { name: 'lab heal', load: async () => (await import('./lab/partition.ts')).healCommand },
+  { name: 'lab log', load: async () => (await import('./lab/log.ts')).logCommand },
+  { name: 'lab image', load: async () => (await import('./lab/image.ts')).imageCommand },
+  { name: 'lab down', load: async () => (await import('./lab/down.ts')).downCommand },
+]
+
 export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'eval', load: async () => (await import('./eval.ts')).evaluateCommand },
   { name: 'run', load: async () => (await import('./run.ts')).runCommand },
@@ -51,6 +66,7 @@ export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'image', commands: IMAGE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('image', 'Import, check and remove images', IMAGE_COMMANDS) },
   { name: 'info', aliases: ['status'], load: async () => (await import('./info.ts')).infoCommand },
   { name: 'down', load: async () => (await import('./down.ts')).downCommand },
+  { name: 'lab', commands: LAB_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('lab', 'Make a data center on this machine, for trying and for tests', LAB_COMMANDS) },
   { name: 'doctor', load: async () => (await import('./doctor.ts')).doctorCommand },
   { name: 'tour', load: async () => (await import('./tour.ts')).tourCommand },
   { name: 'completion', load: async () => (await import('./completion.ts')).completionCommand },

@@ -39,12 +39,12 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, detach, ...hypervisor }) {
+  async run(shell, _operands, { name, listen, join, detach, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
       ...(join === undefined ? {} : { join: await ticketText(join, shell) }),
-      hypervisor: hypervisorWish(hypervisor, join, shell),
+      hypervisor: hypervisorWish({ driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }, join, shell),
     }
     if (detach === true) {
       const info = await shell.interrupt.race(startDetached(shell, wish))

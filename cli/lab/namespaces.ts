@@ -79,7 +79,7 @@ async function holderPid(place: Pick<Place, 'record'>, name: string): Promise<nu
 /** Words before a command line that put it into the host. */
 export async function enter(place: Pick<Place, 'record'>, name: string): Promise<readonly string[]> {
   const pid = await holderPid(place, name)
-  return ['nsenter', '--target', String(pid), '--mount', '--net', ...(name === CABLE ? [] : ['--uts']), '--wd=/', '--']
+  return ['nsenter', '--target', String(pid), '--mount', '--net', ...(name === CABLE ? [] : ['--uts']), '--']
 }
 
 /** Runs a tool of the machine inside a host, or at the cable. */
@@ -88,22 +88,23 @@ export async function runIn(place: Pick<Place, 'record' | 'signal'>, name: strin
   return run(file, args, { step, ...(place.signal === undefined ? {} : { signal: place.signal }) })
 }
 
-const ip = (place: Place, name: string, ...lines: readonly string[]): Promise<string> => inOneGo(place, name, lines)
-
 /** `ip -batch`: one process for many lines. */
-async function inOneGo(place: Place, name: string, lines: readonly string[]): Promise<string> {
+async function ip(place: Place, name: string, ...lines: readonly string[]): Promise<void> {
+  if (lines.length === 0) return
   const [file = '', ...args] = [...await enter(place, name), 'ip', '-batch', '-']
-  return run(file, args, { step: `Setting up the network of ${name}`, input: lines.map((line) => `${line}\n`).join(''), ...(place.signal === undefined ? {} : { signal: place.signal }) })
+  await run(file, args, { step: `Setting up the network of ${name}`, input: lines.map((line) => `${line}\n`).join(''), ...(place.signal === undefined ? {} : { signal: place.signal }) })
 }
 
 export async function makeCable(place: Place): Promise<void> {
   await hold(place, CABLE)
-  await ip(place, CABLE, 'link set lo up', ...bridgeLines(0))
+  const there = await linksOf(place, CABLE)
+  await ip(place, CABLE, 'link set lo up', ...there.has(cableBridge(0)) ? [] : bridgeLines(0))
 }
 
-/** Namespaces of a host, with eth0 plugged into the cable. */
+/** Namespaces of a host, with eth0 plugged into the cable; what is there is left as it is. */
 export async function makeHost(place: Place, host: LabHost): Promise<void> {
   await hold(place, host.name)
+  if ((await linksOf(place, CABLE)).has(host.name)) return
   const pid = await holderPid(place, host.name)
   await ip(place, CABLE, `link add ${host.name} type veth peer name eth0 netns ${pid}`, `link set ${host.name} master ${cableBridge(0)} up`)
   await ip(place, host.name, 'link set lo up', 'link set eth0 up')
@@ -111,27 +112,34 @@ export async function makeHost(place: Place, host: LabHost): Promise<void> {
 
 /** A Linux bridge with eth0 as its uplink and the host's address on it. */
 export async function plugBridge(place: Place, host: LabHost): Promise<void> {
-  await ip(place, host.name, `link add ${BRIDGE} type bridge forward_delay 0 stp_state 0`, `link set eth0 master ${BRIDGE}`, `link set ${BRIDGE} up`, addressLine(host))
+  const there = await linksOf(place, host.name)
+  await ip(place, host.name, ...there.has(BRIDGE) ? [] : [`link add ${BRIDGE} type bridge forward_delay 0 stp_state 0`], ...there.get('eth0') === BRIDGE ? [] : [`link set eth0 master ${BRIDGE}`])
+  await setAddress(place, host)
 }
 
-export const addressLine = (host: LabHost): string => `address replace ${host.address}/${PREFIX_BITS} dev ${BRIDGE}`
-export const setAddress = (place: Place, host: LabHost): Promise<string> => ip(place, host.name, `link set ${BRIDGE} up`, addressLine(host))
+export const setAddress = (place: Place, host: LabHost): Promise<void> =>
+  ip(place, host.name, `link set ${BRIDGE} up`, `address replace ${host.address}/${PREFIX_BITS} dev ${BRIDGE}`)
 
 const cableBridge = (group: number): string => `klab${group}`
 const bridgeLines = (group: number): string[] => [`link add ${cableBridge(group)} type bridge forward_delay 0 stp_state 0`, `link set ${cableBridge(group)} up`]
 
 interface LinkRow { readonly ifname: string; readonly master?: string }
-const linksOf = async (place: Pick<Place, 'record'>): Promise<LinkRow[]> => JSON.parse(await runIn(place, CABLE, ['ip', '-json', 'link', 'show'], 'Reading the cable')) as LinkRow[]
+
+/** Devices of a namespace, with the bridge that each is a port of ('' for none). */
+async function linksOf(place: Pick<Place, 'record'>, name: string): Promise<ReadonlyMap<string, string>> {
+  const rows = JSON.parse(await runIn(place, name, ['ip', '-json', 'link', 'show'], `Reading the network of ${name}`)) as LinkRow[]
+  return new Map(rows.map(({ ifname, master = '' }) => [ifname, master]))
+}
 
 /** Group of each host on the cable; all 0 when nothing is parted. */
 export async function groupsOf(place: Pick<Place, 'record'>): Promise<ReadonlyMap<string, number>> {
-  const links = await linksOf(place)
-  return new Map(links.flatMap(({ ifname, master }) => (master?.startsWith('klab') === true ? [[ifname, Number(master.slice('klab'.length))] as const] : [])))
+  const links = [...await linksOf(place, CABLE)]
+  return new Map(links.flatMap(([name, bridge]) => (bridge.startsWith('klab') ? [[name, Number(bridge.slice('klab'.length))] as const] : [])))
 }
 
 /** Gives each group a bridge of its own; hosts in no group stay together on the first bridge that no group has. */
 export async function part(place: Place, groups: readonly (readonly string[])[]): Promise<void> {
-  const there = new Set((await linksOf(place)).map(({ ifname }) => ifname))
+  const there = await linksOf(place, CABLE)
   const rest = place.record.hosts.map(({ name }) => name).filter((name) => !groups.some((group) => group.includes(name)))
   const all = rest.length === 0 ? groups : [...groups, rest]
   const bridges = all.flatMap((_, group) => (there.has(cableBridge(group)) ? [] : bridgeLines(group)))

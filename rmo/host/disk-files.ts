@@ -109,7 +109,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
   /** A new file of ours with its note; on failure neither is left. */
   const made = async (operation: string, path: string, note: DiskNote, work: (hidden: string) => Promise<void>): Promise<void> => {
     try {
-      await unfinished.appear(path, async (hidden) => {
+      await unfinished.appear(path, 'plain', async (hidden) => {
         await work(hidden)
         // As libvirt makes volumes: what guests keep, and the keys in seeds, are nobody else's business.
         await chmod(hidden, 0o600)
@@ -185,7 +185,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
         // Two names for one file, then a fresh overlay takes the first name in one step: at every moment `path` is the whole disk.
         await link(path, base)
         try {
-          await unfinished.replace(path, async (hidden) => {
+          await unfinished.replace(path, 'durable', async (hidden) => {
             await qemuImg(createArgs({ format: 'qcow2', backing: { path: base, format: 'qcow2' } }, hidden), call)
             await chmod(hidden, 0o600)
           })
@@ -208,7 +208,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
     async rewriteSeed(path, files, note, call) {
       try {
         const before = await readFile(path).catch((error: unknown) => { ignoreAbsent(error); return undefined })
-        const place = (work: (hidden: string) => Promise<void>): Promise<void> => unfinished.replace(path, async (hidden) => {
+        const place = (work: (hidden: string) => Promise<void>): Promise<void> => unfinished.replace(path, 'plain', async (hidden) => {
           await work(hidden)
           await chmod(hidden, 0o600)
         })

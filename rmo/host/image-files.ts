@@ -107,7 +107,7 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
           await writeImageNote(unfinished, join(pool.path, imageNoteName(name)), note)
           return note
         }
-        const { checksum, copied } = await unfinished.appear(path, async (hidden) => {
+        const { checksum, copied } = await unfinished.appear(path, 'durable', async (hidden) => {
           const { code, stderr } = await tools.run('cp', ['--reflink=auto', '--sparse=always', '--', from, hidden], call)
           if (code !== 0) throw saysFull(stderr) ? RMO.NO_SPACE({ what: `image ${name}`, path: pool.path, reason: 'the file system is full' }) : new Error(stderr.trim() || `cp ended with status ${code}`)
           const copied = await usable(name, from, hidden, call)

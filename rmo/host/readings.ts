@@ -48,7 +48,7 @@ export function createReadings({ clock, read, intervalMs }: { readonly clock: Cl
     timer?.cancel()
     dueMs = atMs
     // A reading that fails is repeated after the interval; who waits for one hears of it himself.
-    timer = clock.after(atMs - clock.nowMs(), () => { dueMs = Infinity; now().catch(() => {}) }, { background: true })
+    timer = clock.after(Math.max(0, atMs - clock.nowMs()), () => { dueMs = Infinity; now().catch(() => {}) }, { background: true })
   }
   return { now, later, stop() { stopped = true; timer?.cancel() } }
 }

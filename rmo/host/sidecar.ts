@@ -7,7 +7,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import { anything, byteCount, integer, oneOf, record, text, uuid } from '../schema.ts'
 import type { Type } from '../schema.ts'
 import type { DiskNote, ImageNote } from './disk-store.ts'
-import type { Unfinished } from './unfinished.ts'
+import type { Durability, Unfinished } from './unfinished.ts'
 import { ignoreAbsent } from './unfinished.ts'
 
 /** Of the format of the sidecars; a reader passes over files of a version it does not know. */
@@ -44,8 +44,8 @@ async function read<T>(path: string, type: Type<T>): Promise<T | undefined> {
   }
 }
 
-const write = (unfinished: Unfinished, path: string, note: object): Promise<void> =>
-  unfinished.replace(path, (hidden) => writeFile(hidden, `${JSON.stringify({ version: VERSION, ...note })}\n`, { mode: 0o644 }))
+const write = (unfinished: Unfinished, path: string, durability: Durability, note: object): Promise<void> =>
+  unfinished.replace(path, durability, (hidden) => writeFile(hidden, `${JSON.stringify({ version: VERSION, ...note })}\n`, { mode: 0o644 }))
 
 const withoutVersion = <T extends { readonly version: unknown }>({ version: _, ...note }: T): Omit<T, 'version'> => note
 
@@ -53,11 +53,11 @@ export async function readImageNote(path: string): Promise<ImageNote | undefined
   const found = await read(path, imageNote)
   return found === undefined ? undefined : withoutVersion(found)
 }
-export const writeImageNote = (unfinished: Unfinished, path: string, note: ImageNote): Promise<void> => write(unfinished, path, note)
+export const writeImageNote = (unfinished: Unfinished, path: string, note: ImageNote): Promise<void> => write(unfinished, path, 'durable', note)
 
 export async function readDiskNote(path: string): Promise<DiskNote | undefined> {
   const found = await read(diskNotePath(path), diskNote)
   return found === undefined ? undefined : withoutVersion(found)
 }
-export const writeDiskNote = (unfinished: Unfinished, path: string, note: DiskNote): Promise<void> => write(unfinished, diskNotePath(path), note)
+export const writeDiskNote = (unfinished: Unfinished, path: string, note: DiskNote): Promise<void> => write(unfinished, diskNotePath(path), 'plain', note)
 export const removeDiskNote = (path: string): Promise<void> => unlink(diskNotePath(path)).catch(ignoreAbsent)

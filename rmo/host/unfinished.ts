@@ -25,11 +25,14 @@ async function sync(path: string): Promise<void> {
   try { await file.sync() } finally { await file.close() }
 }
 
+/** 'durable': on the disk before it is seen, so that no power failure takes it back; costs two syncs. 'plain': as the file system likes. */
+export type Durability = 'durable' | 'plain'
+
 export interface Unfinished {
   /** `work` makes a file at the hidden name it is given; then it appears at `path`. Throws ALREADY_EXISTS when that is taken. */
-  appear<T>(path: string, work: (hidden: string) => Promise<T>): Promise<T>
+  appear<T>(path: string, durability: Durability, work: (hidden: string) => Promise<T>): Promise<T>
   /** As appear, but takes the place of what is there, in one step. */
-  replace<T>(path: string, work: (hidden: string) => Promise<T>): Promise<T>
+  replace<T>(path: string, durability: Durability, work: (hidden: string) => Promise<T>): Promise<T>
   /** Removes hidden files of this host that no work of this process is at. */
   sweep(directory: string): Promise<readonly string[]>
 }
@@ -38,15 +41,15 @@ export function createUnfinished({ machineUuid, hostName, random }: { readonly m
   const mine = machineUuid.slice(0, 8)
   const live = new Set<string>()
 
-  const finish = async <T>(path: string, work: (hidden: string) => Promise<T>, place: (hidden: string) => Promise<void>): Promise<T> => {
+  const finish = async <T>(path: string, durability: Durability, work: (hidden: string) => Promise<T>, place: (hidden: string) => Promise<void>): Promise<T> => {
     const name = `.kumoi-${mine}-${hexOf(random.bytes(8))}.part`
     const hidden = join(dirname(path), name)
     live.add(name)
     try {
       const made = await work(hidden)
-      await sync(hidden)
+      if (durability === 'durable') await sync(hidden)
       await place(hidden)
-      await sync(dirname(path))
+      if (durability === 'durable') await sync(dirname(path))
       return made
     } finally {
       await unlink(hidden).catch(ignoreAbsent)
@@ -54,11 +57,11 @@ export function createUnfinished({ machineUuid, hostName, random }: { readonly m
     }
   }
   return {
-    appear: (path, work) => finish(path, work, (hidden) => link(hidden, path).catch((error: unknown) => {
+    appear: (path, durability, work) => finish(path, durability, work, (hidden) => link(hidden, path).catch((error: unknown) => {
       if (errorCode(error) === 'EEXIST') throw RMO.ALREADY_EXISTS({ what: `File ${path}`, host: hostName() }, { cause: error })
       throw error
     })),
-    replace: (path, work) => finish(path, work, (hidden) => rename(hidden, path)),
+    replace: (path, durability, work) => finish(path, durability, work, (hidden) => rename(hidden, path)),
     async sweep(directory) {
       const names = await readdir(directory).catch((error: unknown) => { ignoreAbsent(error); return [] })
       const left = names.slice(0, LIMITS.poolEntriesMax).filter((name) => HIDDEN.exec(name)?.[1] === mine && !live.has(basename(name)))

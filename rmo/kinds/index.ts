@@ -6,11 +6,17 @@ import { network } from './network.ts'
 import { physicalMachine } from './physical-machine.ts'
 import { port } from './port.ts'
 import { switchKind } from './switch.ts'
+import { snapshot } from './snapshot.ts'
 import { storagePool } from './storage-pool.ts'
+import { vm } from './vm.ts'
+import { vmm } from './vmm.ts'
 import { volume } from './volume.ts'
 
 export const rmoKinds = createKindRegistry([
   physicalMachine,
+  vmm,
+  vm,
+  snapshot,
   switchKind,
   port,
   storagePool,

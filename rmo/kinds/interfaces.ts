@@ -10,8 +10,10 @@ import type { DomainState, MigrationProgress } from '../driver/contract.ts'
 import type { Changed, LostEvent, ObjectEvent, ResourceObject } from '../object.ts'
 import type { Device, DiskDevice, GuestContext, InterfaceDevice, VmSettings } from '../settings.ts'
 import type { PhysicalMachine } from './physical-machine.ts'
+import type { Port, Switch } from './switch-interfaces.ts'
 
 export type { DomainState } from '../driver/contract.ts'
+export type { Port, PortEvent, PortInfo, PortOptions, PortStats, Switch, SwitchEvent, SwitchInfo, SwitchStats } from './switch-interfaces.ts'
 export type { Device, DiskDevice, GuestContext, InterfaceDevice, VmSettings } from '../settings.ts'
 
 // ---------------------------------------------------------------- VMM
@@ -65,6 +67,7 @@ export interface VMM extends ResourceObject<VmmInfo, VmmStats, VmmEvent> {
   adopt(vm: VM): Promise<VM>
   createPool(pool: { readonly name: string; readonly path: string; readonly uuid?: string }): Promise<StoragePool>
   createNetwork(network: { readonly name: string; readonly bridge?: string; readonly forward?: 'none' | 'nat' | 'route' | 'bridge'; readonly address?: string }): Promise<Network>
+  /** Default type: 'linux'. A switch that is there already with that type is answered. */
   /** Default type: 'linux'. A switch that is there already with that type is answered. */
   createSwitch(options: { readonly name: string; readonly type?: 'linux' | 'openvswitch' }): Promise<Switch>
 }
@@ -263,48 +266,5 @@ export interface Network extends ResourceObject {
   autostart: boolean
   start(): Promise<void>
   stop(): Promise<void>
-  remove(): Promise<void>
-}
-export interface PortOptions { readonly name: string; readonly vlan?: { readonly tag: number } | { readonly trunk: readonly number[] }; readonly rateKiBps?: number; readonly internal?: boolean }
-export interface SwitchInfo { readonly name: string; readonly uuid: string; readonly host: string; readonly type: 'linux' | 'openvswitch'; readonly datapath: string; readonly ports: readonly string[] }
-export interface SwitchStats { readonly atMs: number; readonly ports: number; readonly portsUp: number; readonly receivedBytes: number; readonly sentBytes: number }
-export type SwitchEvent =
-  | ({ readonly type: 'portAdded' | 'portRemoved'; readonly uuid: string; readonly name: string } & ObjectEvent)
-  | ({ readonly type: 'up' | 'down' } & ObjectEvent)
-  | ({ readonly type: 'changed'; readonly datapath: string } & ObjectEvent)
-  | ({ readonly type: 'gone'; readonly reason: string } & ObjectEvent)
-  | LostEvent
-export interface Switch extends ResourceObject<SwitchInfo, SwitchStats, SwitchEvent> {
-  readonly type: 'linux' | 'openvswitch'
-  /** Open vSwitch: "system" or "netdev"; "" for a Linux bridge. */
-  readonly datapath: string
-  readonly host: string
-  readonly up: boolean
-  readonly ports: Collection<Port>
-  addPort(port: PortOptions): Promise<Port>
-  removePort(port: Port): Promise<void>
-  remove(): Promise<void>
-}
-export interface PortInfo { readonly name: string; readonly uuid: string; readonly host: string; readonly switchName: string; readonly switchUuid: string; readonly mac: string; readonly vmName: string }
-export interface PortStats { readonly atMs: number; readonly linkUp: boolean; readonly receivedBytes: number; readonly sentBytes: number }
-export type PortEvent =
-  | ({ readonly type: 'up' | 'down' } & ObjectEvent)
-  | ({ readonly type: 'changed'; readonly vlanTag: number; readonly trunkTags: readonly number[]; readonly rateKiBps: number; readonly vmName: string } & ObjectEvent)
-  | ({ readonly type: 'gone'; readonly reason: string } & ObjectEvent)
-  | LostEvent
-export interface Port extends ResourceObject<PortInfo, PortStats, PortEvent> {
-  readonly switchName: string
-  readonly host: string
-  /** 802.1Q tag; 0 when untagged. Settable (Open vSwitch only). */
-  vlanTag: number
-  /** Tags of a trunk; empty: all. */
-  trunkTags: readonly number[]
-  /** 0: no limit. */
-  rateKiBps: number
-  readonly linkUp: boolean
-  /** Name of the VM whose interface it is; "" when none. */
-  readonly vmName: string
-  readonly receivedBytes: number
-  readonly sentBytes: number
   remove(): Promise<void>
 }

@@ -5,9 +5,11 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { MemberState } from '../../fabric/mod.ts'
-import type { Authority } from '../../functions/mod.ts'
+import type { Authority, Collection, ReferenceRecord } from '../../functions/mod.ts'
+import { RMO } from '../errors.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent, LostEvent, ResourceObject } from '../object.ts'
+import type { Image, Network, StoragePool, Switch, VM, VMM } from './interfaces.ts'
 import { anything, byteCount, bytes, dictionary, either, integer, list, number, oneOf, optional, ratio, record, text } from '../schema.ts'
 
 // ---------------------------------------------------------------- for users
@@ -125,6 +127,13 @@ export interface PhysicalMachine extends ResourceObject<MachineInfo, MachineStat
   readonly arch: string
   /** Kumoi version of its node. */
   readonly version: string
+  /** Monitor of its virtual machines. */
+  readonly vmm: VMM
+  readonly vms: Collection<VM>
+  readonly images: Collection<Image>
+  readonly storagePools: Collection<StoragePool>
+  readonly networks: Collection<Network>
+  readonly switches: Collection<Switch>
   /** Runs a program, without a shell, in a process group of its own. A status other than 0 is an answer, not an error. */
   exec(file: string, args?: readonly string[], options?: ExecOptions): Promise<ExecResult>
   /** Reads a regular file by its absolute path; default at most 1 MiB, as text. */
@@ -134,8 +143,9 @@ export interface PhysicalMachine extends ResourceObject<MachineInfo, MachineStat
 
 // ---------------------------------------------------------------- for the node
 
+type MachineRelation = 'vmm' | 'vms' | 'images' | 'storagePools' | 'networks' | 'switches'
 type MachineVerb = 'info' | 'stats' | 'watch' | 'unwatch' | 'dump' | 'patch' | 'acls' | 'account' | 'audit' | 'exec' | 'readFile'
-export type MachineAttributes = Pick<PhysicalMachine, Exclude<keyof PhysicalMachine, MachineVerb>>
+export type MachineAttributes = Pick<PhysicalMachine, Exclude<keyof PhysicalMachine, MachineVerb | MachineRelation>>
 /** How long a call may go on: what verbs need of an Authority. */
 export type Budget = Pick<Authority, 'signal' | 'remainingMs'>
 
@@ -148,6 +158,8 @@ export interface LocalMachine {
   readFile(path: string, options: ReadFileOptions, budget: Budget): Promise<string | Uint8Array>
   /** Calls back after each sample; the answer stops it. */
   onSample(listener: (attributes: MachineAttributes, atMs: number) => void): () => void
+  /** What of that kind its host has; absent on a machine without one. */
+  related?(kind: string): readonly ReferenceRecord[]
 }
 
 const CPU_ABOVE_DEFAULT = 0.9
@@ -222,8 +234,23 @@ export const physicalMachine = defineKind<PhysicalMachine, LocalMachine>({
       run: (machine, [file, options], authority) => machine.readFile(file, options ?? {}, authority),
     },
   },
-  collections: {},
-  references: {},
+  collections: {
+    vms: { kind: 'VM', doc: 'Its virtual machines.', list: async (machine) => machine.related?.('VM') ?? [] },
+    images: { kind: 'Image', doc: 'Images that VMs can be made from.', list: async (machine) => machine.related?.('Image') ?? [] },
+    storagePools: { kind: 'StoragePool', doc: 'Its storage pools.', list: async (machine) => machine.related?.('StoragePool') ?? [] },
+    networks: { kind: 'Network', doc: 'Networks of its hypervisor.', list: async (machine) => machine.related?.('Network') ?? [] },
+    switches: { kind: 'Switch', doc: 'Its bridges and switches.', list: async (machine) => machine.related?.('Switch') ?? [] },
+  },
+  references: {
+    vmm: {
+      kind: 'VMM', doc: 'Monitor of its virtual machines.',
+      async get(machine) {
+        const found = machine.related?.('VMM')[0]
+        if (found === undefined) throw RMO.DRIVER_UNAVAILABLE({ uri: 'none', reason: `${machine.attributes().name} was started without a hypervisor` })
+        return found
+      },
+    },
+  },
   events: {
     cpuAbove: { doc: 'cpuRatio reached the threshold.', fields: { cpuRatio: ratio(), thresholdRatio: ratio() } },
     cpuBelow: { doc: 'cpuRatio fell 0.05 under the threshold again.', fields: { cpuRatio: ratio(), thresholdRatio: ratio() } },

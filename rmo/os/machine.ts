@@ -23,6 +23,8 @@ export interface MachineOptions {
   readonly clock: Clock
   /** Default: the operating system's own. */
   readonly texts?: OsTexts
+  /** Objects of that kind on this machine's host; a machine without one leaves it out. */
+  readonly related?: NonNullable<LocalMachine['related']>
 }
 /** stop() ends the sampling. */
 export type Machine = LocalMachine & { stop(): void }
@@ -60,7 +62,7 @@ async function hardwareOf(texts: OsTexts): Promise<Omit<MachineInfo['hardware'],
   }
 }
 
-export function createMachine({ self, data, clock, texts = createOsTexts() }: MachineOptions): Machine {
+export function createMachine({ self, data, clock, texts = createOsTexts(), related }: MachineOptions): Machine {
   const sampler = createSampler({ clock, texts })
   const { id, name, version } = self()
   const uuid = uuidOfNode(id)
@@ -116,6 +118,7 @@ export function createMachine({ self, data, clock, texts = createOsTexts() }: Ma
     },
     exec: (file, args, options, budget) => executor.exec(file, args, options, budget),
     readFile: (path, options, budget) => readRegularFile(path, name, options, budget),
+    ...(related === undefined ? {} : { related }),
     onSample: (listener) => sampler.onSample(() => listener(attributes(), clock.wallMs())),
     stop: () => sampler.stop(),
   }

@@ -17,7 +17,7 @@ const next = async (watch: Watch<ObjectEvent>): Promise<Seen | undefined> => {
 async function setup(t: { teardown(fn: () => void): unknown }, from: string) {
   const fabric = createTestFabric(['alpha', 'beta', 'gamma'], { kinds: boxKinds })
   t.teardown(() => fabric.close())
-  const rooms = new Map<string, BoxRoom>(fabric.nodes.map((node) => [node.member.name, addRack(node.objects, node.member.id)]))
+  const rooms = new Map<string, BoxRoom>(fabric.nodes.map((node, i) => [node.member.name, addRack(node.objects, node.member.id, `00000000-0000-4000-8000-0000000000a${i}`)]))
   const { session } = fabric.node(from)
   const rack = makeReference(must(fabric.node('beta').capabilities.listHere('Rack')[0]), session) as Rack
   const box = await rack.add(await rack.createBox())

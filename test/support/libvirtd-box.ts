@@ -22,14 +22,15 @@ export function libvirtdBoxAbsent(): string | false {
   return spawnSync('unshare', ['--mount', '--net', '--pid', '--fork', 'true']).status === 0 ? false : 'absent: namespaces (unshare)'
 }
 
-/** What is compiled into libvirt and must be the box's own. */
+/** What is compiled into libvirt is the box's own. The shell stays as first process: it reaps the QEMUs that libvirtd has orphaned. */
 const script = (directory: string): string => `
 set -e
 for at in /run /var/lib/libvirt /var/cache/libvirt /var/log/libvirt /etc/libvirt; do mkdir -p $at; mount -t tmpfs tmpfs $at; done
 mkdir -p ${directory}/small; mount -t tmpfs -o size=8m tmpfs ${directory}/small
 printf 'user = "root"\\ngroup = "root"\\nsecurity_driver = "none"\\nremember_owner = 0\\nnamespaces = []\\ncgroup_controllers = []\\nstdio_handler = "file"\\n' > /etc/libvirt/qemu.conf
 ip link set lo up
-exec /usr/sbin/libvirtd -f ${directory}/libvirtd.conf
+/usr/sbin/libvirtd -f ${directory}/libvirtd.conf &
+wait
 `
 
 /** `directory/small` is a file system of 8 MiB, of which the test sees nothing. */

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,7 +29,8 @@ export interface Libvirtd {
   readonly directory: string
   /** Process id of the guest's QEMU. */
   pidOf(name: string): Promise<number>
-  signal(signal: NodeJS.Signals): void
+  /** To the daemon. */
+  signal(signal: NodeJS.Signals): Promise<void>
   /** SIGKILL to the daemon; guests go on. */
   kill(): Promise<void>
   /** Starts the daemon again in the same namespace. */
@@ -61,17 +62,33 @@ export async function startLibvirtd(name = 'host', hostUuid?: string): Promise<L
     `unix_sock_dir = "${sockets}"`, 'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'log_outputs = "3:stderr"', ...(hostUuid === undefined ? [] : [`host_uuid = "${hostUuid}"`]), '',
   ].join('\n'))
   const mounts = PRIVATE.map((path, at) => `[ -d ${path} ] || mkdir -p ${path}; mount --bind ${roots[at] as string} ${path}`).join('\n')
-  // The keeper holds the namespace while the daemon comes and goes.
-  const keeper = spawn('unshare', ['--mount', '--uts', 'sh', '-c', `mount --make-rprivate /\n${mounts}\nhostname ${name}\necho ready\nexec sleep infinity`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  // The keeper is the first process of a process namespace: it holds the namespaces while the daemon comes and goes,
+  // reaps a killed QEMU at once (a container's own first process may take seconds, which libvirtd waits for), and takes
+  // every process of the host with it at its end.
+  const script = `mount --make-rprivate /\nmount -t proc proc /proc\n${mounts}\nhostname ${name}\nexec perl -e '$SIG{CHLD} = "IGNORE"; $| = 1; print "ready\\n"; sleep while 1'`
+  const keeper = spawn('unshare', ['--mount', '--uts', '--pid', '--fork', '--kill-child', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   await new Promise<void>((resolve, reject) => {
     keeper.stdout?.once('data', () => resolve())
     keeper.once('exit', () => reject(new Error('the namespace of libvirtd did not start')))
   })
+  const first = Number((await readFile(`/proc/${keeper.pid}/task/${keeper.pid}/children`, 'utf8')).trim().split(' ')[0])
+  const namespace = await readlink(`/proc/${first}/ns/pid`)
   let daemon: ChildProcess | undefined
   const socket = join(sockets, 'libvirt-sock')
+  const pidFile = join(directory, 'libvirtd.pid')
+
+  /** What we call the process that the host's namespace knows by the number in `file`. */
+  async function pidIn(file: string): Promise<number> {
+    const inner = (await readFile(file, 'utf8')).trim()
+    for (const pid of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
+      const same = await readlink(`/proc/${pid}/ns/pid`).catch(() => '') === namespace
+      if (same && (await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')).match(/^NSpid:.*\t(\d+)$/m)?.[1] === inner) return Number(pid)
+    }
+    throw new Error(`no process ${inner} in the namespace of ${name}`)
+  }
 
   async function start(): Promise<void> {
-    daemon = spawn('nsenter', [`--mount=/proc/${keeper.pid}/ns/mnt`, `--uts=/proc/${keeper.pid}/ns/uts`, DAEMON, '-f', join(directory, 'libvirtd.conf'), '-p', join(directory, 'libvirtd.pid')],
+    daemon = spawn('nsenter', [`--target=${first}`, '--mount', '--uts', '--pid', DAEMON, '-f', join(directory, 'libvirtd.conf'), '-p', pidFile],
       { stdio: ['ignore', 'ignore', process.env['KUMOI_TEST_VERBOSE'] === undefined ? 'ignore' : 'inherit'] })
     const until = Date.now() + START_MS
     while (!await listening(socket)) {
@@ -79,36 +96,19 @@ export async function startLibvirtd(name = 'host', hostUuid?: string): Promise<L
       await pause(20)
     }
   }
-
-  async function guests(): Promise<number[]> {
-    const at = join(roots[0] as string, 'libvirt/qemu')
-    const files = (await readdir(at).catch(() => [])).filter((file) => file.endsWith('.pid'))
-    const pids = await Promise.all(files.map(async (file) => Number.parseInt(await readFile(join(at, file), 'utf8').catch(() => ''), 10)))
-    return pids.filter((pid) => pid > 1)
-  }
-  const killPid = (pid: number, signal: NodeJS.Signals): void => {
-    try {
-      process.kill(pid, signal)
-    } catch {
-      return
-    }
-  }
+  const signal = async (what: NodeJS.Signals): Promise<void> => { process.kill(await pidIn(pidFile), what) }
 
   const host: Libvirtd = {
-    uri: `qemu:///system?socket=${socket}`, directory,
-    async pidOf(guest) { return Number.parseInt(await readFile(join(roots[0] as string, `libvirt/qemu/${guest}.pid`), 'utf8'), 10) },
-    signal(signal) { daemon?.kill(signal) },
+    uri: `qemu:///system?socket=${socket}`, directory, start, signal,
+    pidOf: (guest) => pidIn(join(roots[0] as string, `libvirt/qemu/${guest}.pid`)),
     async kill() {
-      daemon?.kill('SIGKILL')
+      await signal('SIGKILL')
       if (daemon !== undefined) await ended(daemon)
     },
-    start,
     async stop() {
-      daemon?.kill('SIGCONT')
-      await host.kill()
-      for (const pid of await guests()) killPid(pid, 'SIGKILL')
       keeper.kill('SIGKILL')
       await ended(keeper)
+      if (daemon !== undefined) await ended(daemon)
       await rm(directory, { recursive: true, force: true })
     },
   }

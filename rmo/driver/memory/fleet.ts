@@ -22,6 +22,8 @@ export interface FleetOptions {
   readonly clock: Clock
   /** The node that all of them live on, as membership sees it. */
   readonly self: () => MachineSelf
+  /** Uuid of the first machine: the one that the node itself counts as; default: one like the others'. */
+  readonly firstUuid?: string
   /** Of each host; default: the memory driver's. */
   readonly host?: Pick<MemoryDriverOptions, 'capacity' | 'bootMs' | 'shutdownMs' | 'copyMiBps' | 'images'>
   /** File that keeps what there is on a host over restarts, by its name; default: none. */
@@ -81,12 +83,12 @@ function createTicker(clock: Clock): { add(listener: (atMs: number) => void): ()
   }
 }
 
-export function createFleet({ hosts: count, vmsPerHost = 0, seed, clock, self, host = {}, stateOf }: FleetOptions): Fleet {
+export function createFleet({ hosts: count, vmsPerHost = 0, seed, clock, self, firstUuid, host = {}, stateOf }: FleetOptions): Fleet {
   assert(count >= 1 && count <= LIMITS.fleetHostsMax, `a fleet has 1 to ${LIMITS.fleetHostsMax} hosts`)
   const loads = makeLoads(seededRandom(seed))
   const ticker = createTicker(clock)
   const hosts = Array.from({ length: count }, (_, index): FleetHost => {
-    const name = numbered('sim', index, count), uuid = namedUuid(NAMESPACE, `${seed}/${index}`)
+    const name = numbered('sim', index, count), uuid = index === 0 && firstUuid !== undefined ? firstUuid : namedUuid(NAMESPACE, `${seed}/${index}`)
     const random = seededRandom(seed + index + 1)
     const guests = Array.from({ length: vmsPerHost }, (_, number) => ({
       uuid: namedUuid(uuid, `vm/${number}`),

@@ -15,7 +15,7 @@ export type ReadVolume = Omit<VolumeRecord, 'uuid' | 'pool'>
 
 export function poolXml(pool: { readonly uuid?: string; readonly name: string; readonly path: string }): string {
   return writeXml(element('pool', { type: 'dir' }, [
-    element('name', {}, [checked(pool.name, 'definePool', 'name')]),
+    element('name', {}, [fileName(pool.name, 'definePool')]),
     pool.uuid === undefined ? undefined : element('uuid', {}, [pool.uuid]),
     element('target', {}, [element('path', {}, [checked(pool.path, 'definePool', 'path')])]),
   ]))
@@ -37,7 +37,7 @@ export function readPool(xml: string): ReadPool {
 export function volumeXml(wish: VolumeWish & { readonly capacityBytes: number }): string {
   const { backing } = wish
   return writeXml(element('volume', {}, [
-    element('name', {}, [checked(wish.name, 'createVolume', 'name')]),
+    element('name', {}, [fileName(wish.name, 'createVolume')]),
     element('capacity', { unit: 'bytes' }, [String(wish.capacityBytes)]),
     element('allocation', { unit: 'bytes' }, ['0']),
     element('target', {}, [
@@ -79,7 +79,14 @@ function parseRoot(xml: string, name: 'pool' | 'volume'): XmlElement {
   return root
 }
 
+const NAME_BYTES_MAX = 255
+/** Pools and volumes are files by their names. */
+function fileName(name: string, call: string): string {
+  if (!name.includes('/') && name !== '.' && name !== '..' && Buffer.byteLength(name) <= NAME_BYTES_MAX) return checked(name, call, 'name')
+  throw RMO.ARGUMENT_INVALID({ call, path: 'name', expected: `a file name of at most ${NAME_BYTES_MAX} bytes, without "/"`, got: JSON.stringify(name.slice(0, 80)) })
+}
+
 function checked(text: string, call: string, path: string): string {
   if (text !== '' && isXmlText(text)) return text
-  throw RMO.ARGUMENT_INVALID({ call, path, expected: 'text without control characters', got: JSON.stringify(text.slice(0, 80)) })
+  throw RMO.ARGUMENT_INVALID({ call, path, expected: 'text, without control characters', got: JSON.stringify(text.slice(0, 80)) })
 }

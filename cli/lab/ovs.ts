@@ -1,0 +1,36 @@
+// A host's own Open vSwitch, in place of the Linux bridge: database and daemon of its own, datapath in user space, so
+// that no kernel module is needed. Its database socket is /run/openvswitch/db.sock, which only the host sees.
+// Source: ovsdb-server(1), ovs-vswitchd(8), "Open vSwitch without kernel support".
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { LIMITS } from '../../fabric/base.ts'
+import { CLI } from '../errors.ts'
+import type { LabHost } from './contract.ts'
+import { startDaemon } from './libvirt.ts'
+import { BRIDGE, folderOf, runIn, setAddress } from './namespaces.ts'
+import type { Place } from './namespaces.ts'
+import { until } from './processes.ts'
+
+const SOCKET = '/run/openvswitch/db.sock'
+const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema'
+
+/** Starts the daemons unless they answer, and makes xenbr of datapath "netdev" with eth0 in it. */
+export async function startOvs(place: Place, host: LabHost): Promise<void> {
+  const step = `Starting Open vSwitch of ${host.name}`
+  const vsctl = (...args: string[]): Promise<string> => runIn(place, host.name, ['ovs-vsctl', '--timeout=10', `--db=unix:${SOCKET}`, ...args], step)
+  const folder = folderOf(place.directory, host.name)
+  const log = join(folder, 'log', 'openvswitch.log')
+  const database = (): Promise<boolean> => runIn(place, host.name, ['ovsdb-client', 'list-dbs', `unix:${SOCKET}`], step).then(() => true, () => false)
+  if (!await database()) {
+    if (!existsSync(join(folder, 'ovs', 'conf.db'))) await runIn(place, host.name, ['ovsdb-tool', 'create', '/etc/openvswitch/conf.db', SCHEMA], step)
+    await startDaemon(place, host, ['ovsdb-server', '/etc/openvswitch/conf.db', `--remote=punix:${SOCKET}`, '--pidfile', '--log-file=/dev/null'], log)
+    if (!await until(place.clock, LIMITS.labDaemonStartTimeoutMs, database, place.signal)) throw CLI.LAB_FAILED({ step, reason: `its database did not answer; its log is ${log}` })
+    await vsctl('--no-wait', 'init')
+    await startDaemon(place, host, ['ovs-vswitchd', `unix:${SOCKET}`, '--pidfile', '--log-file=/dev/null'], log)
+  }
+  // Answers when the daemon has made the devices.
+  await vsctl('--may-exist', 'add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE, 'datapath_type=netdev', '--', '--may-exist', 'add-port', BRIDGE, 'eth0')
+  await setAddress(place, host)
+}

@@ -1,0 +1,116 @@
+// The hosts of a node: which hypervisor, which switches, put together for rmo/host. One, of the machine the node runs on;
+// or, with the memory driver, a fleet of simulated ones.
+//
+// 'auto' is decided by what is installed, never by what happens to answer: a machine with libvirt whose daemon is down is
+// a machine with a hypervisor that is down, and must not turn into a simulated one.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { uuidOfNode } from '../fabric/base.ts'
+import { systemClock, systemRandom } from '../fabric/mod.ts'
+import type { FabricNode, LocalStore } from '../fabric/mod.ts'
+import { createFleet, createHost, createMemoryDriver, createMemorySwitches, createNetworkRoom, createStorageRoom, createSwitchDriver, createSwitchRoom, rmoKinds } from '../rmo/mod.ts'
+import type { Host, HostOptions, HostPeers, HypervisorDriver, LocalObjects, NodeCapabilities, SwitchDriver } from '../rmo/mod.ts'
+import type { HypervisorOptions } from './contract.ts'
+
+export interface HostsOptions {
+  readonly fabric: FabricNode
+  readonly capabilities: NodeCapabilities
+  readonly objects: LocalObjects
+  readonly store: LocalStore
+  readonly data: string
+  readonly hypervisor: HypervisorOptions
+}
+
+const LIBVIRT_URI = 'qemu:///system'
+const SONAME = 'libvirt.so.0'
+const LIBRARY_FOLDERS = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib', '/lib64', '/lib', '/usr/local/lib']
+
+export const libvirtInstalled = (): boolean => LIBRARY_FOLDERS.some((folder) => existsSync(join(folder, SONAME)))
+
+/** What a driver is started with, beside what all hosts of a node share. */
+interface Site { readonly machineUuid: string; hostName(): string; readonly driver: HypervisorDriver; readonly switches: SwitchDriver | undefined; readonly directory: string }
+
+/** The room of the switches opens by itself: it needs no hypervisor. */
+function partsOf(switches: SwitchDriver | undefined): NonNullable<HostOptions['parts']> {
+  return (context) => {
+    const storage = createStorageRoom(context), network = createNetworkRoom(context)
+    const bridges = switches === undefined ? undefined : createSwitchRoom(context, switches)
+    void bridges?.open()
+    return {
+      rooms: [storage, network, ...(bridges === undefined ? [] : [bridges])],
+      disks: storage.disks,
+      createPool: (pool, authority) => storage.createPool(pool, authority),
+      createNetwork: (wish, authority) => network.createNetwork(wish, authority),
+      ...(bridges === undefined ? {} : {
+        createSwitch: (wish, authority) => bridges.createSwitch(wish, authority),
+        typeOfBridge: (name) => bridges.typeOf(name),
+      }),
+    }
+  }
+}
+
+/** Starts the hosts; the answer lets go of them and leaves their guests running. */
+export async function startHosts({ fabric, capabilities, objects, store, data, hypervisor }: HostsOptions): Promise<() => Promise<void>> {
+  const driverName = hypervisor.driver === 'auto' ? (libvirtInstalled() ? 'libvirt' : 'memory') : hypervisor.driver
+  if (driverName === 'none') return async () => {}
+
+  const peers: HostPeers = {
+    call: async (node, method, body, authority) => {
+      const { principal, trace, hop, signal } = authority
+      return (await fabric.peer(node)).call(method, body, { parent: { principal, trace, hop, signal, remainingMs: () => authority.remainingMs() } })
+    },
+    invoke: (target, verb, args, authority) => capabilities.invoke(target, verb, args, authority),
+    nameOf: (node) => fabric.membership.member(node)?.name ?? node.slice(0, 8),
+  }
+  const start = ({ switches, ...site }: Site): Host => createHost({
+    ...site, self: fabric.id, objects, kinds: rmoKinds, clock: systemClock, random: systemRandom, store, peers, log: fabric.log, parts: partsOf(switches),
+    ...(hypervisor.migrationUri === undefined ? {} : { migrationUri: hypervisor.migrationUri }),
+  })
+  const ownUuid = uuidOfNode(fabric.id)
+  const hostName = (): string => fabric.membership.self.name
+  const directory = join(data, 'host')
+
+  if (driverName === 'libvirt') {
+    const { createLibvirtDriver } = await import('../rmo/libvirt.ts')
+    const driver = createLibvirtDriver({
+      uri: hypervisor.libvirtUri ?? LIBVIRT_URI, clock: systemClock, random: systemRandom,
+      ...(hypervisor.migrationUri === undefined ? {} : { migrationUri: hypervisor.migrationUri }),
+    })
+    const switches = hypervisor.switches === 'none' ? undefined
+      : createSwitchDriver({ clock: systemClock, machineUuid: ownUuid, hostName, ...(hypervisor.ovsSocket === undefined ? {} : { ovsSocket: hypervisor.ovsSocket }) })
+    const host = start({ machineUuid: ownUuid, hostName, driver, switches, directory })
+    host.serve(fabric.registry)
+    return async () => {
+      await host.stop()
+      await switches?.close()
+    }
+  }
+
+  if ((hypervisor.hosts ?? 1) > 1 || hypervisor.vmsPerHost !== undefined) return startFleet({ fabric, objects, hypervisor, start, directory })
+  const name = hostName()
+  const driver = createMemoryDriver({ name, uuid: ownUuid, clock: systemClock, random: systemRandom, state: join(directory, 'simulated.json') })
+  const switches = createMemorySwitches({ machineUuid: ownUuid, random: systemRandom, hostName })
+  const host = start({ machineUuid: ownUuid, hostName, driver, switches, directory })
+  host.serve(fabric.registry)
+  return () => host.stop()
+}
+
+const FLEET_SEED = 1
+
+/** Many simulated machines on one node; the first of them takes the node's own place, so that `pms` are exactly these. */
+async function startFleet({ fabric, objects, hypervisor, start, directory }: Pick<HostsOptions, 'fabric' | 'objects' | 'hypervisor'> & { readonly start: (site: Site) => Host; readonly directory: string }): Promise<() => Promise<void>> {
+  const fleet = createFleet({
+    hosts: hypervisor.hosts ?? 1, ...(hypervisor.vmsPerHost === undefined ? {} : { vmsPerHost: hypervisor.vmsPerHost }),
+    seed: FLEET_SEED, clock: systemClock, self: () => fabric.membership.self, firstUuid: uuidOfNode(fabric.id),
+  })
+  const hosts = fleet.hosts.map(({ name, uuid, driver, machine }) => {
+    objects.add({ kind: 'PhysicalMachine', uuid, local: machine })
+    return start({ machineUuid: uuid, hostName: () => name, driver, switches: undefined, directory: join(directory, name) })
+  })
+  await Promise.all(hosts.map((host) => host.ready))
+  return async () => {
+    fleet.stop()
+    await Promise.all(hosts.map((host) => host.stop()))
+  }
+}
