@@ -322,9 +322,9 @@ export const LIMITS = {
   ovsdbMessageBytesMax: 16 * MiB,
   /** OVSDB calls under way; one more is refused. */
   ovsdbCallsMax: 256,
-  /** After this long without a byte from the OVSDB server it is asked for an echo, and after that much silence given up. */
+  /** After this long without a byte from the OVSDB server it is asked for an echo; after so many unanswered it is given up. */
   ovsdbEchoMs: 5_000,
-  ovsdbSilenceMs: 15_000,
+  ovsdbEchoesMax: 2,
   /** Pause before connecting to the OVSDB server again: doubles from, up to. */
   ovsdbReconnectMs: 200,
   ovsdbReconnectMsMax: 5_000,
@@ -453,6 +453,15 @@ export const LIMITS = {
   /** Snapshots of one simulated domain and volumes of one simulated pool; far above what people make, some MB of records. */
   memorySnapshotsMax: 256,
   memoryVolumesMax: 16_384,
+  // --- listings (rmo/listing.ts)
+  /** Objects of a kind in one listing, some 200 MB of records at the most; a home above it is named as failed. */
+  listedMax: 131_072,
+  /** Records in one part of a listing (some milliseconds of encoding), in the first one, and the bytes at which a part is closed. */
+  listBatchMax: 512,
+  listBatchMin: 64,
+  listBatchBytes: 256 * KiB,
+  /** One part as a reader accepts it: a record may be large (an image names every disk that stands on it). */
+  listPartBytesMax: 4 * MiB,
 } as const
 
 export type Limits = typeof LIMITS

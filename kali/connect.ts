@@ -1,11 +1,11 @@
 // `const dc = await connect()`: the data center as a program or the shell holds it, over the local
 // socket of a node.
 
-import { connectLocal, createRegistry, createRpcPeer, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
+import { connectLocal, createRegistry, createRpcPeer, fromErrorRecord, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
 import { collectionFrom, collectionOf, COUNTERPART, explain } from '../functions/mod.ts'
 import type { Collection, CollectionOptions, FunctionSession, ReferenceRecord, SourceSpec } from '../functions/mod.ts'
-import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListing, rmoKinds } from '../rmo/mod.ts'
+import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/mod.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
 import { KALI } from './errors.ts'
@@ -95,8 +95,8 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
       collection: (spec) => this.#collection(spec),
       pipelined: (record, kind) => makePipelined(record, rmoKinds.kindOf(kind), rmo),
       console: options.onConsole ?? stderrConsole,
-      // A home that does not answer leaves a reference without figures, not a hole.
-      list: async (kind, { timeoutMs, signal }) => (await this.#listing(kind, callOptions({ timeoutMs, signal, principal }))).references.map((record) => makeReference(record, rmo)),
+      list: async (kind, { timeoutMs, signal }) => (await this.#whole(kind, 'attributes', callOptions({ timeoutMs, signal, principal }))).map((record) => makeReference(record, rmo)),
+      count: async (kind, { timeoutMs, signal }) => (await this.#whole(kind, 'names', callOptions({ timeoutMs, signal, principal }))).length,
     }
     this.#rmo = rmo
   }
@@ -107,7 +107,7 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
   }
 
   async list(kind: string): Promise<ObjectListing> {
-    const { references, failures } = await this.#listing(kind, this.#rmo.callOptions())
+    const { references, failures } = await this.#listing(kind, 'attributes', this.#rmo.callOptions())
     return {
       objects: references.map((record) => makeReference(record, this.#rmo) as ResourceObject),
       failures: failures.map(({ name, error: { code, message } }) => ({ name, code, message })),
@@ -165,8 +165,19 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
     }
   }
 
-  async #listing(kind: string, options: CallOptions): Promise<Listing> {
-    return readListing(await this.#peer.call(METHODS.list, { kind, withAttributes: true }, options))
+  #listing(kind: string, want: 'names' | 'attributes', options: CallOptions): Promise<Listing> {
+    return readListingStream(this.#peer.open(METHODS.list, { kind, withAttributes: want === 'attributes' }, options), kind, this.#rmo.codec)
+  }
+
+  /**
+   * All of a kind. A machine that does not answer is a member all the same: it is there, without figures. What it has
+   * (VMs, volumes) is not known then, and a shorter list would be a wrong one.
+   */
+  async #whole(kind: string, want: 'names' | 'attributes', options: CallOptions): Promise<readonly ReferenceRecord[]> {
+    const { references, failures } = await this.#listing(kind, want, options)
+    const [first] = failures
+    if (first !== undefined && rmoKinds.kindOf(kind).residence === 'hosted') throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
+    return references
   }
 
   #callOptions(principal?: string): CallOptions {

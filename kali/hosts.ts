@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { uuidOfNode } from '../fabric/base.ts'
 import { systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, LocalStore } from '../fabric/mod.ts'
+import type { ReferenceRecord } from '../functions/mod.ts'
 import { createFleet, createHost, createMemoryDriver, createMemorySwitches, createNetworkRoom, createStorageRoom, createSwitchDriver, createSwitchRoom, rmoKinds } from '../rmo/mod.ts'
 import type { Host, HostOptions, HostPeers, HypervisorDriver, LocalObjects, NodeCapabilities, SwitchDriver } from '../rmo/mod.ts'
 import type { HypervisorOptions } from './contract.ts'
@@ -50,10 +51,20 @@ function partsOf(switches: SwitchDriver | undefined): NonNullable<HostOptions['p
   }
 }
 
-/** Starts the hosts; the answer lets go of them and leaves their guests running. */
-export async function startHosts({ fabric, capabilities, objects, store, data, hypervisor }: HostsOptions): Promise<() => Promise<void>> {
+export interface Hosts {
+  /** What of that kind the machine of the node has. */
+  related(kind: string): readonly ReferenceRecord[]
+  /** Lets go of the hypervisors; guests go on. */
+  stop(): Promise<void>
+}
+const NO_HOSTS: Hosts = { related: () => [], stop: async () => {} }
+
+const relatedTo = ({ vmm, reference }: Host) => (kind: string): readonly ReferenceRecord[] =>
+  kind === 'VMM' ? [reference('VMM', vmm.uuid)] : vmm.related(kind as Parameters<typeof vmm.related>[0])
+
+export async function startHosts({ fabric, capabilities, objects, store, data, hypervisor }: HostsOptions): Promise<Hosts> {
   const driverName = hypervisor.driver === 'auto' ? (libvirtInstalled() ? 'libvirt' : 'memory') : hypervisor.driver
-  if (driverName === 'none') return async () => {}
+  if (driverName === 'none') return NO_HOSTS
 
   const peers: HostPeers = {
     call: async (node, method, body, authority) => {
@@ -81,9 +92,12 @@ export async function startHosts({ fabric, capabilities, objects, store, data, h
       : createSwitchDriver({ clock: systemClock, machineUuid: ownUuid, hostName, ...(hypervisor.ovsSocket === undefined ? {} : { ovsSocket: hypervisor.ovsSocket }) })
     const host = start({ machineUuid: ownUuid, hostName, driver, switches, directory })
     host.serve(fabric.registry)
-    return async () => {
-      await host.stop()
-      await switches?.close()
+    return {
+      related: relatedTo(host),
+      async stop() {
+        await host.stop()
+        await switches?.close()
+      },
     }
   }
 
@@ -93,24 +107,28 @@ export async function startHosts({ fabric, capabilities, objects, store, data, h
   const switches = createMemorySwitches({ machineUuid: ownUuid, random: systemRandom, hostName })
   const host = start({ machineUuid: ownUuid, hostName, driver, switches, directory })
   host.serve(fabric.registry)
-  return () => host.stop()
+  return { related: relatedTo(host), stop: () => host.stop() }
 }
 
 const FLEET_SEED = 1
 
 /** Many simulated machines on one node; the first of them takes the node's own place, so that `pms` are exactly these. */
-async function startFleet({ fabric, objects, hypervisor, start, directory }: Pick<HostsOptions, 'fabric' | 'objects' | 'hypervisor'> & { readonly start: (site: Site) => Host; readonly directory: string }): Promise<() => Promise<void>> {
+async function startFleet({ fabric, objects, hypervisor, start, directory }: Pick<HostsOptions, 'fabric' | 'objects' | 'hypervisor'> & { readonly start: (site: Site) => Host; readonly directory: string }): Promise<Hosts> {
   const fleet = createFleet({
     hosts: hypervisor.hosts ?? 1, ...(hypervisor.vmsPerHost === undefined ? {} : { vmsPerHost: hypervisor.vmsPerHost }),
     seed: FLEET_SEED, clock: systemClock, self: () => fabric.membership.self, firstUuid: uuidOfNode(fabric.id),
   })
   const hosts = fleet.hosts.map(({ name, uuid, driver, machine }) => {
-    objects.add({ kind: 'PhysicalMachine', uuid, local: machine })
-    return start({ machineUuid: uuid, hostName: () => name, driver, switches: undefined, directory: join(directory, name) })
+    const host = start({ machineUuid: uuid, hostName: () => name, driver, switches: undefined, directory: join(directory, name) })
+    objects.add({ kind: 'PhysicalMachine', uuid, local: { ...machine, related: relatedTo(host) } })
+    return host
   })
   await Promise.all(hosts.map((host) => host.ready))
-  return async () => {
-    fleet.stop()
-    await Promise.all(hosts.map((host) => host.stop()))
+  return {
+    related: () => [],
+    async stop() {
+      fleet.stop()
+      await Promise.all(hosts.map((host) => host.stop()))
+    },
   }
 }

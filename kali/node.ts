@@ -12,6 +12,7 @@ import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
 import { startHosts } from './hosts.ts'
+import type { Hosts } from './hosts.ts'
 
 /** How often this node's own load goes into gossip. */
 const LOAD_INTERVAL_MS = 2_000
@@ -35,7 +36,8 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
       ...(options.join === undefined ? {} : { join: options.join }),
     })
     stoppers.push(() => fabric.stop())
-    const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock })
+    let hosts: Hosts | undefined
+    const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock, related: (kind) => hosts?.related(kind) ?? [] })
     stoppers.push(() => machine.stop())
     const store = await openLocalStore(storePath(data))
     const ledger = createLedger({
@@ -47,7 +49,8 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
     const capabilities = serveObjects(fabric, objects, ledger)
     stoppers.push(startAccounting({ kinds: rmoKinds, objects, ledger, clock: systemClock }))
-    stoppers.push(await startHosts({ fabric, capabilities, objects, store, data, hypervisor: options.hypervisor ?? { driver: 'none' } }))
+    hosts = await startHosts({ fabric, capabilities, objects, store, data, hypervisor: options.hypervisor ?? { driver: 'none' } })
+    stoppers.push(hosts.stop)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())
     serveFunctions(fabric, capabilities, sandbox)
@@ -68,22 +71,24 @@ function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
 const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
 
 function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger): NodeCapabilities {
+  const codec = createValueCodec()
+  const openPeer: WatchesOptions['openPeer'] = (node, method, body, authority) => {
+    const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
+    const peer = fabric.peer(node)
+    return peer instanceof Promise ? peer.then(open) : open(peer)
+  }
   const capabilities = createCapabilities({
     self: fabric.id,
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
     gate: createGate({ policy: aclPolicy((of) => ledger.rules(of), localPolicy()), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
-    codec: createValueCodec(),
+    codec,
+    openPeer,
     ledger, clock: systemClock, random: systemRandom,
   })
-  const openPeer: WatchesOptions['openPeer'] = (node, method, body, authority) => {
-    const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
-    const peer = fabric.peer(node)
-    return peer instanceof Promise ? peer.then(open) : open(peer)
-  }
   const watches = createWatches({ capabilities, openPeer, onMembership: (listener) => fabric.membership.onEvent(listener), clock: systemClock })
-  registerRmo({ registry: fabric.registry, capabilities, watches })
+  registerRmo({ registry: fabric.registry, capabilities, watches, codec })
   registerByteStreams({ registry: fabric.registry, capabilities, openPeer })
   return capabilities
 }

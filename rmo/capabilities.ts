@@ -9,7 +9,7 @@
 
 import { LIMITS, errorCode, fromErrorRecord, isNodeId, toErrorRecord, uuidOfNode } from '../fabric/base.ts'
 import type { Clock, NodeId, Random } from '../fabric/base.ts'
-import type { Member } from '../fabric/mod.ts'
+import type { ClientStream, Member } from '../fabric/mod.ts'
 import type { Authority, Capabilities, ReferenceRecord } from '../functions/mod.ts'
 import { checkArguments, operationOf } from './check.ts'
 import { byNameThenUuid, createDirectory } from './directory.ts'
@@ -20,7 +20,8 @@ import type { AclVerb, Gate } from './gate.ts'
 import type { Kind } from './kind.ts'
 import { rmoKinds } from './kinds/index.ts'
 import type { Ledger } from './ledger.ts'
-import { METHODS, readListing, referenceMessage } from './messages.ts'
+import { readListingStream } from './listing.ts'
+import { METHODS } from './messages.ts'
 import type { ListFailure, Listing, ValueCodec } from './messages.ts'
 import type { LocalObject, LocalObjects } from './object.ts'
 import { createOperations } from './operations.ts'
@@ -29,11 +30,14 @@ import { createVerbRunner } from './run-verb.ts'
 
 /** One call to another member; its errors arrive as CodedErrors. */
 export type CallPeer = (node: NodeId, method: string, body: unknown, authority: Authority) => Promise<unknown>
+/** One stream to another member. */
+export type OpenPeer = (node: NodeId, method: string, body: unknown, authority: Authority) => ClientStream | Promise<ClientStream>
 
 export interface CapabilitiesOptions {
   readonly self: NodeId
   readonly members: () => readonly Member[]
   readonly callPeer: CallPeer
+  readonly openPeer: OpenPeer
   readonly objects: LocalObjects
   readonly gate: Gate
   readonly codec: ValueCodec
@@ -72,10 +76,10 @@ const memberRecord = (kind: string, { id, name, state, addresses, version }: Mem
   return { kind, uuid, home: id, name, attributes: { name, uuid, state, address: addresses[0] ?? '', version } }
 }
 
-/** The same authority with less time: one slow node shall not use up the whole call. */
 /** A member that does not answer must not keep the others' answers from the caller: they leave this long before its deadline. */
 const ANSWER_RESERVE_MS = 250
 
+/** The same authority with less time: one slow node shall not use up the whole call. */
 function narrowed(authority: Authority, timeoutMs: number, clock: Clock): Authority {
   const { principal, trace, hop, signal } = authority
   const endsAtMs = clock.nowMs() + timeoutMs
@@ -94,7 +98,7 @@ async function eachBounded<T>(items: readonly T[], limit: number, work: (item: T
 }
 
 export function createCapabilities(options: CapabilitiesOptions): NodeCapabilities {
-  const { self, members, callPeer, objects, gate, codec, ledger, clock, random } = options
+  const { self, members, callPeer, openPeer, objects, gate, codec, ledger, clock, random } = options
   const kinds = options.kinds ?? rmoKinds
   const { kindOf, shapes } = kinds
   const directory = createDirectory({ members })
@@ -174,33 +178,43 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     const perNode = narrowed(authority, Math.min(LIMITS.listTimeoutMs, leftMs - Math.min(ANSWER_RESERVE_MS, leftMs / 4)), clock)
     const live = directory.live()
     if (kind.residence === 'member') for (const member of live) found.set(uuidOfNode(member.id), memberRecord(name, member))
-    // The wait for a connection counts too; a call knows the deadline only once it has one.
-    const inTime = async (answer: Promise<unknown>, kindName: string, { name: failed }: Member): Promise<unknown> => {
+    /** The wait for a connection counts too; a stream knows the deadline only once it is open. */
+    const listing = async (member: Member): Promise<readonly ReferenceRecord[]> => {
       const timeoutMs = Math.max(0, perNode.remainingMs())
       const late = Promise.withResolvers<never>()
-      const timer = clock.after(timeoutMs, () => late.reject(RMO.LIST_INCOMPLETE({ kind: kindName, failed: [failed], first: `no answer within ${Math.round(timeoutMs)} ms.` })))
-      try { return await Promise.race([answer, late.promise]) } finally { timer.cancel() }
-    }
-    const ask = async (member: Member): Promise<void> => {
+      const timer = clock.after(timeoutMs, () => late.reject(RMO.LIST_INCOMPLETE({ kind: name, failed: [member.name], first: `no answer within ${Math.round(timeoutMs)} ms.` })))
+      const opening = (async () => openPeer(member.id, METHODS.list, { kind: name, withAttributes }, perNode))()
       try {
-        const { references } = readListing(await inTime(callPeer(member.id, METHODS.list, { kind: name, withAttributes }, perNode), name, member))
-        for (const record of references) if (mayClaim(kind, member, record)) found.set(record.uuid, record)
+        return await Promise.race([opening.then((stream) => readListingStream(stream, name, codec)).then(({ references }) => references), late.promise])
+      } finally {
+        timer.cancel()
+        opening.then((stream) => stream.cancel(), () => {})
+      }
+    }
+    const ask = async (member: { readonly id: NodeId; readonly name: string }, records: () => Promise<readonly ReferenceRecord[]>): Promise<void> => {
+      try {
+        const told = await records()
+        // A listing that has no room for all of a home's objects has none of them, and says so.
+        if (found.size + told.length > LIMITS.listedMax) throw RMO.LIST_TOO_LONG({ kind: name, limit: LIMITS.listedMax })
+        for (const record of told) found.set(record.uuid, record)
       } catch (error) {
         failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, RMO.LIST_INCOMPLETE.code) })
       }
     }
     // Membership names the machines by itself; everything else is asked of its home.
     const asked = kind.residence === 'hosted' || withAttributes ? live.filter((member) => member.id !== self) : []
-    await eachBounded(asked, LIMITS.listFanOutMax, ask)
-    for (const record of listHere(name)) found.set(record.uuid, record)
+    await eachBounded(asked, LIMITS.listFanOutMax, (member) => ask(member, async () => (await listing(member)).filter((record) => mayClaim(kind, member, record))))
+    await ask({ id: self, name: selfName() }, async () => listHere(name))
     return { references: [...found.values()].sort(byNameThenUuid), failures }
   }
 
   return {
     self, kinds, directory, shapes, find, pass, listHere, list, invokeHere,
     objectHere: (target) => objects.get(target.kind, target.uuid),
-    async resolve(kind, authority) {
-      const { references, failures } = await list(kind, { withAttributes: false }, authority)
+    async resolve(kind, authority, want = 'attributes') {
+      // Machines are members: their names cost no call, and figures are asked of them where they are worked on.
+      const withAttributes = want === 'attributes' && kindOf(kind).residence === 'hosted'
+      const { references, failures } = await list(kind, { withAttributes }, authority)
       const first = failures[0]
       if (first !== undefined) throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
       return references
@@ -229,9 +243,3 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     },
   }
 }
-
-/** What travels of a listing: only plain data of the control profile. */
-export const listingMessage = ({ references, failures }: Listing): Listing => ({
-  references: references.map(referenceMessage),
-  failures: failures.map(({ node, name, error: { code, message } }) => ({ node, name, error: { code, message } })),
-})

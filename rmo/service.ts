@@ -5,12 +5,13 @@
 
 import type { CallContext, RpcRegistry, RpcStream } from '../fabric/mod.ts'
 import type { Authority } from '../functions/mod.ts'
-import { listingMessage } from './capabilities.ts'
 import type { NodeCapabilities } from './capabilities.ts'
+import { writeListing } from './listing.ts'
 import { METHODS, readInvoke, readList, readWatch } from './messages.ts'
+import type { ValueCodec } from './messages.ts'
 import type { OpenWatch, Watches } from './watches.ts'
 
-export interface RmoServiceOptions { readonly registry: RpcRegistry; readonly capabilities: NodeCapabilities; readonly watches: Watches }
+export interface RmoServiceOptions { readonly registry: RpcRegistry; readonly capabilities: NodeCapabilities; readonly watches: Watches; readonly codec: ValueCodec }
 
 const isRelay = ({ caller }: CallContext): boolean => caller.via === 'socket'
 
@@ -33,7 +34,7 @@ async function serve({ events, stop }: OpenWatch, context: CallContext, stream: 
   }
 }
 
-export function registerRmo({ registry, capabilities, watches }: RmoServiceOptions): void {
+export function registerRmo({ registry, capabilities, watches, codec }: RmoServiceOptions): void {
   registry.method(METHODS.invoke, (body, context) => {
     const { kind, uuid, home, verb, args, operation } = readInvoke(body)
     const target = { kind, uuid, home }
@@ -42,11 +43,12 @@ export function registerRmo({ registry, capabilities, watches }: RmoServiceOptio
       ? capabilities.invokeEncoded(target, verb, args, authority)
       : capabilities.invokeHere(target, verb, args, authority)
   })
-  registry.method(METHODS.list, async (body, context) => {
+  registry.stream(METHODS.list, async (body, context, stream) => {
     const { kind, withAttributes } = readList(body)
-    return listingMessage(isRelay(context)
+    const listing = isRelay(context)
       ? await capabilities.list(kind, { withAttributes }, context)
-      : { references: capabilities.listHere(kind), failures: [] })
+      : { references: capabilities.listHere(kind), failures: [] }
+    return writeListing(kind, listing, stream, { codec, withAttributes })
   })
   registry.stream(METHODS.watch, async (body, context, stream) => {
     const { kind, uuid, home, options } = readWatch(body)

@@ -20,7 +20,7 @@ import { CABLE, addressOf, folderOf, groupsOf, holderOf, makeCable, makeHost, pa
 import { nodeOf, processesOfHost, startNode, stopNode, withNode } from './nodes.ts'
 import type { NodePlace } from './nodes.ts'
 import { startOvs } from './ovs.ts'
-import { endAll } from './processes.ts'
+import { endAll, nodesAndStartersIn, until } from './processes.ts'
 import { currentBootId, readRecord, writeRecord } from './record.ts'
 import { requireLibvirtLab } from './requirements.ts'
 
@@ -108,9 +108,13 @@ async function raiseHost(place: NodePlace, host: LabHost): Promise<void> {
 /** The pool "images" is one directory on all hosts: imported once, seen by all. */
 async function importGuest(place: NodePlace, host: LabHost, path: string): Promise<void> {
   await withNode(place, host, async (dc) => {
-    const { objects } = await dc.list('StoragePool')
-    const pool = (objects as readonly StoragePool[]).find((one) => one.name === 'images')
-    if (pool === undefined) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: `${host.name} has no storage pool "images"` })
+    let pool: StoragePool | undefined
+    // A node is ready before it has read its hypervisor's inventory.
+    await until(place.clock, LIMITS.labDaemonStartTimeoutMs, async () => {
+      pool = ((await dc.list('StoragePool')).objects as readonly StoragePool[]).find((one) => one.name === 'images')
+      return pool !== undefined
+    }, place.signal)
+    if (pool === undefined) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: `${host.name} shows no storage pool "images"` })
     await pool.importImage({ name: 'guest', path, description: 'Debian kernel and busybox: answers on its serial port' })
   })
 }
@@ -118,7 +122,7 @@ async function importGuest(place: NodePlace, host: LabHost, path: string): Promi
 /** Ends all of the lab, however much of it there is, and removes it. */
 export async function labDown(world: Pick<LabWorld, 'directory' | 'clock'>, record: LabRecord): Promise<void> {
   const { directory, clock } = world
-  const everything = async () => (await Promise.all([...record.hosts.map((host) => nodeOf(host)), ...record.hosts.map((host) => processesOf({ record }, host.name)), processesOf({ record }, CABLE)])).flat()
+  const everything = async () => (await Promise.all([...record.hosts.map((host) => nodesAndStartersIn(host.data)), ...record.hosts.map((host) => processesOf({ record }, host.name)), processesOf({ record }, CABLE)])).flat()
   await endAll(everything, clock, 'at-once')
   for (const name of [...record.hosts.map((host) => host.name), CABLE, 'nfs', 'lab.json', 'lab.json.new']) await rm(join(directory, name), { recursive: true, force: true, maxRetries: 5 })
   // Only what the lab made is removed: a directory that holds something else stays.

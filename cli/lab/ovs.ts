@@ -30,7 +30,13 @@ export async function startOvs(place: Place, host: LabHost): Promise<void> {
     await vsctl('--no-wait', 'init')
     await startDaemon(place, host, ['ovs-vswitchd', `unix:${SOCKET}`, '--pidfile', '--log-file=/dev/null'], log)
   }
+  // In user space the switch works on copies: the kernel takes eth0's frames too where they are for eth0's address, by which
+  // the bridge would be known unless it has one of its own, and answers ARP for xenbr's address itself unless told not to.
+  await runIn(place, host.name, ['sh', '-c', 'echo 8 >/proc/sys/net/ipv4/conf/eth0/arp_ignore; echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6'], step)
   // Answers when the daemon has made the devices.
-  await vsctl('--may-exist', 'add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE, 'datapath_type=netdev', '--', '--may-exist', 'add-port', BRIDGE, 'eth0')
+  await vsctl('--may-exist', 'add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE, 'datapath_type=netdev', `other-config:hwaddr=${macOf(host)}`, '--', '--may-exist', 'add-port', BRIDGE, 'eth0')
   await setAddress(place, host)
 }
+
+/** Locally administered: 02, then "KL", then the host's number. */
+const macOf = ({ index }: LabHost): string => `02:4b:4c:00:00:${index.toString(16).padStart(2, '0')}`

@@ -38,6 +38,9 @@ export const processesMarked = (mark: string): Promise<LabProcess[]> =>
 /** The node of a data directory: `... kumoi.js up --data DIR ...`. */
 export const nodesIn = (data: string): Promise<LabProcess[]> => scan(async (_pid, command) => `${command} `.includes(` up --data ${data} `))
 
+/** The node, and whoever is starting it. */
+export const nodesAndStartersIn = (data: string): Promise<LabProcess[]> => scan(async (_pid, command) => / up (--\S+ )*--data /.test(command) && `${command} `.includes(` --data ${data} `))
+
 /** The holder of a host's namespaces (holder.sh). */
 export const isHolder = (process: LabProcess): boolean => process.command.includes('/holder.sh kumoi-lab:')
 

@@ -11,7 +11,6 @@
 import { types } from 'node:util'
 import { LIMITS } from '../../fabric/base.ts'
 import type { CapturedName, PackageImport } from '../contract.ts'
-import { COUNTERPART } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { brandOf, hintFor, tagOf, withArticle } from '../value/brand.ts'
 import type { EncodeHooks, Walk } from '../value/flatten.ts'
@@ -22,7 +21,7 @@ import { NATIVE, capabilityName, sourceOf, toSource, typeName } from './describe
 import type { AnyFunction } from './describe.ts'
 import { insidesOf, privateFieldsOf, scriptUrl } from './inspect.ts'
 import type { FunctionInsides } from './inspect.ts'
-import { SANDBOX_GLOBALS, builtinName, foreignIntrinsicPath, intrinsicPath, isOwnGlobal } from './known.ts'
+import { SANDBOX_GLOBALS, builtinName, foreignIntrinsicPath, isOwnGlobal, targetPath } from './known.ts'
 import { packageExport, packageOf } from './packages.ts'
 import { Trail } from './trail.ts'
 
@@ -72,10 +71,8 @@ export class ClosureGraph {
   #custom(value: object, walk: Walk): readonly unknown[] | undefined {
     this.keys = walk.keys
     if (types.isProxy(value)) throw FUNCTIONS.CAPTURE_PROXY(this.trail.at(walk.keys))
-    const native = intrinsicPath(value)
+    const native = targetPath(value)
     if (native !== undefined) return [CustomKind.Native, walk.child([...native])]
-    const counterpart = Object.getOwnPropertyDescriptor(value, COUNTERPART)?.value as readonly string[] | undefined
-    if (counterpart !== undefined) return [CustomKind.Native, walk.child([...counterpart])]
     const builtin = builtinName(value)
     if (builtin !== undefined) throw FUNCTIONS.CAPTURE_BUILTIN({ ...this.trail.at(walk.keys), name: builtin })
     return typeof value === 'function' ? this.#function(value as AnyFunction, walk) : this.#object(value, walk)

@@ -5,6 +5,7 @@
 // Getters are never run: some of Node's print deprecation warnings.
 
 import { builtinModules } from 'node:module'
+import { COUNTERPART } from '../contract.ts'
 
 /** Globals that shipped code may use: the language, less what the sandbox takes away, plus what its prelude gives. */
 export const SANDBOX_GLOBALS: ReadonlySet<string> = new Set([
@@ -61,6 +62,10 @@ function intrinsicPaths(realm: object): Map<unknown, readonly string[]> {
 export function intrinsicPath(value: unknown): readonly string[] | undefined {
   return pathIn(globalThis, value)
 }
+
+/** Path from the target's globalThis of what is there already: an intrinsic, or the counterpart that a function names. */
+export const targetPath = (value: object): readonly string[] | undefined =>
+  Object.getOwnPropertyDescriptor(value, COUNTERPART)?.value as readonly string[] | undefined ?? intrinsicPath(value)
 
 function pathIn(realm: object, value: unknown): readonly string[] | undefined {
   let paths = intrinsics.get(realm)

@@ -131,6 +131,7 @@ class CollectionOf<T> implements Collection<T> {
   get length(): Promise<number> {
     const spec = this.#pipeline.bareSpec
     if (spec?.type === 'range') return Promise.resolve(Math.max(0, Math.ceil((spec.to - spec.from) / spec.step)))
+    if (spec?.type === 'kind') return this.#pipeline.session.count(spec.kind, this.#pipeline.options)
     return this.#values().then((values) => values.length)
   }
 

@@ -20,4 +20,6 @@ export interface Session {
   readonly globals: Readonly<Record<string, unknown>>
   /** References of a kind with their attributes, for plain verbs. */
   list(kind: string, options: CollectionOptions): Promise<readonly object[]>
+  /** How many there are of a kind, without their attributes. */
+  count(kind: string, options: CollectionOptions): Promise<number>
 }

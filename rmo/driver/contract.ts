@@ -205,8 +205,8 @@ export interface StorageDriver {
   stopPool(uuid: string, call: Call): Promise<void>
   undefinePool(uuid: string, call: Call): Promise<void>
   refreshPool(uuid: string, call: Call): Promise<void>
-  /** Started with the host; a driver without it cannot change a pool that is there. */
-  setAutostart?(uuid: string, autostart: boolean, call: Call): Promise<void>
+  /** Started with the host. */
+  setAutostart(uuid: string, autostart: boolean, call: Call): Promise<void>
   createVolume(pool: string, wish: VolumeWish, call: Call): Promise<VolumeRecord>
   /** A full copy; `onProgress` from 0 to 1. */
   copyVolume(pool: string, source: string, wish: VolumeWish, call: Call, onProgress?: (ratio: number) => void): Promise<VolumeRecord>
@@ -220,8 +220,8 @@ export interface NetworkDriver {
   start(uuid: string, call: Call): Promise<void>
   stop(uuid: string, call: Call): Promise<void>
   undefine(uuid: string, call: Call): Promise<void>
-  /** Started with the host; a driver without it cannot change a network that is there. */
-  setAutostart?(uuid: string, autostart: boolean, call: Call): Promise<void>
+  /** Started with the host. */
+  setAutostart(uuid: string, autostart: boolean, call: Call): Promise<void>
 }
 
 export interface HypervisorDriver {

@@ -90,8 +90,9 @@ export async function probeFile(path: string): Promise<DiskFacts | undefined> {
   }
 }
 
-/** Turns what the file system or a program said into an error of ours; coded errors pass. */
-export async function diskError(error: unknown, operation: string, path: string, host: string): Promise<unknown> {
+/** Turns what the file system or a program said into an error of ours; coded errors pass, and so does why a call was cancelled. */
+export async function diskError(error: unknown, operation: string, path: string, host: string, call?: Call): Promise<unknown> {
+  if (call?.signal?.aborted === true) return call.signal.reason
   const code = errorCode(error)
   if (code?.startsWith('RMO_ERR') === true) return error
   const reason = error instanceof Error ? error.message : String(error)
@@ -107,7 +108,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
     if (code !== 0) throw new Error(stderr.trim() || `qemu-img ended with status ${code}`)
   }
   /** A new file of ours with its note; on failure neither is left. */
-  const made = async (operation: string, path: string, note: DiskNote, work: (hidden: string) => Promise<void>): Promise<void> => {
+  const made = async (operation: string, path: string, note: DiskNote, call: Call, work: (hidden: string) => Promise<void>): Promise<void> => {
     try {
       await unfinished.appear(path, 'plain', async (hidden) => {
         await work(hidden)
@@ -119,7 +120,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
         throw error
       })
     } catch (error) {
-      throw await diskError(error, operation, path, hostName())
+      throw await diskError(error, operation, path, hostName(), call)
     }
   }
   const createArgs = (wish: Parameters<DiskStore['create']>[1], file: string): readonly string[] => [
@@ -164,8 +165,8 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
     async makeDirectory(path) {
       await mkdir(path, { recursive: true }).catch(async (error: unknown) => { throw await diskError(error, 'Making directory', path, hostName()) })
     },
-    create: (path, wish, note, call) => made('Creating', path, note, (hidden) => qemuImg(createArgs(wish, hidden), call)),
-    copy: (source, path, wish, note, call, onProgress) => made('Copying to', path, note, async (hidden) => {
+    create: (path, wish, note, call) => made('Creating', path, note, call, (hidden) => qemuImg(createArgs(wish, hidden), call)),
+    copy: (source, path, wish, note, call, onProgress) => made('Copying to', path, note, call, async (hidden) => {
       const stop = watched(hidden, await allocatedBytes(source.path), onProgress)
       try {
         await qemuImg(['convert', '-q', '-f', source.format, '-O', wish.format, source.path, hidden], call)
@@ -174,7 +175,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
       }
       onProgress?.(1)
     }),
-    writeSeed: (path, files, note, call) => made('Writing seed', path, note, (hidden) => makeSeedIso(tools, files, hidden, call)),
+    writeSeed: (path, files, note, call) => made('Writing seed', path, note, call, (hidden) => makeSeedIso(tools, files, hidden, call)),
 
     async share(path, note, call) {
       const base = `${path}.base-${Buffer.from(random.bytes(4)).toString('hex')}`
@@ -197,7 +198,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
         return { path: base, format: 'qcow2' } satisfies Backing
       } catch (error) {
         if (await access(base).then(() => false, () => true)) await removeDiskNote(base)
-        throw await diskError(error, 'Freezing', path, hostName())
+        throw await diskError(error, 'Freezing', path, hostName(), call)
       }
     },
     async roleFor(path, owner) {
@@ -216,7 +217,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
         await writeDiskNote(unfinished, path, note)
         return before === undefined ? () => remove(path) : () => place((hidden) => writeFile(hidden, before))
       } catch (error) {
-        throw await diskError(error, 'Writing seed', path, hostName())
+        throw await diskError(error, 'Writing seed', path, hostName(), call)
       }
     },
     remove,

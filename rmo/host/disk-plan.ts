@@ -68,7 +68,7 @@ const SAFE_CHARS = 40
 
 /** A file name from a VM's name and uuid: what is safe of the name, and enough of the uuid to be the only one. */
 export const fileStem = (name: string, uuid: string): string =>
-  `${name.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '').slice(0, SAFE_CHARS) || 'vm'}-${uuid.slice(0, 8)}`
+  `${name.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '').slice(0, SAFE_CHARS).replace(/[.-]+$/, '') || 'vm'}-${uuid.slice(0, 8)}`
 
 /** How deep a chain may be before one more level is refused. */
 export const CHAIN_MAX = LIMITS.backingChainMax

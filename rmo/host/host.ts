@@ -22,9 +22,10 @@ import type { HostContext, HostRoom } from './contract.ts'
 import { createExclusive } from './exclusive.ts'
 import { guardDriver } from './guard.ts'
 import { createHub } from './hub.ts'
-import { createMigrations } from './migration.ts'
+import { createMigrations, serveMigrations } from './migration.ts'
 import type { HostMigrations } from './migration.ts'
 import { createNumbers } from './numbers.ts'
+import { createOwnObjects } from './own-objects.ts'
 import type { HostParts, HostPeers, MakeParts } from './parts.ts'
 import { createReadings } from './readings.ts'
 import type { VmContext, VmRoom } from './vm-context.ts'
@@ -70,7 +71,8 @@ export interface Host extends HostContext {
 const NOTHING: Inventory = Object.freeze({ domains: [], pools: [], volumes: [], networks: [], snapshots: [], failures: [] })
 
 export function createHost(options: HostOptions): Host {
-  const { self, machineUuid, hostName, objects, kinds, clock, random, directory, log, peers } = options
+  const { self, machineUuid, hostName, kinds, clock, random, directory, log, peers } = options
+  const objects = createOwnObjects(options.objects)
   const driver = guardDriver(options.driver, clock)
   const vmmUuid = vmmUuidOf(machineUuid)
   const numbers = createNumbers()
@@ -111,9 +113,18 @@ export function createHost(options: HostOptions): Host {
   }
   const readings = createReadings({ clock, read, intervalMs: LIMITS.hostResyncMs })
 
+  // Events and changes of our own are newer than the last reading: whoever decides by the inventory sees them.
+  let merged: { readonly of: Inventory; readonly number: number; readonly inventory: Inventory } | undefined
+  const asOfNow = (): Inventory => {
+    if (merged?.of === inventory && merged.number === numbers.now()) return merged.inventory
+    const coming = inventory.domains.filter(({ uuid }) => vms.get(uuid) === undefined && migrations.expectsUuid(uuid))
+    merged = { of: inventory, number: numbers.now(), inventory: { ...inventory, domains: [...vms.list().map((vm) => vm.record), ...coming] } }
+    return merged.inventory
+  }
+
   const context: HostContext = {
     self, machineUuid, hostName, driver, objects, clock, random, directory,
-    inventory: () => inventory,
+    inventory: asOfNow,
     facts: () => facts,
     connected: () => driver.connected,
     resync: () => readings.now(),
@@ -170,9 +181,9 @@ export function createHost(options: HostOptions): Host {
   void ready.promise.then(() => { if (!stopped) migrations.recover() })
 
   let stopping: Promise<void> | undefined
-  return Object.assign(context, {
+  const host: Host = Object.assign(context, {
     vmm, vms, migrations, ready: ready.promise,
-    serve: (registry: Pick<RpcRegistry, 'method'>) => migrations.serve(registry),
+    serve: (registry: Pick<RpcRegistry, 'method'>) => serveMigrations(registry, [host]),
     stop: (): Promise<void> => stopping ??= (async () => {
       stopped = true
       timer.cancel()
@@ -183,4 +194,5 @@ export function createHost(options: HostOptions): Host {
       await options.driver.close()
     })(),
   })
+  return host
 }

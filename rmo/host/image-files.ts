@@ -31,6 +31,7 @@ export interface ImageFilesOptions {
 }
 
 const EXTENSIONS = { qcow2: 'qcow2', raw: 'img', iso: 'iso' } as const
+const imageFileName = ({ name, format }: Pick<ImageNote, 'name' | 'format'>): string => `${name}.${EXTENSIONS[format]}`
 const READ_BYTES = 1_024 * 1_024
 
 function sourcePath(source: string): string {
@@ -44,12 +45,12 @@ function sourcePath(source: string): string {
   throw invalid()
 }
 
-async function sha256(path: string, call: Call): Promise<string> {
+async function sha256(path: string, host: string, call: Call): Promise<string> {
   const hash = createHash('sha256')
   const stream = createReadStream(path, { highWaterMark: READ_BYTES, ...(call.signal === undefined ? {} : { signal: call.signal }) })
   for await (const chunk of stream) {
     hash.update(chunk as Uint8Array)
-    if (call.remainingMs() <= 0) throw RMO.EXEC_TIMEOUT({ file: `reading ${path}`, machine: 'this host', timeoutMs: 0, stdout: '', stderr: '' })
+    if (call.remainingMs() <= 0) throw RMO.DISK_FAILED({ operation: 'Reading', path, host, reason: 'the call ran out of time' })
   }
   return hash.digest('hex')
 }
@@ -82,7 +83,8 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
       for (const name of names.slice(0, LIMITS.poolEntriesMax)) {
         if (!name.endsWith('.image.json')) continue
         const note = await readImageNote(join(pool.path, name))
-        if (note !== undefined && imageNoteName(note.name) === name) found.push(note)
+        // A sidecar speaks for its own image's file only.
+        if (note !== undefined && imageNoteName(note.name) === name && note.file === imageFileName(note)) found.push(note)
       }
       return found
     },
@@ -90,7 +92,7 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
     async take(pool, { name, source, description }, call) {
       const from = sourcePath(source)
       const facts = await usable(name, from, from, call)
-      const file = `${name}.${EXTENSIONS[facts.format]}`
+      const file = imageFileName({ name, format: facts.format })
       const path = join(pool.path, file)
       const taken = (): Error => RMO.ALREADY_EXISTS({ what: `Image ${name} with other contents`, host: hostName() })
       try {
@@ -99,8 +101,8 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
         if (known !== undefined && known.file !== file) throw taken()
         if (there !== undefined) {
           // A kill may have come between file and sidecar; the same bytes are the same image.
-          const checksum = await sha256(path, call)
-          if (there.size !== facts.sizeBytes || checksum !== await sha256(from, call)) throw taken()
+          const checksum = await sha256(path, hostName(), call)
+          if (there.size !== facts.sizeBytes || checksum !== await sha256(from, hostName(), call)) throw taken()
           await chmod(path, 0o444)
           if (known !== undefined && known.checksum === checksum && known.modifiedAtMs === Math.floor(there.mtimeMs)) return known
           const note = await noteOf(name, file, path, checksum, facts, known?.description ?? description)
@@ -112,7 +114,7 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
           if (code !== 0) throw saysFull(stderr) ? RMO.NO_SPACE({ what: `image ${name}`, path: pool.path, reason: 'the file system is full' }) : new Error(stderr.trim() || `cp ended with status ${code}`)
           const copied = await usable(name, from, hidden, call)
           await chmod(hidden, 0o444)
-          return { copied, checksum: await sha256(hidden, call) }
+          return { copied, checksum: await sha256(hidden, hostName(), call) }
         })
         const note = await noteOf(name, file, path, checksum, copied, description)
         await writeImageNote(unfinished, join(pool.path, imageNoteName(name)), note).catch(async (error: unknown) => {
@@ -121,12 +123,12 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
         })
         return note
       } catch (error) {
-        throw await diskError(error, `Importing image ${name} to`, path, hostName())
+        throw await diskError(error, `Importing image ${name} to`, path, hostName(), call)
       }
     },
 
     writeNote: (pool, note) => writeImageNote(unfinished, join(pool.path, imageNoteName(note.name)), note),
-    digest: sha256,
+    digest: (path, call) => sha256(path, hostName(), call),
     async seal(path) {
       await chmod(path, 0o444)
       return Math.floor((await stat(path)).mtimeMs)

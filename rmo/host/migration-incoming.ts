@@ -45,7 +45,7 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
     if (mac !== undefined) throw RMO.ALREADY_EXISTS({ what: `The MAC address ${mac} of ${name}`, host: host.hostName() })
     const atMs = Math.round(clock.wallMs())
     const note: MigrationNote = {
-      role: 'incoming', id, uuid, name, from: message.from ?? source.name, to: host.hostName(), peer: source.node, principal, state,
+      role: 'incoming', id, uuid, name, from: message.from ?? source.name, to: host.hostName(), peer: source.node, machine: message.speaker, principal, state,
       phase: 'preparing', phases: [{ phase: 'preparing', atMs }],
     }
     await notes.save(note)

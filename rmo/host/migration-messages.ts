@@ -20,6 +20,10 @@ const id = text({ charsMax: 64, pattern: /^[0-9a-f-]+$/ })
 const body = record({
   step: oneOf('accept', 'complete', 'refuse', 'status'),
   id, uuid: uuid(),
+  /** Whose host is meant: the destination's machine for accept, complete and refuse, the asked one's for status. */
+  machine: uuid(),
+  /** Of the one who speaks. */
+  speaker: uuid(),
   from: optional(text({ charsMax: 255 })), to: optional(text({ charsMax: 255 })),
   state: optional(oneOf('running', 'paused', 'stopping', 'stopped', 'crashed', 'saved')),
   settings: optional(vmSettings),

@@ -14,6 +14,8 @@ export interface MigrationNote extends MigrationRecord {
   readonly name: string
   /** The other side. */
   readonly peer: NodeId
+  /** Its machine; one node can stand for several simulated ones. */
+  readonly machine: string
   /** On whose behalf. */
   readonly principal: string
   /** Of the VM when it began. */
@@ -31,7 +33,8 @@ export const inPhase = (note: MigrationNote, phase: MigrationRecord['phase'], at
 /** As users see it. */
 export const recordOf = ({ id, from, to, phase, phases, error }: MigrationNote): MigrationRecord => ({ id, from, to, phase, phases, ...error === undefined ? {} : { error } })
 
-const PREFIX = 'migration/'
+/** Hosts of one node share its store. */
+const prefixOf = (machineUuid: string): string => `migration/${machineUuid}/`
 
 export interface MigrationNotes {
   /** Of the VM's last migration. */
@@ -43,8 +46,9 @@ export interface MigrationNotes {
   open(): readonly MigrationNote[]
 }
 
-export function createMigrationNotes(store: Pick<LocalStore, 'get' | 'range' | 'write'>): MigrationNotes {
-  const read = (): readonly MigrationNote[] => store.range({ prefix: PREFIX, limit: LIMITS.migrationNotesMax * 2 }).map(({ value }) => JSON.parse(value) as MigrationNote)
+export function createMigrationNotes(store: Pick<LocalStore, 'get' | 'range' | 'write'>, machineUuid: string): MigrationNotes {
+  const prefix = prefixOf(machineUuid)
+  const read = (): readonly MigrationNote[] => store.range({ prefix, limit: LIMITS.migrationNotesMax * 2 }).map(({ value }) => JSON.parse(value) as MigrationNote)
   let writing: Promise<void> = Promise.resolve()
   const write = (key: string, value: string | undefined): Promise<void> => {
     const turn = writing.then(() => store.write([{ key, value }]))
@@ -56,18 +60,18 @@ export function createMigrationNotes(store: Pick<LocalStore, 'get' | 'range' | '
     const ended = read().filter(hasEnded)
     const startedAtMs = ({ phases }: MigrationNote): number => phases[0]?.atMs ?? 0
     const over = ended.length - LIMITS.migrationNotesMax
-    if (over > 0) for (const { uuid } of ended.sort((a, b) => startedAtMs(a) - startedAtMs(b)).slice(0, over)) await write(PREFIX + uuid, undefined)
+    if (over > 0) for (const { uuid } of ended.sort((a, b) => startedAtMs(a) - startedAtMs(b)).slice(0, over)) await write(prefix + uuid, undefined)
   }
   return {
     get(uuid) {
-      const value = store.get(PREFIX + uuid)
+      const value = store.get(prefix + uuid)
       return value === undefined ? undefined : JSON.parse(value) as MigrationNote
     },
     async save(note) {
-      await write(PREFIX + note.uuid, JSON.stringify(note))
+      await write(prefix + note.uuid, JSON.stringify(note))
       if (hasEnded(note)) await prune()
     },
-    drop: (uuid) => write(PREFIX + uuid, undefined),
+    drop: (uuid) => write(prefix + uuid, undefined),
     open: () => read().filter((note) => !hasEnded(note)),
   }
 }

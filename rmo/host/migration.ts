@@ -8,7 +8,7 @@
 // LIMITS.migrationSettleMs and after a restart. Aborting the call cancels; then it still runs here.
 
 import { LIMITS, errorCode } from '../../fabric/base.ts'
-import type { Timer } from '../../fabric/base.ts'
+import type { NodeId, Timer } from '../../fabric/base.ts'
 import type { LocalStore, Log, RpcRegistry } from '../../fabric/mod.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { MigrationTicket } from '../driver/contract.ts'
@@ -28,7 +28,8 @@ import type { Migrations, VmContext } from './vm-context.ts'
 import type { HostVm } from './vm.ts'
 
 export interface HostMigrations extends Migrations, Pick<Incoming, 'expectsUuid' | 'expectsName'> {
-  serve(registry: Pick<RpcRegistry, 'method'>): void
+  /** What the other side's host asks of this one. */
+  answer(message: MigrationMessage, from: { readonly node: NodeId; readonly name: string }, authority: Authority): Promise<unknown>
   /** Settles what a restart or a lost answer left half-done; goes on until nothing is. */
   recover(): void
   stop(): void
@@ -39,10 +40,31 @@ export interface MigrationOptions { readonly context: VmContext; readonly store:
 const TRACE_BYTES = 8
 const COMPLETE_TRIES = 3
 
+/** Why, without repeating what the error around it says: drivers and destinations refuse with the same codes. */
+function reasonOf(error: unknown): string {
+  const { reason } = (error as { readonly details?: { readonly reason?: unknown } } | undefined)?.details ?? {}
+  const code = errorCode(error)
+  return typeof reason === 'string' && (code === RMO.MIGRATION_FAILED.code || code === RMO.MIGRATION_REFUSED.code) ? reason : textOf(error)
+}
+
+/** Serves what other nodes ask of the hosts of this one. */
+export function serveMigrations(registry: Pick<RpcRegistry, 'method'>, hosts: readonly { readonly machineUuid: string; hostName(): string; readonly migrations: HostMigrations }[]): void {
+  const byMachine = new Map(hosts.map((host) => [host.machineUuid, host]))
+  registry.method(MIGRATION_METHOD, async (body, call) => {
+    const { caller } = call
+    const message = readMessage(body)
+    const host = byMachine.get(message.machine)
+    // Shells ask VM.migrate; only another member's host speaks here.
+    if (caller.via !== 'link') throw RMO.DENIED({ principal: call.principal, kind: 'VMM', name: host?.hostName() ?? message.machine, verb: MIGRATION_METHOD, acl: 'create', reason: 'only nodes of the fabric may' })
+    if (host === undefined) throw RMO.OBJECT_UNKNOWN({ kind: 'PhysicalMachine', uuid: message.machine, node: 'this node' })
+    return host.migrations.answer(message, caller, call)
+  })
+}
+
 export function createMigrations({ context, store, log }: MigrationOptions): HostMigrations {
   const { host, peers } = context
   const { clock } = host
-  const notes = createMigrationNotes(store)
+  const notes = createMigrationNotes(store, host.machineUuid)
   const incoming = createIncoming({ context, notes, clock })
   /** Under way in this life of the node, by uuid. */
   const active = new Set<string>()
@@ -54,7 +76,13 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     const { remainingMs } = context.ownCall(LIMITS.migrationAskTimeoutMs)
     return { principal, trace: Buffer.from(host.random.bytes(TRACE_BYTES)).toString('hex'), hop: 0, signal: stopping.signal, remainingMs }
   }
-  const ask = (note: Pick<MigrationNote, 'peer'>, message: MigrationMessage, authority: Authority): Promise<unknown> => peers.call(note.peer, MIGRATION_METHOD, plain(message), authority)
+  const ask = async ({ peer, machine, id, uuid }: Pick<MigrationNote, 'peer' | 'machine' | 'id' | 'uuid'>, message: Omit<MigrationMessage, 'id' | 'uuid' | 'machine' | 'speaker'>, authority: Authority): Promise<unknown> => {
+    const body = plain({ ...message, id, uuid, machine, speaker: host.machineUuid })
+    if (peer !== host.self) return peers.call(peer, MIGRATION_METHOD, body, authority)
+    const sibling = peers.sibling?.(machine)
+    if (sibling === undefined) throw RMO.OBJECT_UNKNOWN({ kind: 'VMM', uuid: machine, node: host.hostName() })
+    return sibling.migrations.answer(readMessage(body), { node: host.self, name: host.hostName() }, authority)
+  }
   const publish = (uuid: string, event: ObjectEvent & Readonly<Record<string, unknown>>): void => host.publish('VM', uuid, event)
 
   // ---------------------------------------------------------------- both sides, as of now
@@ -66,7 +94,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
   }
   const there = async (note: MigrationNote): Promise<Side> => {
     try {
-      return readStatus(await ask(note, { step: 'status', id: note.id, uuid: note.uuid }, ownAuthority(note.principal))).state
+      return readStatus(await ask(note, { step: 'status' }, ownAuthority(note.principal))).state
     } catch { return 'unknown' }
   }
 
@@ -74,7 +102,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
 
   const refuseThere = async (note: MigrationNote): Promise<void> => {
     // A destination that does not hear this asks by itself (sweep).
-    await ask(note, { step: 'refuse', id: note.id, uuid: note.uuid }, ownAuthority(note.principal)).catch(() => {})
+    await ask(note, { step: 'refuse' }, ownAuthority(note.principal)).catch(() => {})
   }
   const stays = async (note: MigrationNote, error: unknown, cancelled: boolean): Promise<void> => {
     await refuseThere(note)
@@ -96,7 +124,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     await notes.save(inPhase(note, 'done', clock.wallMs()))
   }
   const complete = async (note: MigrationNote): Promise<void> => {
-    const message: MigrationMessage = { step: 'complete', id: note.id, uuid: note.uuid, ...note.handover === undefined ? {} : { handover: note.handover } }
+    const message = { step: 'complete' as const, ...note.handover === undefined ? {} : { handover: note.handover } }
     for (let attempt = 1; ; attempt++) {
       try {
         await ask(note, message, ownAuthority(note.principal))
@@ -130,11 +158,11 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
   const announce = async (vm: HostVm, note: MigrationNote, authority: Authority): Promise<MigrationTicket> => {
     const { settings, metadata = {}, state } = vm.record
     try {
-      return readTicket(await ask(note, { step: 'accept', id: note.id, uuid: note.uuid, from: note.from, to: note.to, state, settings, metadata: { ...metadata } }, authority))
+      return readTicket(await ask(note, { step: 'accept', from: note.from, to: note.to, state, settings, metadata: { ...metadata } }, authority))
     } catch (error) {
       await refuseThere(note)
       await notes.save(inPhase(note, 'failed', clock.wallMs(), { error: textOf(error) }))
-      throw RMO.MIGRATION_REFUSED({ name: note.name, to: note.to, reason: textOf(error) }, { cause: error })
+      throw RMO.MIGRATION_REFUSED({ name: note.name, to: note.to, reason: reasonOf(error) }, { cause: error })
     }
   }
 
@@ -167,7 +195,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
       const left = verdict === 'stays' ? `It is on ${note.from}, as before.`
         : verdict === 'lost' ? `It is on neither host: make it again from its dump; its disks are left.`
         : `Where it is could not be found out yet; ${note.from} goes on asking, and starts nothing meanwhile.`
-      throw RMO.MIGRATION_FAILED({ name, to, phase: note.phase, reason: cancelled ? 'it was cancelled' : textOf(error), left }, { cause: error })
+      throw RMO.MIGRATION_FAILED({ name, to, phase: note.phase, reason: cancelled ? 'it was cancelled' : reasonOf(error), left }, { cause: error })
     }
     // From here on only the destination can have it; a crash now is mended by recover().
     await notes.save(note)
@@ -180,7 +208,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     const { name } = record.settings
     mustDo('migrate', { name, state: record.state })
     const note: MigrationNote = {
-      role: 'outgoing', id: randomUuid(host.random), uuid: vm.uuid, name, from: host.hostName(), to: peers.nameOf(to.home), peer: to.home, principal: authority.principal, state: record.state,
+      role: 'outgoing', id: randomUuid(host.random), uuid: vm.uuid, name, from: host.hostName(), to: to.home === host.self ? to.name : peers.nameOf(to.home), peer: to.home, machine: to.uuid, principal: authority.principal, state: record.state,
       phase: 'preparing', phases: [{ phase: 'preparing', atMs: Math.round(clock.wallMs()) }],
     }
     await notes.save(note)
@@ -208,7 +236,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
   }
   /** The destination asks what became of it: a source that does not work on it any more and has it, keeps it. */
   const sweepIncoming = async (note: MigrationNote): Promise<void> => {
-    const status = readStatus(await ask(note, { step: 'status', id: note.id, uuid: note.uuid }, ownAuthority(note.principal)))
+    const status = readStatus(await ask(note, { step: 'status' }, ownAuthority(note.principal)))
     if (!status.migrating && status.state !== 'absent') await incoming.refuse(note.uuid, note.id, `${note.from} kept it`)
   }
   const sweep = async (): Promise<void> => {
@@ -234,34 +262,28 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
       return note === undefined ? undefined : recordOf(note)
     },
     async migrate(vm, to, options, authority) {
-      if (to.home === host.self) return vm.reference()
+      if (to.uuid === host.machineUuid) return vm.reference()
       if (active.size >= LIMITS.migrationsMax) throw RMO.BUSY({ what: 'migrations', machine: host.hostName(), limit: LIMITS.migrationsMax })
       return host.exclusive(`VM/${vm.uuid}`, async () => {
         active.add(vm.uuid)
         try { return await move(vm, to, options, authority) } finally { active.delete(vm.uuid) }
       })
     },
-    serve(registry) {
-      registry.method(MIGRATION_METHOD, async (body, call) => {
-        const { caller } = call
-        // Shells ask VM.migrate; only another member's host speaks here.
-        if (caller.via !== 'link') throw RMO.DENIED({ principal: call.principal, kind: 'VMM', name: host.hostName(), verb: MIGRATION_METHOD, acl: 'create', reason: 'only nodes of the fabric may' })
-        const message = readMessage(body)
-        switch (message.step) {
-          case 'accept': {
-            await context.admit(call)
-            const ticket = await incoming.accept(message, caller, call)
-            wake(LIMITS.migrationSettleMs)
-            return plain(ticket)
-          }
-          case 'complete': return { state: await incoming.complete(message, call) }
-          case 'refuse': await incoming.refuse(message.uuid, message.id, `${caller.name} kept it`); return null
-          case 'status': {
-            const state = (await host.driver.domains.get(message.uuid, host.call(call)))?.state ?? 'absent'
-            return { state, migrating: active.has(message.uuid) } satisfies MigrationStatus
-          }
+    async answer(message, from, authority) {
+      switch (message.step) {
+        case 'accept': {
+          await context.admit(authority)
+          const ticket = await incoming.accept(message, from, authority)
+          wake(LIMITS.migrationSettleMs)
+          return plain(ticket)
         }
-      })
+        case 'complete': return { state: await incoming.complete(message, authority) }
+        case 'refuse': await incoming.refuse(message.uuid, message.id, `${from.name} kept it`); return null
+        case 'status': {
+          const state = (await host.driver.domains.get(message.uuid, host.call(authority)))?.state ?? 'absent'
+          return { state, migrating: active.has(message.uuid) } satisfies MigrationStatus
+        }
+      }
     },
     recover: () => { if (notes.open().length > 0) wake(0) },
     stop() { timer?.cancel(); stopping.abort(RMO.DRIVER_UNAVAILABLE({ uri: host.driver.uri, reason: 'its node stops' })) },

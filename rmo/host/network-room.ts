@@ -41,10 +41,7 @@ export function createNetworkRoom(context: HostContext): NetworkRoom {
       onEvent: (listener) => context.subscribe('Network', uuid, listener),
       users: () => users(attributes().name, 'any'),
       persistent: () => context.inventory().networks.find((network) => network.uuid === uuid)?.persistent ?? false,
-      setAutostart: (autostart, budget) => change(uuid, budget, async (call) => {
-        if (driver.networks.setAutostart === undefined) throw RMO.DRIVER_UNSUPPORTED({ operation: 'setting autostart of a network', driver: driver.name, reason: 'it cannot change a network that is there' })
-        await driver.networks.setAutostart(uuid, autostart, call)
-      }),
+      setAutostart: (autostart, budget) => change(uuid, budget, (call) => driver.networks.setAutostart(uuid, autostart, call)),
       start: (budget) => change(uuid, budget, async (call) => { if (attributes().state !== 'active') await driver.networks.start(uuid, call) }),
       stop: (budget) => change(uuid, budget, async (call) => {
         if (attributes().state !== 'active') return

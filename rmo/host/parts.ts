@@ -10,6 +10,7 @@ import type { Call } from '../driver/contract.ts'
 import type { NewNetwork, NewPool, NewSwitch } from '../kinds/vmm.ts'
 import type { VmSettings } from '../settings.ts'
 import type { HostContext, HostRoom } from './contract.ts'
+import type { HostMigrations } from './migration.ts'
 
 /** Settings after something was made for them, and the way back. */
 export interface Prepared {
@@ -60,4 +61,6 @@ export interface HostPeers {
   /** One verb of an object anywhere, through the gate of its home. */
   invoke(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown>
   nameOf(node: NodeId): string
+  /** Another host of this very node, by its machine: simulated hosts live together in one. */
+  sibling?(machineUuid: string): { readonly migrations: HostMigrations } | undefined
 }

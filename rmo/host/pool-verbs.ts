@@ -73,10 +73,7 @@ export function createPoolVerbs({ context, images, disks, refresh }: PoolVerbsOp
           needActive(pool, 'refresh')
           await storage.refreshPool(uuid, call)
         }),
-        setAutostart: (autostart, budget) => change(context.call(budget), async (_pool, call) => {
-          if (storage.setAutostart === undefined) throw RMO.DRIVER_UNSUPPORTED({ operation: 'setting autostart of a pool', driver: context.driver.name, reason: 'it cannot change a pool that is there' })
-          await storage.setAutostart(uuid, autostart, call)
-        }),
+        setAutostart: (autostart, budget) => change(context.call(budget), (_pool, call) => storage.setAutostart(uuid, autostart, call)),
         remove: (budget) => change(context.call(budget), async ({ name, active }, call) => {
           refuseInUse(name, users(name, 'any'))
           if (active) await storage.stopPool(uuid, call)

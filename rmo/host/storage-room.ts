@@ -8,6 +8,7 @@
 // on several hosts) are objects of each host.
 
 import { dirname } from 'node:path'
+import { LIMITS } from '../../fabric/base.ts'
 import type { ReferenceRecord } from '../../functions/mod.ts'
 import type { Inventory, PoolRecord } from '../driver/contract.ts'
 import type { ImageAttributes, LocalImage } from '../kinds/image.ts'
@@ -66,6 +67,8 @@ export function createStorageRoom(context: HostContext): StorageRoom {
     context, store: stores.disks, images, claims, holds,
     onMade(path, base) {
       if (base !== undefined) fresh.set(path, base)
+      const oldest = fresh.keys().next().value
+      if (fresh.size > LIMITS.diskClaimsMax && oldest !== undefined) fresh.delete(oldest)
       showImages()
       touched(path)
     },

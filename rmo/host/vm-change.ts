@@ -6,11 +6,12 @@ import { LIMITS } from '../../fabric/base.ts'
 import type { Authority } from '../../functions/mod.ts'
 import type { Call, DomainRecord } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
+import { allSettings } from '../kinds/vm.ts'
 import type { Changed } from '../object.ts'
 import type { Device, GuestContext, VmSettings } from '../settings.ts'
 import { randomUuid } from '../uuid.ts'
 import { changed, canonicalText } from '../version.ts'
-import { vmSettings } from '../vm-schema.ts'
+import { settingsOf, vmSettings } from '../vm-schema.ts'
 import { isActive, mustDo } from '../vm-state.ts'
 import type { Prepared } from './parts.ts'
 import { reread } from './snapshots.ts'
@@ -26,7 +27,7 @@ import type { VmContext } from './vm-context.ts'
 const FIXED = ['image', 'instanceId', 'simulate'] as const
 const SETTABLE = ['name', 'memoryMiB', 'vcpus', 'autostart', 'description', 'labels', 'devices', 'context'] as const
 
-const answer = (vm: HostVm, authority: Authority): Changed => changed({ ...vm.settings() }, authority)
+const answer = (vm: HostVm, authority: Authority): Changed => changed(allSettings(vm.settings()), authority)
 
 /** Defines again with its metadata kept. */
 async function redefine({ host, room }: VmContext, { uuid, metadata, managed }: DomainRecord, settings: VmSettings, call: Call): Promise<void> {
@@ -77,7 +78,8 @@ async function replug(context: VmContext, vm: HostVm, has: readonly Device[], wi
 }
 
 export async function applyChange(context: VmContext, vm: HostVm, change: Partial<VmSettings>, authority: Authority): Promise<void> {
-  const fixed = FIXED.find((key) => key in change && canonicalText(change[key]) !== canonicalText(vm.settings()[key]))
+  const present = allSettings(vm.settings())
+  const fixed = FIXED.find((key) => key in change && canonicalText(change[key]) !== canonicalText(present[key]))
   if (fixed !== undefined) throw RMO.READ_ONLY({ kind: 'VM', name: vm.name, property: fixed, settable: SETTABLE })
   const locked = (): Promise<void> => withVm(context, vm, authority, (record, call) => changeLocked(context, vm, record, change, call))
   // Names first, then objects: the order of all locks (exclusive.ts).
@@ -89,8 +91,8 @@ async function changeLocked(context: VmContext, vm: HostVm, record: DomainRecord
   const { settings, state } = record
   const { domains } = context.host.driver
   mustDo('change', { name: settings.name, state })
-  let next = vmSettings.check({ ...settings, ...change }, { call: 'VM.patch', path: 'change' })
-  if (canonicalText(next) === canonicalText(settings)) return
+  let next = settingsOf({ ...settings, ...change }, { call: 'VM.patch', path: 'change' })
+  if (canonicalText(allSettings(next)) === canonicalText(allSettings(settings))) return
   if (next.name !== settings.name) {
     mustDo('rename', { name: settings.name, state })
     await assertNameFree(context, next.name, vm.uuid)

@@ -40,7 +40,7 @@ function settingsOfClone(original: VmSettings, uuid: string, wish: CloneWish): V
 export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, authority: Authority): Promise<ReferenceRecord> {
   const { host, room } = context
   const uuid = randomUuid(host.random)
-  const elsewhere = wish.to !== undefined && wish.to.home !== host.self ? wish.to : undefined
+  const elsewhere = wish.to !== undefined && wish.to.uuid !== host.machineUuid ? wish.to : undefined
   const settings = settingsOfClone(vm.settings(), uuid, wish)
   const made = await host.exclusive(`name/${settings.name}`, () => withVm(context, vm, authority, async (record, call) => {
     mustDo('clone', { name: record.settings.name, state: record.state })

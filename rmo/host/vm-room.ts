@@ -66,7 +66,8 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
     if (vm === undefined) return
     vms.delete(uuid)
     forgotten.set(uuid, numbers.next())
-    host.objects.remove('VM', uuid, moved?.home)
+    // Simulated hosts of one node share the table: a VM that moved between them is there as the other's already.
+    if (host.objects.get('VM', uuid)?.local === vm) host.objects.remove('VM', uuid, moved?.home === host.self ? undefined : moved?.home)
     for (const snapshot of [...snapshots.values()]) if (snapshot.record.domain === uuid) dropSnapshot(snapshot, reason)
     vm.end(reason)
     tell(vm, moved === undefined ? { type: 'gone', atMs: wallMs(), reason } : { type: 'migrated', atMs: wallMs(), ...moved })

@@ -7,6 +7,7 @@
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { DomainRecord, DomainStats } from '../driver/contract.ts'
 import type { MigrateVmOptions, VmInfo, VmStats } from '../kinds/interfaces.ts'
+import { allSettings } from '../kinds/vm.ts'
 import type { CloneWish, LocalVm, SerialWish, SnapshotWish, VmAttributes, VmSample } from '../kinds/vm.ts'
 import { LIMITS } from '../../fabric/base.ts'
 import { RMO } from '../errors.ts'
@@ -68,7 +69,7 @@ export class HostVm implements LocalVm {
   see(record: DomainRecord): boolean {
     const before = this.#record
     if (record === before) return false
-    const otherSettings = record.settings !== before.settings && canonicalText(record.settings) !== canonicalText(before.settings)
+    const otherSettings = record.settings !== before.settings && canonicalText(allSettings(record.settings)) !== canonicalText(allSettings(before.settings))
     const same = !otherSettings && record.state === before.state && record.reason === before.reason && record.managed === before.managed && record.persistent === before.persistent
     this.#settleUse()
     // Equal settings keep their object, so that the next comparison is one of identity.
@@ -142,7 +143,7 @@ export class HostVm implements LocalVm {
   }
 
   settings(): VmSettings { return this.#record.settings }
-  version(): string { return versionOf({ ...this.#record.settings }) }
+  version(): string { return versionOf(allSettings(this.#record.settings)) }
 
   async info(authority: Authority): Promise<VmInfo> {
     const { host } = this.#context

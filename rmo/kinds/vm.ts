@@ -74,6 +74,10 @@ const machine = reference('PhysicalMachine') as unknown as Type<PhysicalMachine>
 const recordOf = (object: unknown): ReferenceRecord => object as ReferenceRecord
 const copyBudget = (): number => LIMITS.vmCopyTimeoutMs
 
+/** Every setting, those left out as what they mean: dumps show all that can be set, and leaving one out is no other version. */
+export const allSettings = (settings: VmSettings): VmSettings & Readonly<Record<string, unknown>> =>
+  ({ image: '', autostart: false, description: '', labels: {}, ...settings })
+
 export const vm = defineKind<VM, LocalVm>({
   kind: 'VM',
   plural: 'vms',
@@ -103,7 +107,7 @@ export const vm = defineKind<VM, LocalVm>({
   },
   settings: {
     fields: VM_FIELDS,
-    read: (local) => ({ ...local.settings() }),
+    read: (local) => allSettings(local.settings()),
     apply: (local, change, authority) => local.apply(change as Partial<VmSettings>, authority),
   },
   coldVerbs: {

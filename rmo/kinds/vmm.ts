@@ -53,7 +53,7 @@ export const vmm = defineKind<VMM, LocalVmm>({
   plural: 'vmms',
   doc: 'The virtual machine monitor of one machine.',
   residence: 'hosted',
-  example: 'pms.at(0).vmm.info()',
+  example: 'vmms.dmap(vmm => vmm.vmsCount)',
   observe: (local) => local.attributes(),
   attributes: {
     state: { doc: 'Whether the hypervisor can be reached.', type: oneOf('connected', 'disconnected'), column: column('STATE') },

@@ -40,6 +40,17 @@ t.test('one-liners of the issue', async (t) => {
   }
 })
 
+t.test('assignments that failed are told under the result', async (t) => {
+  const taken = new CodedError('that name is taken', { code: 'RMO_ERR_NAME_TAKEN' }), busy = new CodedError('it is busy', { code: 'RMO_ERR_BUSY' })
+  const one = await shellRun(['6 * 7'], { fake: fakeKali({ unsettled: [taken] }) })
+  t.same([one.status, one.stdout], [1, '42\n'])
+  t.match(one.stderr, /^error: that name is taken \[RMO_ERR_NAME_TAKEN\]/)
+  t.match((await shellRun(['6 * 7'], { fake: fakeKali({ unsettled: [taken, busy] }) })).stderr, /that name is taken[^]*it is busy/)
+  const both = await shellRun(["throw new Error('own')"], { fake: fakeKali({ unsettled: [taken] }) })
+  t.match(both.stderr, /that name is taken[^]*error: Error: own/)
+  t.equal(both.status, 1)
+})
+
 t.test('the text may come from standard input', async (t) => {
   t.equal((await shellRun(['-'], { stdin: '1 +\n 1\n' })).stdout, '2\n')
   t.equal((await shellRun(['-'], { stdin: '  \n' })).status, 2)

@@ -166,7 +166,8 @@ export const lifeChecks: readonly Check[] = [
   } },
   { id: 'crash', title: 'a killed emulator is told as a crash, and the domain starts again', async run(t, world) {
     const uuid = await world.running(t, 'crash')
-    await world.setup.crash?.(uuid)
+    if (world.setup.crash === undefined) return void t.fail('no crash: name the reason in skip')
+    await world.setup.crash(uuid)
     await world.told(uuid, 'crashed')
     t.equal(await world.state(uuid), 'crashed')
     await world.driver.domains.start(uuid, {}, world.call)

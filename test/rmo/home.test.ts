@@ -50,7 +50,7 @@ function setup() {
   const ledger = createLedger({ store, clock: systemClock })
   const capabilities = createCapabilities({
     self: nodeId(1), members: () => [member(1, 'alpha')], objects, ledger, clock: systemClock, random: systemRandom, codec: createValueCodec(),
-    kinds: createKindRegistry([lamp]), callPeer: async () => undefined,
+    kinds: createKindRegistry([lamp]), callPeer: async () => undefined, openPeer: () => { throw new Error('one node has no peers') },
     gate: createGate({ policy: aclPolicy((of) => ledger.rules(of), localPolicy()), log: () => {}, clock: systemClock }),
   })
   const target = { kind: 'Lamp', uuid: UUID, home: nodeId(1) }

@@ -6,7 +6,7 @@ import { LIMITS, systemClock, systemRandom, uuidOfNode } from '../../fabric/base
 import { createMemoryStore, createRegistry, createRpcPeer } from '../../fabric/mod.ts'
 import type { Caller, MembershipEvent, RpcPeer, RpcRegistry } from '../../fabric/mod.ts'
 import { createChannelPair } from '../../fabric/transport/memory-channel.ts'
-import { METHODS, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, readListing, registerRmo, rmoKinds } from '../../rmo/mod.ts'
+import { METHODS, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, makeReference, readListingStream, registerRmo, rmoKinds } from '../../rmo/mod.ts'
 import type { PhysicalMachine, Session } from '../../rmo/mod.ts'
 import { member, must, nodeId } from '../support/rmo-fabric.ts'
 
@@ -32,13 +32,14 @@ function setup(t: { teardown(fn: () => void): unknown }) {
       ledger: createLedger({ store: createMemoryStore(), clock: systemClock }),
       gate: createGate({ policy: localPolicy(), log: () => {}, clock: systemClock }),
       callPeer: (_to, method, body, parent) => link.call(method, body, { parent }),
+      openPeer: (_to, method, body, parent) => link.open(method, body, { parent }),
     })
     const watches = createWatches({
       capabilities, clock: systemClock,
       openPeer: (_to, method, body, parent) => link.open(method, body, { parent }),
       onMembership: (listener) => { listeners.add(listener); return () => { listeners.delete(listener) } },
     })
-    registerRmo({ registry: must(registries[i]), capabilities, watches })
+    registerRmo({ registry: must(registries[i]), capabilities, watches, codec: createValueCodec() })
     t.teardown(() => machine.stop())
   })
   const shell = connect(must(registries[0]), { via: 'socket', uid: 0 })
@@ -54,7 +55,7 @@ function setup(t: { teardown(fn: () => void): unknown }) {
 }
 
 async function machines({ session }: { readonly session: Session }): Promise<PhysicalMachine[]> {
-  const listing = readListing(await session.peer.call(METHODS.list, { kind: 'PhysicalMachine', withAttributes: true }))
+  const listing = await readListingStream(session.peer.open(METHODS.list, { kind: 'PhysicalMachine', withAttributes: true }), 'PhysicalMachine', session.codec)
   return listing.references.map((record) => makeReference(record, session) as PhysicalMachine)
 }
 

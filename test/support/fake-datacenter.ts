@@ -72,7 +72,7 @@ export const reference = (name: string): unknown => new Proxy({}, {
 
 export interface Fake { readonly kali: Kali; readonly calls: string[]; readonly connects: ConnectOptions[]; readonly starts: StartNodeOptions[] }
 
-export interface FakeOptions { readonly names?: readonly string[]; readonly connectError?: Error; readonly startError?: Error; readonly events?: readonly MembershipEvent[]; readonly pid?: number; readonly dead?: readonly string[] }
+export interface FakeOptions { readonly names?: readonly string[]; readonly connectError?: Error; readonly startError?: Error; readonly events?: readonly MembershipEvent[]; readonly pid?: number; readonly dead?: readonly string[]; readonly unsettled?: readonly Error[] }
 
 export function fakeKali(options: FakeOptions = {}): Fake {
   const names = options.names ?? ['alpha', 'beta', 'gamma']
@@ -89,7 +89,8 @@ export function fakeKali(options: FakeOptions = {}): Fake {
       get pms() { return asCollection<never>(names.map(machine)) },
       vmms: asCollection<never>([]), vms: asCollection<never>([]), images: asCollection<never>([]), volumes: asCollection<never>([]), storagePools: asCollection<never>([]),
       networks: asCollection<never>([]), switches: asCollection<never>([]), ports: asCollection<never>([]), snapshots: asCollection<never>([]),
-      list: async () => ({ objects: [], failures: [] }), load, settled: async () => {},
+      list: async () => ({ objects: [], failures: [] }), load,
+      settled: async () => { if (options.unsettled !== undefined) throw options.unsettled.length === 1 ? options.unsettled[0] : new AggregateError(options.unsettled) },
       from: <T>(items: Iterable<T> | AsyncIterable<T>) => asCollection<T>([...(items as Iterable<T>)]),
       range,
       explain: (fn): Manifest => ({ name: fn.name, location: 'kumoi:expression:1:1', codeHash: 'c'.repeat(64), codeBytes: fn.toString().length, environmentHash: 'e'.repeat(64), environmentBytes: 9, captured: [{ path: 'limit', type: 'number', bytes: 9 }], packages: [], capabilities: ['PhysicalMachine'] }),

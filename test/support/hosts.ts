@@ -15,6 +15,7 @@ import { createStorageRoom } from '../../rmo/host/storage-room.ts'
 import type { HostVm } from '../../rmo/host/vm.ts'
 import { createLocalObjects, rmoKinds } from '../../rmo/mod.ts'
 import type { LocalObjects, ObjectEvent } from '../../rmo/mod.ts'
+import { namedUuid } from '../../rmo/uuid.ts'
 import type { NewVm } from '../../rmo/kinds/interfaces.ts'
 import { authority, must, nodeId } from './rmo-fabric.ts'
 
@@ -67,19 +68,25 @@ export interface TestHostsOptions {
   /** Stands between the host and its driver. */
   readonly wrap?: (driver: HypervisorDriver, name: string) => HypervisorDriver
   readonly storage?: boolean
+  /** Of a host over a real hypervisor. */
+  readonly directory?: (name: string) => string
+  /** All of them simulated by one node, as a fleet is. */
+  readonly oneNode?: boolean
 }
 
 export async function createTestHosts(names: readonly string[], options: TestHostsOptions = {}): Promise<TestHosts> {
   const { clock = systemClock } = options
   const handlers = new Map<NodeId, (body: unknown, context: CallContext) => unknown>()
   const unreachable = new Set<NodeId>()
+  const shared = { objects: createLocalObjects({ forwardsMax: 16 }), store: createMemoryStore() }
+  const machineOf = (name: string, id: NodeId): string => options.oneNode === true ? namedUuid(uuidOfNode(id), name) : uuidOfNode(id)
   const nameOf = (id: NodeId): string => names[Number.parseInt(id.slice(0, 2), 16) - 1] ?? id.slice(0, 8)
   let hook: Parameters<TestHosts['intercept']>[0]
 
   const start = (name: string, id: NodeId, driver: MemoryDriver, objects: LocalObjects, store: LocalStore): Host => {
-    const machineUuid = uuidOfNode(id)
+    const machineUuid = machineOf(name, id)
     const host: Host = createHost({
-      self: id, machineUuid, hostName: () => name, driver: options.wrap?.(driver, name) ?? driver, objects, kinds: rmoKinds, clock, random: seededRandom(id.charCodeAt(1)), directory: '/nonexistent',
+      self: id, machineUuid, hostName: () => name, driver: options.wrap?.(driver, name) ?? driver, objects, kinds: rmoKinds, clock, random: seededRandom(id.charCodeAt(1)), directory: options.directory?.(name) ?? '/nonexistent',
       store, log: { info: () => {}, warn: () => {} },
       parts(context) {
         if (options.storage !== true) return {}
@@ -88,6 +95,7 @@ export async function createTestHosts(names: readonly string[], options: TestHos
       },
       peers: {
         nameOf,
+        sibling: (machineUuid) => hosts.find(({ pm }) => pm.uuid === machineUuid)?.host,
         async call(to, _method, body, parent) {
           const lost = new CodedError(`node ${nameOf(to)} is unreachable`, { code: 'FABRIC_ERR_UNREACHABLE', retryable: true })
           const handler = handlers.get(to)
@@ -103,7 +111,7 @@ export async function createTestHosts(names: readonly string[], options: TestHos
           } catch (error) { throw fromErrorRecord(structuredClone(toErrorRecord(error, 'TEST_ERR'))) }
         },
         async invoke({ kind, uuid, home }, verb, args, by) {
-          const there = must(hosts.find((each) => each.id === home))
+          const there = must(hosts.find((each) => each.id === home && each.objects.get(kind, uuid) !== undefined))
           const local = must(there.objects.get(kind, uuid)).local
           return must(rmoKinds.kindOf(kind).operations.get(verb)).run(local, args.map((arg, i) => must(must(rmoKinds.kindOf(kind).operations.get(verb)).parameters[i]).type.check(arg, { call: verb, path: 'argument' })), by, undefined as never)
         },
@@ -116,12 +124,12 @@ export async function createTestHosts(names: readonly string[], options: TestHos
   // Timers of hosts never keep a process alive; a test that waits for one must.
   const alive = setInterval(() => {}, 60_000)
   const hosts = names.map((name, i): TestHost => {
-    const id = nodeId(i + 1)
-    const store = createMemoryStore()
+    const id = nodeId(options.oneNode === true ? 1 : i + 1)
+    const store = options.oneNode === true ? shared.store : createMemoryStore()
     const driver = createMemoryDriver({ name, clock, random: seededRandom(i + 1), bootMs: 1, shutdownMs: 1, ...options.driver?.(name) })
-    const state = { objects: createLocalObjects({ forwardsMax: 16 }) }
+    const state = { objects: options.oneNode === true ? shared.objects : createLocalObjects({ forwardsMax: 16 }) }
     let host = start(name, id, driver, state.objects, store)
-    const pmUuid = uuidOfNode(id)
+    const pmUuid = machineOf(name, id)
     const self: TestHost = {
       name, id, driver, store,
       get objects() { return state.objects },

@@ -4,10 +4,12 @@
 //   const host = await startLibvirtd(); host.uri; await host.kill('SIGSTOP'); await host.restart(); await host.stop()
 
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises'
-import { createConnection } from 'node:net'
+import { createConnection, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -25,6 +27,8 @@ export function libvirtdAbsent(): string | undefined {
 
 export interface Libvirtd {
   readonly uri: string
+  /** How another such daemon reaches this one. */
+  readonly migrationUri: string
   /** Visible in both namespaces at the same path. */
   readonly directory: string
   /** Process id of the guest's QEMU. */
@@ -44,22 +48,30 @@ const listening = (path: string): Promise<boolean> => new Promise((resolve) => {
   socket.once('error', () => resolve(false))
 })
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
+const freePort = (): Promise<number> => new Promise((resolve, reject) => {
+  const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
+    const { port } = server.address() as AddressInfo
+    server.close(() => resolve(port))
+  })
+})
 const ended = (child: ChildProcess): Promise<void> => child.exitCode !== null || child.signalCode !== null
   ? Promise.resolve() : new Promise((resolve) => { child.once('exit', () => resolve()) })
 
-export async function startLibvirtd(name = 'host', hostUuid?: string): Promise<Libvirtd> {
+export async function startLibvirtd(name = 'host'): Promise<Libvirtd> {
   const directory = await mkdtemp(join(tmpdir(), 'kumoi-libvirtd-'))
   const sockets = join(directory, 'sockets')
   const roots = PRIVATE.map((_, at) => join(directory, `private${at}`))
   // Consoles are locked in /run/lock.
   await Promise.all([sockets, ...roots, join(roots[0] as string, 'lock')].map((path) => mkdir(path, { recursive: true })))
   const etc = roots[1] as string
+  const port = await freePort()
   await writeFile(join(etc, 'qemu.conf'), [
     'user = "root"', 'group = "root"', 'dynamic_ownership = 0', 'remember_owner = 0', 'security_driver = "none"',
     'stdio_handler = "file"', 'namespaces = []', 'cgroup_controllers = []', '',
   ].join('\n'))
   await writeFile(join(directory, 'libvirtd.conf'), [
-    `unix_sock_dir = "${sockets}"`, 'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'log_outputs = "3:stderr"', ...(hostUuid === undefined ? [] : [`host_uuid = "${hostUuid}"`]), '',
+    `unix_sock_dir = "${sockets}"`, 'auth_unix_rw = "none"', 'auth_unix_ro = "none"', 'log_outputs = "3:stderr"', `host_uuid = "${randomUUID()}"`,
+    'listen_tls = 0', 'listen_tcp = 1', 'listen_addr = "127.0.0.1"', `tcp_port = "${port}"`, 'auth_tcp = "none"', '',
   ].join('\n'))
   const mounts = PRIVATE.map((path, at) => `[ -d ${path} ] || mkdir -p ${path}; mount --bind ${roots[at] as string} ${path}`).join('\n')
   // The keeper is the first process of a process namespace: it holds the namespaces while the daemon comes and goes,
@@ -88,7 +100,7 @@ export async function startLibvirtd(name = 'host', hostUuid?: string): Promise<L
   }
 
   async function start(): Promise<void> {
-    daemon = spawn('nsenter', [`--target=${first}`, '--mount', '--uts', '--pid', DAEMON, '-f', join(directory, 'libvirtd.conf'), '-p', pidFile],
+    daemon = spawn('nsenter', [`--target=${first}`, '--mount', '--uts', '--pid', DAEMON, '--listen', '-f', join(directory, 'libvirtd.conf'), '-p', pidFile],
       { stdio: ['ignore', 'ignore', process.env['KUMOI_TEST_VERBOSE'] === undefined ? 'ignore' : 'inherit'] })
     const until = Date.now() + START_MS
     while (!await listening(socket)) {
@@ -99,10 +111,12 @@ export async function startLibvirtd(name = 'host', hostUuid?: string): Promise<L
   const signal = async (what: NodeJS.Signals): Promise<void> => { process.kill(await pidIn(pidFile), what) }
 
   const host: Libvirtd = {
-    uri: `qemu:///system?socket=${socket}`, directory, start, signal,
+    uri: `qemu:///system?socket=${socket}`, migrationUri: `qemu+tcp://127.0.0.1:${port}/system`, directory, start, signal,
     pidOf: (guest) => pidIn(join(roots[0] as string, `libvirt/qemu/${guest}.pid`)),
     async kill() {
       await signal('SIGKILL')
+      // nsenter stops itself with its child, and must run to see it end.
+      daemon?.kill('SIGCONT')
       if (daemon !== undefined) await ended(daemon)
     },
     async stop() {

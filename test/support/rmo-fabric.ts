@@ -138,7 +138,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
     const linkCalls: string[] = []
     const registry: RpcRegistry = {
       method: (method, handler) => { handlers.methods.set(method, (body, context) => { if (context.caller.via === 'link') linkCalls.push(method); return handler(body, context) }) },
-      stream: (method, handler) => { handlers.streams.set(method, handler) },
+      stream: (method, handler) => { handlers.streams.set(method, (body, context, stream) => { if (context.caller.via === 'link') linkCalls.push(method); return handler(body, context, stream) }) },
       event: () => {},
     }
     const self = (): Member => members.find((each) => each.id === id) ?? member(i + 1, name)
@@ -159,6 +159,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
       gate: createGate({ policy: options.policy ?? localPolicy(), log: (record) => gateLog.push(record), clock: systemClock }),
       codec: createValueCodec(),
       callPeer: async (to, method, body, parent) => peer(to).call(method, body, { parent }),
+      openPeer: (to, method, body, parent) => peer(to).open(method, body, { parent }),
     })
     const watches = createWatches({
       capabilities, clock: systemClock,
@@ -170,7 +171,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
         return stream
       },
     })
-    registerRmo({ registry, capabilities, watches })
+    registerRmo({ registry, capabilities, watches, codec: createValueCodec() })
     const session: Session = {
       peer: connection(handlers, { via: 'socket', uid: 0 }),
       codec: createValueCodec({ reference: (record) => makeReference(record, session) }),

@@ -14,7 +14,7 @@ import { lazyCollection } from './collection.ts'
 
 export type Handle = Readonly<Record<string | symbol, unknown>>
 
-interface Known { readonly shape: KindShape; readonly prototype: object; readonly accessors: PropertyDescriptorMap }
+interface Known { readonly shape: KindShape; readonly prototype: object; readonly accessors: PropertyDescriptorMap; readonly attributes: Readonly<Record<string, true>> }
 const shapes = new Map<string, Known>()
 /** Element that a handle came with; -1 for captured ones. */
 const elements = new WeakMap<object, number>()
@@ -30,7 +30,7 @@ const recordOf = (handle: Handle): ReferenceRecord => handle[REFERENCE] as Refer
 export function defineShapes(list: readonly KindShape[]): void {
   for (let i = 0; i < list.length; i++) {
     const shape = list[i] as KindShape
-    const prototype = ObjectCreate(unknownProperties(shape)) as Record<string, unknown>
+    const prototype = ObjectCreate(unknownProperties(shape, namesOf(shape))) as Record<string, unknown>
     for (let v = 0; v < shape.verbs.length; v++) {
       const verb = shape.verbs[v] as string
       const method = function (this: Handle, ...args: unknown[]): Promise<unknown> {
@@ -62,7 +62,7 @@ export function defineShapes(list: readonly KindShape[]): void {
     }
     ObjectDefineProperty(prototype, 'toString', { value(this: Handle) { return `${recordOf(this).kind} ${recordOf(this).name}` } })
     ObjectFreeze(prototype)
-    mapSet(shapes, shape.kind, { shape, prototype, accessors: accessorsOf(shape) })
+    mapSet(shapes, shape.kind, { shape, prototype, accessors: accessorsOf(shape), attributes: namesOf(shape) })
   }
   useShapes(shapeOf)
 }
@@ -85,6 +85,12 @@ function accessorsOf(shape: KindShape): PropertyDescriptorMap {
 /** Names by which the language and libraries probe values; asking for them is no mistake. */
 const PROBED = ['then', 'catch', 'finally', 'toJSON', 'constructor', 'valueOf', 'hasOwnProperty', 'length', 'size', 'map', 'next', 'return', 'message', 'stack', 'code', 'cause']
 
+function namesOf(shape: KindShape): Readonly<Record<string, true>> {
+  const names = ObjectCreate(null) as Record<string, true>
+  for (let i = 0; i < shape.attributes.length; i++) names[shape.attributes[i] as string] = true
+  return names
+}
+
 const probed = ObjectCreate(null) as Record<string, true>
 for (let i = 0; i < PROBED.length; i++) probed[PROBED[i] as string] = true
 export const isProbed = (name: string): boolean => probed[name] === true
@@ -96,9 +102,7 @@ export const propertyError = (shape: KindShape, property: string): SandboxError 
  * The end of a handle's prototype chain: a misspelt property throws, as it does on references in the shell.
  * An undefined that travels back from every machine would look like an answer.
  */
-function unknownProperties(shape: KindShape): object {
-  const known = ObjectCreate(null) as Record<string, true>
-  for (let i = 0; i < shape.attributes.length; i++) known[shape.attributes[i] as string] = true
+function unknownProperties(shape: KindShape, known: Readonly<Record<string, true>>): object {
   return new ProxyConstructor(ObjectCreate(null) as object, {
     get(_target, property) {
       if (typeof property === 'symbol' || isProbed(property) || known[property] === true) return undefined
@@ -118,21 +122,25 @@ export const shapeOf = (kind: string): KindShape | undefined => mapGet(shapes, k
 export function makeHandle(record: ReferenceRecord, element: number): Handle {
   const known = mapGet(shapes, record.kind)
   if (known !== undefined && (record.cold === true || (known.shape.settable?.length ?? 0) > 0)) return makeHeld(record, element, known)
-  const handle = ObjectCreate(known === undefined ? null : known.prototype) as Record<string | symbol, unknown>
   const attributes = record.attributes ?? {}
-  const own = (name: string, value: unknown): void => { ObjectDefineProperty(handle, name, { value, enumerable: true }) }
-  own('kind', record.kind)
-  own('uuid', record.uuid)
-  own('name', record.name)
-  const names = ObjectKeys(attributes)
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i] as string
-    // A property of the prototype, or one that stands already.
-    if (!(name in handle)) own(name, attributes[name])
-  }
+  const { kind, uuid, name } = record
+  // A literal defines all at once; an assignment would ask the tail of the prototype chain.
+  const handle = { __proto__: known === undefined ? null : known.prototype, kind, uuid, name, ...onlyKnown(known, attributes), ...(attributes['name'] === name ? undefined : { name }) } as unknown as Handle
   ObjectDefineProperty(handle, REFERENCE, { value: ObjectFreeze(record) })
   weakMapSet(elements, handle, element)
   return ObjectFreeze(handle)
+}
+
+/** Without what would hide a verb or a relation of the kind. */
+function onlyKnown(known: Known | undefined, attributes: ReferenceRecord['attributes']): Record<string, unknown> {
+  if (known === undefined) return attributes
+  const names = ObjectKeys(attributes)
+  let all = true
+  for (let i = 0; i < names.length && all; i++) all = known.attributes[names[i] as string] === true
+  if (all) return attributes
+  const kept: Record<string, unknown> = {}
+  for (let i = 0; i < names.length; i++) if (known.attributes[names[i] as string] === true) kept[names[i] as string] = attributes[names[i] as string]
+  return kept
 }
 
 function makeHeld(record: ReferenceRecord, element: number, { prototype, accessors }: Known): Handle {

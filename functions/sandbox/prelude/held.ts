@@ -81,9 +81,11 @@ function change(held: Held, verb: string, { setting, how }: ColdVerb, value: unk
   const present = held.record.attributes[setting]
   const items: readonly unknown[] = ArrayIsArray(present) ? present : []
   held.record = withValues(held.record, { [setting]: how === 'set' ? value : how === 'append' ? [...items, value] : without(items, value, call) })
-  return PromiseOf({ version: 'cold', operation: '' })
+  return coldChange()
 }
-const PromiseOf = async (value: unknown): Promise<unknown> => value
+
+/** What a change of a cold object answers: it has no version, for nobody else can change it. */
+async function coldChange(): Promise<unknown> { return { version: 'cold', operation: '' } }
 
 /** One verb of an object: here when it is cold, else a host call, in its order. `element` is -1 when it is not known. */
 export function invoke(record: ReferenceRecord, held: Held | undefined, shape: KindShape | undefined, verb: string, args: readonly unknown[], element: number): Promise<unknown> {

@@ -70,66 +70,46 @@ class Run {
       try {
         if (single !== undefined) {
           const value = single(this.item(i), base + i)
-          if (isThenable(value)) this.#wait(i, value)
-          else {
-            this.outputs[i] = value
-            const rest = endOf(i)
-            if (rest === undefined) this.#done[i] = 1
-            else this.#awaitPatches(i, rest)
-          }
+          if (isThenable(value)) { this.#wait(i, value, 'value'); continue }
+          this.outputs[i] = value
         } else {
           const list: unknown[] = []
           this.outputs[i] = list
           const rest = this.#stages(0, this.item(i), base + i, list)
-          const patches = rest === undefined ? endOf(i) : undefined
-          if (rest !== undefined) this.#wait(i, rest)
-          else {
-            this.#decide(list)
-            if (patches === undefined) this.#done[i] = 1
-            else this.#awaitPatches(i, patches)
-          }
+          if (rest !== undefined) { this.#wait(i, rest, 'value'); continue }
+          this.#decide(list)
         }
       } catch (error) {
         this.fail(i, error)
       }
+      const patches = endOf(i)
+      if (patches === undefined) this.#done[i] = 1
+      else this.#wait(i, patches, 'patches')
     }
     job.element = -1
     return this.active === 0 && (this.next >= count || this.#stopped) ? this.#finish() : undefined
   }
 
-  #wait(index: number, value: PromiseLike<unknown>): void {
+  /** 'patches': the function has answered or thrown; what it assigned to objects is still on its way. */
+  #wait(index: number, promise: PromiseLike<unknown>, what: 'value' | 'patches'): void {
     this.active++
-    const { single } = this.plan
-    promiseThen(landed(value), (landedValue) => {
+    promiseThen(landed(promise), (value) => {
       if (this.ended) return
-      if (single !== undefined) this.outputs[index] = landedValue
-      else this.#decide(this.outputs[index] as unknown[])
-      const rest = endOf(index)
-      if (rest !== undefined) {
-        this.active--
-        return this.#awaitPatches(index, rest)
-      }
-      this.#done[index] = 1
-      this.#settle()
+      if (what === 'value' && this.plan.single !== undefined) this.outputs[index] = value
+      else if (what === 'value') this.#decide(this.outputs[index] as unknown[])
+      this.#leave(index, what)
     }, (error) => {
       if (this.ended) return
-      this.fail(index, error)
-      this.#settle()
+      if (this.failures[index] === undefined) this.fail(index, error)
+      this.#leave(index, what)
     })
   }
 
-  /** The function has answered; what it assigned to objects is still on its way. */
-  #awaitPatches(index: number, patches: Promise<void>): void {
-    this.active++
-    promiseThen(patches, () => {
-      if (this.ended) return
-      this.#done[index] = 1
-      this.#settle()
-    }, (error) => {
-      if (this.ended) return
-      this.fail(index, error)
-      this.#settle()
-    })
+  #leave(index: number, what: 'value' | 'patches'): void {
+    const patches = what === 'value' ? endOf(index) : undefined
+    if (patches !== undefined) { this.active--; return this.#wait(index, patches, 'patches') }
+    this.#done[index] = 1
+    this.#settle()
   }
 
   #settle(): void {

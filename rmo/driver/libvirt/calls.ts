@@ -88,8 +88,7 @@ export function createCalls(options: { readonly uri: string; readonly clock: Clo
         takeBack()
         settle(() => reject(signal?.reason instanceof Error ? signal.reason : RMO.DRIVER_TIMEOUT({ uri, operation: name, timeoutMs })))
       }
-      if (signal?.aborted === true) onAbort()
-      else signal?.addEventListener('abort', onAbort, { once: true })
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
@@ -97,8 +96,10 @@ export function createCalls(options: { readonly uri: string; readonly clock: Clo
     uri, clock,
     async call(name, args, call, subject = subjectOf(name, args)) {
       const lease = current
+      if (call.signal?.aborted === true) throw call.signal.reason
       if (lease === undefined) throw RMO.DRIVER_UNAVAILABLE({ uri, reason })
       const remainingMs = Math.max(0, call.remainingMs())
+      if (remainingMs === 0) throw RMO.DRIVER_TIMEOUT({ uri, operation: name, timeoutMs: 0 }, { outcome: 'not-started' })
       const timeoutMs = LONG.has(name) ? remainingMs : Math.min(remainingMs, LIMITS.libvirtCallTimeoutMs)
       return run({ name, args, lease, timeoutMs, subject, signal: call.signal })
     },

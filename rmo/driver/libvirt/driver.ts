@@ -7,10 +7,12 @@
 
 import type { Clock, Random } from '../../../fabric/base.ts'
 import type { Call, DomainRecord, DomainStats, DriverEvent, HostFacts, HypervisorDriver, Inventory, NetworkRecord, PoolRecord, SnapshotRecord, VolumeRecord } from '../contract.ts'
+import { namedUuid } from '../../uuid.ts'
 import { createCalls } from './calls.ts'
 import { createConnection } from './connection.ts'
 import { createConsoles } from './console.ts'
 import { createLibvirtDomains } from './domains.ts'
+import { createIncoming } from './incoming.ts'
 import { createMigration } from './migration.ts'
 import { createLibvirtNetworks } from './networks.ts'
 import type { RawFacts } from './operations/connection.ts'
@@ -34,6 +36,9 @@ export interface LibvirtDriverOptions {
 
 /** libvirt's version number: major * 1,000,000 + minor * 1,000 + release. */
 const versionText = (version: number): string => `${Math.floor(version / 1e6)}.${Math.floor(version / 1e3) % 1e3}.${version % 1e3}`
+/** A hypervisor that has no uuid (test:///) gets one of its URI and host name. */
+const NO_UUID = '00000000-0000-0000-0000-000000000000'
+const ROOMS = 5
 const HYPERVISORS: Readonly<Record<string, string>> = { QEMU: 'qemu', TEST: 'test', Xen: 'xen', LXC: 'lxc' }
 
 export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDriver {
@@ -50,15 +55,19 @@ export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDr
   /** Of this connection; another daemon may answer after the next. */
   let flavour: Promise<DomainFlavour> | undefined
 
+  const incoming = createIncoming()
   const connection = createConnection({
     calls, clock, random,
     onEvent(raw) {
-      const event = { ...raw, atMs: clock.wallMs() }
+      const seen = incoming.see(raw)
+      if (seen === undefined) return
+      const event = { ...seen, atMs: clock.wallMs() }
       if (event.type === 'domain' && event.event === 'migratedIn') migration.release(event.uuid)
       emit(event)
     },
     onState(connected, reason) {
       flavour = undefined
+      incoming.forget()
       if (!connected) consoles.closeAll(reason)
       emit({ type: 'connection', atMs: clock.wallMs(), connected, reason })
     },
@@ -88,6 +97,8 @@ export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDr
       read<DomainRecord>('domains', 'domainList'), read<PoolRecord>('pools', 'poolList'), read<VolumeRecord>('volumes', 'volumeList'),
       read<NetworkRecord>('networks', 'networkList'), read<SnapshotRecord>('snapshots', 'snapshotList'),
     ])
+    // Nothing could be read: that is no inventory, but a hypervisor that is not there.
+    if (failures.length === ROOMS) throw failures[0]?.error
     return { domains, pools, volumes, networks, snapshots, failures }
   }
 
@@ -106,7 +117,7 @@ export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDr
       const raw = await facts(call)
       const host = readCapabilities(raw.capabilities)
       return {
-        uuid: host.uuid, hostname: raw.hostname, hypervisor: HYPERVISORS[raw.type] ?? raw.type.toLowerCase(), version: versionText(raw.version),
+        uuid: host.uuid === '' ? namedUuid(NO_UUID, `${uri} ${raw.hostname}`) : host.uuid, hostname: raw.hostname, hypervisor: HYPERVISORS[raw.type] ?? raw.type.toLowerCase(), version: versionText(raw.version),
         cores: raw.cores, memoryBytes: raw.memoryBytes, ...(host.cpuModel === undefined ? {} : { cpuModel: host.cpuModel }),
       }
     },

@@ -33,7 +33,7 @@ const LIFECYCLE: readonly { readonly event: LifecycleName; readonly details: rea
 ]
 /** What a lifecycle event means to Kumoi where the detail decides. QEMU dead without a word is "stopped, failed". */
 const MEANING: Readonly<Record<string, LifecycleName>> = {
-  'started/migrated': 'migratedIn', 'stopped/migrated': 'migratedOut', 'stopped/saved': 'saved', 'stopped/crashed': 'crashed', 'stopped/failed': 'crashed',
+  'resumed/migrated': 'migratedIn', 'stopped/migrated': 'migratedOut', 'stopped/saved': 'saved', 'stopped/crashed': 'crashed', 'stopped/failed': 'crashed',
 }
 const WATCHDOG = ['none', 'pause', 'reset', 'poweroff', 'shutdown', 'debug', 'inject-nmi'] as const
 const IO_ERROR = ['none', 'pause', 'report'] as const

@@ -35,7 +35,7 @@ const UNSUPPORTED = new Set<number>([ERROR.noSupport, ERROR.unsupported, ERROR.u
 const UNREACHABLE = new Set<number>([ERROR.noConnect, ERROR.invalidConnection])
 // libvirt has no number for these: the C library's words for ENOSPC and EDQUOT, and QEMU's refusal of a locked image.
 const NO_SPACE = /No space left on device|Disk quota exceeded|not enough space/i
-const LOCKED = /Failed to get "?(write|shared|consistent read)"? lock|is in use by|already in use/i
+const LOCKED = /Failed to get "?(write|shared|consistent read)"? lock|is in use by|already in use|Active console session exists/i
 const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/
 const EXISTS = /already exists/
 

@@ -20,6 +20,7 @@ export const domainDeclarations = {
   virDomainGetXMLDesc: c<(domain: P, flags: number) => string | null>('str! virDomainGetXMLDesc(void *domain, uint flags)'),
   virDomainGetAutostart: c<(domain: P, autostart: number[]) => number>('int virDomainGetAutostart(void *domain, _Out_ int *autostart)'),
   virDomainSetAutostart: c<(domain: P, autostart: number) => number>('int virDomainSetAutostart(void *domain, int autostart)'),
+  virDomainGetMaxMemory: c<(domain: P) => number | bigint>('ulong virDomainGetMaxMemory(void *domain)'),
   virDomainIsPersistent: c<(domain: P) => number>('int virDomainIsPersistent(void *domain)'),
   virDomainIsActive: c<(domain: P) => number>('int virDomainIsActive(void *domain)'),
   virDomainHasManagedSaveImage: c<(domain: P, flags: number) => number>('int virDomainHasManagedSaveImage(void *domain, uint flags)'),

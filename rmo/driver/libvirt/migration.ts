@@ -140,7 +140,8 @@ export function createMigration({ calls, migrationUri, transportUri }: Migration
     let copied = false
     while (!done.aborted) {
       const job = await calls.call('domainProgress', { uuid }, short).catch(() => undefined) as JobProgress | undefined
-      if (job !== undefined && !done.aborted) {
+      // After its end the job counts from nothing again.
+      if (job !== undefined && !done.aborted && !(copied && job.totalBytes === 0)) {
         if (downtimeMs !== undefined && job.totalBytes > 0) {
           await calls.call('domainSetDowntime', { uuid, downtimeMs }, short).catch(() => undefined)
           downtimeMs = undefined

@@ -9,6 +9,7 @@ export function createLibvirtNetworks(calls: Pick<Calls, 'call'>): NetworkDriver
     define: async (network, call) => await calls.call('networkDefine', network, call, subject(network.name)) as NetworkRecord,
     async start(uuid, call) { await calls.call('networkStart', { uuid }, call, subject(uuid)) },
     async stop(uuid, call) { await calls.call('networkStop', { uuid }, call, subject(uuid)) },
+    async setAutostart(uuid, autostart, call) { await calls.call('networkSetAutostart', { uuid, autostart }, call, subject(uuid)) },
     async undefine(uuid, call) { await calls.call('networkUndefine', { uuid }, call, subject(uuid)) },
   }
 }

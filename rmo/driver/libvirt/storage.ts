@@ -40,6 +40,7 @@ export function createLibvirtStorage(calls: Pick<Calls, 'call' | 'clock'>): Stor
     async startPool(uuid, call) { await ofPool('poolStart', uuid, call) },
     async stopPool(uuid, call) { await ofPool('poolStop', uuid, call) },
     async undefinePool(uuid, call) { await ofPool('poolUndefine', uuid, call) },
+    async setAutostart(uuid, autostart, call) { await run('poolSetAutostart', { pool: uuid, autostart }, call, { kind: 'StoragePool', name: uuid }) },
     async refreshPool(uuid, call) { await ofPool('poolRefresh', uuid, call) },
     createVolume: async (pool, wish, call) => await ofVolume('volumeCreate', { pool, wish }, wish.name, call) as VolumeRecord,
     async copyVolume(pool, source, wish, call, onProgress) {

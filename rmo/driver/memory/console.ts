@@ -4,12 +4,16 @@
 // timer waits for the boot of one that is not. A hung or paused guest says nothing.
 
 import { LIMITS } from '../../../fabric/base.ts'
+import type { Timer } from '../../../fabric/base.ts'
 import { RMO } from '../../errors.ts'
 import type { ConsoleChannel } from '../contract.ts'
 import { answerLine, bootLine, isUp, uptimeMs } from './guest.ts'
 import type { GuestNames } from './guest.ts'
 import { invalidState, isActive } from './world.ts'
 import type { ConsoleEnd, Domain, World } from './world.ts'
+
+/** Timers of the system may ring a little early: the next look is this much later. */
+const GREET_MS_MIN = 1
 
 /** What the guest was told at its first boot. */
 export function namesOf({ uuid, settings, metadata }: Domain): GuestNames {
@@ -41,15 +45,17 @@ export function openConsole(world: World, domain: Domain): ConsoleChannel {
     for (const listener of closeListeners) listener(reason)
   }
   const end: ConsoleEnd = { hear, hangUp: close }
+  let boot: Timer | undefined
+  /** The boot line, as soon as the guest is up; a paused one comes up later, a hung one never. */
   const greet = (): void => {
     const { guest } = domain
-    if (guest === undefined || guest.hung || guest.sinceMs === undefined) return
-    if (isUp(guest, clock.nowMs())) hear(bootLine(namesOf(domain)))
+    if (guest === undefined || guest.hung) return
+    const leftMs = guest.bootMs - uptimeMs(guest, clock.nowMs())
+    if (leftMs <= 0) hear(bootLine(namesOf(domain)))
+    else boot = clock.after(Math.max(leftMs, GREET_MS_MIN), greet, { background: true })
   }
-  const leftMs = domain.guest.bootMs - uptimeMs(domain.guest, clock.nowMs())
-  const boot = leftMs > 0 ? clock.after(leftMs, greet, { background: true }) : undefined
   domain.consoles.add(end)
-  if (boot === undefined) greet()
+  greet()
 
   /** The guest reads one line and answers to everybody who listens. */
   const enter = (line: string): void => {

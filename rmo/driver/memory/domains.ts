@@ -6,33 +6,24 @@
 //
 // A guest that is still booting or hangs does not hear a shutdown; its state stays 'running'.
 
-import { isDeepStrictEqual } from 'node:util'
 import { seededRandom } from '../../../fabric/base.ts'
 import { RMO } from '../../errors.ts'
-import type { Device, VmSettings } from '../../settings.ts'
+import type { VmSettings } from '../../settings.ts'
 import type { Call, DomainDriver, DomainMetadata } from '../contract.ts'
 import { openConsole } from './console.ts'
+import { allPlaced, attach, detach } from './devices.ts'
 import { balloonGuest, bootGuest, isUp, pauseGuest, rebootGuest, resumeGuest, slowGuest } from './guest.ts'
 import type { Guest } from './guest.ts'
 import { gentleTrace, traceOf } from './trace.ts'
 import type { Trace } from './trace.ts'
-import { command, copying, domainOf, domainRecord, idleDomainOf, invalidState, isActive, job, missingDisk, needMemory, needNetworks, signal, tell } from './world.ts'
+import { command, copying, domainOf, domainRecord, frozen, idleDomainOf, invalidState, isActive, job, missingDisk, needMemory, needNetworks, noSuchFile, signal, tell } from './world.ts'
 import type { Domain, World } from './world.ts'
 
 type LifeDriver = Omit<DomainDriver, 'acceptIncoming' | 'refuseIncoming' | 'completeIncoming' | 'migrate' | 'createSnapshot' | 'revertSnapshot' | 'deleteSnapshot'>
 
 /** virErrorNumber of what libvirt says in the same place. */
 const XML_ERROR = 27
-const SYSTEM_ERROR = 38
 const PID_FIRST = 10_000
-
-export function frozen<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {
-    Object.freeze(value)
-    for (const part of Object.values(value)) frozen(part)
-  }
-  return value
-}
 
 /** The load of a VM: its own trace, else one that its uuid decides. */
 export function traceFor(uuid: string, { simulate }: VmSettings): Trace {
@@ -43,43 +34,6 @@ export function newGuest(world: World, uuid: string, settings: VmSettings): Gues
   const { vcpus, memoryMiB, simulate } = settings
   return bootGuest({ trace: traceFor(uuid, settings), vcpus, memoryMiB, bootMs: simulate?.bootMs ?? world.bootMs, slowness: world.slowness }, world.clock.nowMs())
 }
-
-// ---------------------------------------------------------------- devices
-
-const diskName = (index: number): string => (index < 26 ? '' : diskName(Math.floor(index / 26) - 1)) + String.fromCharCode(97 + index % 26)
-
-/** Gives a device what the hypervisor would: the next free target of its bus, a MAC. */
-function placed(world: World, device: Device, others: readonly Device[]): Device {
-  if (device.type === 'interface') {
-    if (device.mac !== undefined) return device
-    const mac = ['52', '54', '00', ...[...world.random.bytes(3)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':')
-    return { ...device, mac }
-  }
-  if (device.target !== undefined) return device
-  const prefix = device.bus === undefined || device.bus === 'virtio' ? 'vd' : device.bus === 'ide' ? 'hd' : 'sd'
-  const taken = new Set(others.map(({ target }) => target))
-  let index = 0
-  while (taken.has(prefix + diskName(index))) index++
-  return { ...device, target: prefix + diskName(index) }
-}
-
-function allPlaced(world: World, devices: readonly Device[]): readonly Device[] {
-  const done: Device[] = devices.filter((device) => device.type === 'disk' ? device.target !== undefined : device.mac !== undefined)
-  const named = new Set(done)
-  return devices.map((device) => {
-    if (named.has(device)) return device
-    const complete = placed(world, device, done)
-    done.push(complete)
-    return complete
-  })
-}
-
-const sameDevice = (a: Device, b: Device): boolean =>
-  a.type === 'disk' && b.type === 'disk' ? a.target !== undefined && a.target === b.target :
-    a.type === 'interface' && b.type === 'interface' ? a.mac !== undefined && a.mac === b.mac : false
-/** Holds all that was asked for: what the hypervisor filled in makes no difference. */
-const covers = (there: Device, asked: Device): boolean => Object.entries(asked).every(([key, value]) => isDeepStrictEqual(there[key as keyof Device], value))
-const deviceName = (device: Device): string => (device.type === 'disk' ? device.target ?? device.path : device.mac ?? device.target) ?? device.type
 
 // ---------------------------------------------------------------- life
 
@@ -163,7 +117,7 @@ function start(world: World, domain: Domain, paused: boolean): void {
   const { settings, uuid, saved } = domain
   needMemory(world, settings.name, saved?.memoryMiB ?? settings.memoryMiB)
   const missing = missingDisk(world, settings)
-  if (missing !== undefined) throw RMO.DRIVER_FAILED({ operation: 'start', name: settings.name, number: SYSTEM_ERROR, text: `Cannot access storage file '${missing}': No such file or directory` })
+  if (missing !== undefined) throw noSuchFile('start', settings.name, missing)
   needNetworks(world, settings)
   const nowMs = world.clock.nowMs()
   const guest = saved === undefined ? newGuest(world, uuid, settings) : resumeGuest(saved, nowMs)
@@ -220,36 +174,6 @@ async function save(world: World, domain: Domain, call: Call): Promise<void> {
   end(world, domain, 'saved', 'saved')
   domain.saved = saved
   tell(world, domain, 'saved', 'saved')
-}
-
-function changeDevices(world: World, domain: Domain, devices: readonly Device[]): void {
-  domain.settings = frozen({ ...domain.settings, devices })
-  world.touch(domain)
-}
-
-function attach(world: World, domain: Domain, wish: Device): void {
-  const { settings: { name, devices } } = domain
-  const device = placed(world, structuredClone(wish), devices)
-  const there = devices.find((other) => sameDevice(other, device))
-  if (there !== undefined) {
-    if (covers(there, wish)) return
-    throw RMO.ALREADY_EXISTS({ what: `Device ${deviceName(device)} of ${name}`, host: world.host })
-  }
-  const alone = { ...domain.settings, devices: [device] }
-  const missing = missingDisk(world, alone)
-  if (missing !== undefined) throw RMO.DRIVER_FAILED({ operation: 'attach', name, number: SYSTEM_ERROR, text: `Cannot access storage file '${missing}': No such file or directory` })
-  needNetworks(world, alone)
-  changeDevices(world, domain, [...devices, device])
-  if (isActive(domain)) signal(world, domain, 'deviceAdded', deviceName(device))
-}
-
-function detach(world: World, domain: Domain, device: Device): void {
-  const { devices } = domain.settings
-  const kept = devices.filter((other) => !sameDevice(other, device))
-  if (kept.length === devices.length) return
-  if (isActive(domain) && domain.guest.hung) throw RMO.DRIVER_TIMEOUT({ uri: world.uri, operation: 'detach', timeoutMs: 0 })
-  changeDevices(world, domain, kept)
-  if (isActive(domain)) signal(world, domain, 'deviceRemoved', deviceName(device))
 }
 
 /** Every guest's disk slower (or as fast as before) from now on. */

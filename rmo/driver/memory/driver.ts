@@ -129,7 +129,12 @@ export function createMemoryDriver(options: MemoryDriverOptions): MemoryDriver {
     nextDueMs = Infinity
     for (const { due, guest } of world.domains.values()) if (due !== undefined && guest?.sinceMs !== undefined) nextDueMs = Math.min(nextDueMs, due.atMs)
     timer?.cancel()
-    timer = nextDueMs === Infinity || !gate.connected() ? undefined : clock.after(nextDueMs - clock.nowMs(), settle, { background: true })
+    timer = nextDueMs === Infinity || !gate.connected() ? undefined : clock.after(nextDueMs - clock.nowMs(), ring, { background: true })
+  }
+  /** Timers of the system may ring a little early. */
+  const ring = (): void => {
+    settle()
+    if (nextDueMs > clock.nowMs()) arm()
   }
   const settle = (): void => {
     const nowMs = clock.nowMs()

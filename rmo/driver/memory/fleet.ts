@@ -12,7 +12,7 @@ import { createMemoryDriver } from './driver.ts'
 import type { MemoryDriver, MemoryDriverOptions } from './driver.ts'
 import { createSimulatedMachine } from './fleet-machine.ts'
 import type { MachineSelf } from './fleet-machine.ts'
-import { frozen } from './domains.ts'
+import { frozen } from './world.ts'
 
 export interface FleetOptions {
   readonly hosts: number

@@ -46,11 +46,10 @@ export const guestTime = ({ ranMs, sinceMs }: Guest, nowMs: number): number => r
 
 /** Busy time of one vcpu between two guest times. */
 function busyBetween({ trace, bootedAtMs, burns }: Guest, fromMs: number, toMs: number): number {
-  const traced = (a: number, b: number): number => busyUntil(trace, b - bootedAtMs) - busyUntil(trace, a - bootedAtMs)
-  let busy = traced(fromMs, toMs)
+  let busy = busyUntil(trace, toMs - bootedAtMs) - busyUntil(trace, fromMs - bootedAtMs)
   for (const burn of burns) {
     const a = Math.max(fromMs, burn.fromMs), b = Math.min(toMs, burn.toMs)
-    if (b > a) busy += b - a - traced(a, b)
+    if (b > a) busy += b - a - (busyUntil(trace, b - bootedAtMs) - busyUntil(trace, a - bootedAtMs))
   }
   return busy
 }
@@ -58,8 +57,8 @@ function busyBetween({ trace, bootedAtMs, burns }: Guest, fromMs: number, toMs: 
 /** CPU time used, all vcpus together, since the guest was started. */
 export const cpuTimeMs = (guest: Guest, nowMs: number): number => guest.cpuMs + guest.vcpus * Math.max(0, busyBetween(guest, guest.foldedAtMs, guestTime(guest, nowMs)))
 
-/** CPU time with which the disk kept pace: what disk counters are made from. */
-export const diskTimeMs = (guest: Guest, nowMs: number): number => guest.diskMs + (cpuTimeMs(guest, nowMs) - guest.cpuMs) / guest.slowness
+/** CPU time with which the disk kept pace, of the guest's CPU time: what disk counters are made from. */
+export const diskTimeMs = (guest: Guest, cpuMs: number): number => guest.diskMs + (cpuMs - guest.cpuMs) / guest.slowness
 
 /** Share of its vcpus in use now. */
 export function loadRatio(guest: Guest, nowMs: number): number {
@@ -73,9 +72,9 @@ export const uptimeMs = (guest: Guest, nowMs: number): number => guestTime(guest
 export const isUp = (guest: Guest, nowMs: number): boolean => uptimeMs(guest, nowMs) >= guest.bootMs
 
 function fold(guest: Guest, nowMs: number): Guest {
-  const atMs = guestTime(guest, nowMs)
+  const atMs = guestTime(guest, nowMs), cpuMs = cpuTimeMs(guest, nowMs)
   return {
-    ...guest, cpuMs: cpuTimeMs(guest, nowMs), diskMs: diskTimeMs(guest, nowMs), foldedAtMs: atMs,
+    ...guest, cpuMs, diskMs: diskTimeMs(guest, cpuMs), foldedAtMs: atMs,
     burns: guest.burns.filter(({ toMs }) => toMs > atMs),
   }
 }

@@ -70,6 +70,8 @@ async function copy(world: World, domain: Domain, { bandwidthMiBps, onProgress }
   for (let step = 0; step < STEPS; step++) {
     report('copying', Math.round(totalBytes * step / STEPS))
     await world.gate.pause('migrate', guest.memoryMiB / rate / STEPS * 1_000, call)
+    // It was torn away meanwhile; who waits has been told by job().
+    if (domain.guest === undefined) return
   }
   report('switching', totalBytes)
 }

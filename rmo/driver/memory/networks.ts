@@ -40,6 +40,10 @@ export function createNetworks(world: World): NetworkDriver {
         active: there?.active ?? false, autostart, persistent: true, forward, ...(address === undefined ? {} : { address }),
       }, 'defined')
     }),
+    setAutostart: (uuid, autostart, call) => command(world, 'setAutostart', call, () => {
+      const network = networkOf(world, uuid)
+      if (network.autostart !== autostart) keep({ ...network, autostart }, 'defined')
+    }),
     start: activate('startNetwork', true),
     stop: activate('stopNetwork', false),
     undefine: (uuid, call) => command(world, 'undefineNetwork', call, () => {

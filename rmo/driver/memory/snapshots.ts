@@ -3,9 +3,9 @@
 import { RMO } from '../../errors.ts'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { DomainDriver } from '../contract.ts'
-import { begin, end, frozen } from './domains.ts'
+import { begin, end } from './domains.ts'
 import { pauseGuest, resumeGuest } from './guest.ts'
-import { command, copying, domainOf, idleDomainOf, invalidState, isActive, job, needMemory, snapshotRecords, tell } from './world.ts'
+import { command, copying, domainOf, frozen, idleDomainOf, invalidState, isActive, job, needMemory, snapshotRecords, tell } from './world.ts'
 import type { Domain, Snapshot, World } from './world.ts'
 
 function snapshotOf(domain: Domain, name: string): Snapshot {

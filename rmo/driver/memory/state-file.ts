@@ -8,9 +8,9 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { RMO } from '../../errors.ts'
 import type { NetworkRecord, VolumeRecord } from '../contract.ts'
-import { frozen } from './domains.ts'
 import { readGuest, writeGuest } from './guest-record.ts'
 import type { GuestRecord } from './guest-record.ts'
+import { frozen } from './world.ts'
 import type { Domain, Incoming, Pool, Snapshot, World } from './world.ts'
 
 const VERSION = 1

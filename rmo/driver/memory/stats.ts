@@ -14,16 +14,16 @@ const OPERATION_BYTES = 16_384
 const MS_PER_PACKET = 2
 const PACKET_BYTES = 600
 
-/** Since it was started; whole nanoseconds, never falling. */
-const cpuNsOf = (guest: Guest, nowMs: number): bigint => BigInt(Math.floor(cpuTimeMs(guest, nowMs) * 1_000)) * 1_000n
+/** Whole microseconds, so that rounding cannot make a counter fall. */
+const nanoseconds = (ms: number): bigint => BigInt(Math.floor(ms * 1_000)) * 1_000n
 
 function statsOf(world: World, domain: Domain & { guest: Guest }, nowMs: number): DomainStats {
   const { uuid, state, guest, settings: { devices } } = domain
   const usedMiB = memoryUsedMiB(guest, nowMs)
-  const diskMs = diskTimeMs(guest, nowMs), packets = Math.floor(cpuTimeMs(guest, nowMs) / MS_PER_PACKET)
+  const cpuMs = cpuTimeMs(guest, nowMs), diskMs = diskTimeMs(guest, cpuMs), packets = Math.floor(cpuMs / MS_PER_PACKET)
   const reads = Math.floor(diskMs / MS_PER_READ), writes = Math.floor(diskMs / MS_PER_WRITE)
   return {
-    uuid, state, cpuNs: cpuNsOf(guest, nowMs), vcpus: guest.vcpus, memoryBytes: guest.memoryMiB * MiB,
+    uuid, state, cpuNs: nanoseconds(cpuMs), vcpus: guest.vcpus, memoryBytes: guest.memoryMiB * MiB,
     ...(usedMiB === undefined ? {} : { memoryUsedBytes: Math.round(usedMiB * MiB) }),
     disks: devices.flatMap((device) => {
       if (device.type !== 'disk') return []

@@ -126,6 +126,12 @@ export function createStorage(world: World): StorageDriver {
       world.leftFiles.set(pool.path, [...pool.volumes.values()])
       told(world, pool, 'undefined')
     }),
+    setAutostart: (uuid, autostart, call) => on('setAutostart', call, () => {
+      const pool = poolOf(world, uuid)
+      if (pool.autostart === autostart) return
+      pool.autostart = autostart
+      told(world, pool, 'defined')
+    }),
     refreshPool: (uuid, call) => on('refreshPool', call, () => told(world, activePoolOf(world, uuid, 'refresh'), 'refreshed')),
     createVolume: (key, wish, call) => on('createVolume', call, () => {
       const pool = activePoolOf(world, key, 'createVolume'), { name, format, backing } = wish

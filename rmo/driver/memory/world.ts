@@ -14,6 +14,9 @@ import type { Call, DomainMetadata, DomainRecord, DomainState, DriverEvent, Netw
 import type { CallGate } from './call-gate.ts'
 import type { Guest } from './guest.ts'
 
+/** virErrorNumber VIR_ERR_SYSTEM_ERROR. */
+const SYSTEM_ERROR = 38
+
 export interface Capacity { readonly cores: number; readonly memoryMiB: number; readonly storageMiB: number }
 
 export interface Snapshot { readonly name: string; readonly content: 'disk' | 'memory'; readonly createdAtMs: number; readonly state: DomainState; readonly settings: VmSettings; readonly guest?: Guest; readonly parent?: string; readonly description?: string }
@@ -44,7 +47,7 @@ export interface Domain {
   record?: DomainRecord | undefined
 }
 
-export interface Pool { readonly uuid: string; readonly name: string; readonly type: PoolRecord['type']; readonly path: string; readonly autostart: boolean; active: boolean; readonly volumes: Map<string, VolumeRecord> }
+export interface Pool { readonly uuid: string; readonly name: string; readonly type: PoolRecord['type']; readonly path: string; autostart: boolean; active: boolean; readonly volumes: Map<string, VolumeRecord> }
 /** A domain that was announced and has not come yet; its memory is held for it. */
 export interface Incoming { readonly token: string; readonly settings: VmSettings; readonly metadata: DomainMetadata }
 
@@ -149,6 +152,15 @@ export function needNetworks({ networks, host }: World, { devices }: VmSettings)
   }
 }
 
+/** The value itself, frozen to its last part: records are handed out as they are. */
+export function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {
+    Object.freeze(value)
+    for (const part of Object.values(value)) frozen(part)
+  }
+  return value
+}
+
 // ---------------------------------------------------------------- records
 
 function snapshotRecord(domain: Domain, { name, content, createdAtMs, state, parent, description }: Snapshot): SnapshotRecord {
@@ -189,3 +201,7 @@ export function missingDisk(world: World, settings: VmSettings): string | undefi
   }
   return undefined
 }
+
+/** What libvirt says when QEMU finds no file. */
+export const noSuchFile = (operation: string, name: string, path: string): Error =>
+  RMO.DRIVER_FAILED({ operation, name, number: SYSTEM_ERROR, text: `Cannot access storage file '${path}': No such file or directory` })

@@ -3,8 +3,8 @@
 //   request() --> socket --> server            answers are found by id
 //   server --"update"--> onUpdate              server --"echo"--> answered with the same params
 //
-// Bounds: calls under way, bytes of one message, silence (after echoMs without a byte we send an echo; after silenceMs the
-// connection is given up). When it closes every call under way is rejected with the reason; it never opens again: the
+// Bounds: calls under way, bytes of one message, silence (after ovsdbEchoMs without a byte we send an echo; when
+// ovsdbEchoesMax have brought none the connection is given up). When it closes every call under way is rejected with the reason; it never opens again: the
 // client makes another. I/O edge; framing.ts is the pure part.
 
 import { connect } from 'node:net'
@@ -21,8 +21,6 @@ export interface ConnectionOptions {
   readonly onClose: (reason: string) => void
 }
 export interface Connection {
-  /** Resolves when the socket is connected; rejects never (onClose tells). */
-  readonly opened: Promise<void>
   /** The result. Rejects with an Error: `code` 'OVSDB_CLOSED' when the connection went, 'OVSDB_BUSY' beyond the bound, 'OVSDB_REFUSED' with the server's words. */
   request(method: string, params: readonly unknown[], options?: { readonly signal?: AbortSignal }): Promise<unknown>
   close(reason: string): void
@@ -42,9 +40,9 @@ const words = (error: unknown): string => {
 export function createConnection({ socketPath, clock, onUpdate, onClose }: ConnectionOptions): Connection {
   const calls = new Map<number, Settle>()
   const framing = createFraming({ bytesMax: LIMITS.ovsdbMessageBytesMax })
-  const opened = Promise.withResolvers<void>()
   let lastId = 0
-  let heardAtMs = clock.nowMs()
+  let heard = true
+  let unanswered = 0
   let echo: Timer | undefined
   let closed: string | undefined
 
@@ -59,7 +57,6 @@ export function createConnection({ socketPath, clock, onUpdate, onClose }: Conne
     const waiting = [...calls.values()]
     calls.clear()
     for (const { reject } of waiting) reject(failure('OVSDB_CLOSED', reason))
-    opened.resolve()
     onClose(reason)
   }
 
@@ -88,19 +85,24 @@ export function createConnection({ socketPath, clock, onUpdate, onClose }: Conne
     else call?.reject(failure('OVSDB_REFUSED', words(error)))
   }
 
+  // By ticks and not by the clock: a process that stalled finds its timer due before the bytes that wait in the socket.
   const listenForSilence = (): void => {
     echo = clock.after(LIMITS.ovsdbEchoMs, () => {
-      const silentMs = clock.nowMs() - heardAtMs
-      if (silentMs >= LIMITS.ovsdbSilenceMs) { close(`nothing heard for ${Math.round(silentMs)} ms`); return }
-      // Only the bytes of the answer matter; its failure is the connection's end, told by onClose.
-      if (silentMs >= LIMITS.ovsdbEchoMs) request('echo', []).catch(() => {})
+      if (!heard && unanswered >= LIMITS.ovsdbEchoesMax) { close(`${unanswered} echoes were not answered`); return }
+      if (!heard) {
+        unanswered++
+        // Only the bytes of the answer matter; its failure is the connection's end, told by onClose.
+        request('echo', []).catch(() => {})
+      }
+      heard = false
       listenForSilence()
     }, { background: true })
   }
 
-  socket.on('connect', () => { heardAtMs = clock.nowMs(); listenForSilence(); opened.resolve() })
+  socket.on('connect', listenForSilence)
   socket.on('data', (chunk: Buffer) => {
-    heardAtMs = clock.nowMs()
+    heard = true
+    unanswered = 0
     try {
       for (const text of framing.feed(chunk)) receive(JSON.parse(text))
     } catch (error) {
@@ -110,5 +112,5 @@ export function createConnection({ socketPath, clock, onUpdate, onClose }: Conne
   socket.on('error', (error) => close(errorCode(error) ?? error.message))
   socket.on('close', () => close('the server closed the connection'))
 
-  return { opened: opened.promise, request, close }
+  return { request, close }
 }

@@ -155,14 +155,23 @@ test('silence is asked about, then given up', async (t) => {
     nowMs += ms
     for (const timer of [...timers]) if (timer.atMs <= nowMs && timers.delete(timer)) timer.run()
   }
+  let answering = true
   const asked = Promise.withResolvers<void>()
-  const { open } = await serve(t, (request, socket) => { rows(request, socket); if (request.method === 'echo') asked.resolve() })
+  const { open } = await serve(t, (request, socket) => {
+    rows(request, socket)
+    if (request.method !== 'echo') return
+    asked.resolve()
+    if (answering) send(socket, { id: request.id, error: null, result: [] })
+  })
   const client = await open(clock)
-  t.ok(client.synced)
+  advance(LIMITS.ovsdbEchoMs)
   advance(LIMITS.ovsdbEchoMs)
   await asked.promise
   t.ok(client.synced)
-  advance(LIMITS.ovsdbSilenceMs)
+  answering = false
+  advance(10 * LIMITS.ovsdbEchoMs)
+  t.ok(client.synced, 'one late timer, as after a stall, gives nothing up')
+  for (let tick = 0; tick < LIMITS.ovsdbEchoesMax + 1; tick++) advance(LIMITS.ovsdbEchoMs)
   t.notOk(client.synced)
 })
 

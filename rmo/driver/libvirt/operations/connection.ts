@@ -69,17 +69,21 @@ function close({ lib, connection }: OperationContext, { registrations }: { regis
 
 export interface RawFacts { readonly hostname: string; readonly type: string; readonly version: number; readonly cores: number; readonly memoryBytes: number; readonly freeBytes: number; readonly capabilities: string }
 
-function facts({ lib, connection }: OperationContext): RawFacts {
+export function nodeInfo(lib: Library, connection: Pointer): { readonly memoryKiB: number; readonly cores: number } {
   const info = Buffer.alloc(NODE_INFO_BYTES)
   failIf(lib.virNodeGetInfo(connection, info) < 0, lib, 'virNodeGetInfo')
+  return { memoryKiB: Number(info.readBigUInt64LE(NODE_MEMORY_OFFSET)), cores: info.readUInt32LE(NODE_CPUS_OFFSET) }
+}
+
+function facts({ lib, connection }: OperationContext): RawFacts {
+  const info = nodeInfo(lib, connection)
   const version = [0]
   lib.virConnectGetVersion(connection, version)
   return {
     hostname: lib.virConnectGetHostname(connection) ?? '',
     type: present(lib.virConnectGetType(connection), lib, 'virConnectGetType'),
     version: Number(version[0] ?? 0),
-    cores: info.readUInt32LE(NODE_CPUS_OFFSET),
-    memoryBytes: Number(info.readBigUInt64LE(NODE_MEMORY_OFFSET)) * KIB,
+    cores: info.cores, memoryBytes: info.memoryKiB * KIB,
     freeBytes: Number(lib.virNodeGetFreeMemory(connection)),
     capabilities: present(lib.virConnectGetCapabilities(connection), lib, 'virConnectGetCapabilities'),
   }

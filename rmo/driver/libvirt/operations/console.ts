@@ -1,8 +1,10 @@
 // Opening and closing a serial console; its bytes go through the event thread (event-worker.ts).
 
-import { failIf, present } from '../operation.ts'
+import { isActive } from '../domain-state.ts'
+import { ERROR } from '../failure.ts'
+import { LibvirtFailure, failIf, present } from '../operation.ts'
 import type { OperationContext, Operations, Pointer } from '../operation.ts'
-import { withDomain } from './domain-record.ts'
+import { stateOf, withDomain } from './domain-record.ts'
 
 const STREAM_NONBLOCK = 1
 
@@ -10,6 +12,8 @@ const STREAM_NONBLOCK = 1
 function open(context: OperationContext, { uuid }: { readonly uuid: string }): Pointer {
   const { lib, connection } = context
   return withDomain(context, uuid, (domain) => {
+    const { state } = stateOf(lib, domain)
+    if (!isActive(state)) throw new LibvirtFailure({ what: 'virDomainOpenConsole', number: ERROR.operationInvalid, domain: 0, text: state })
     const stream = present(lib.virStreamNew(connection, STREAM_NONBLOCK), lib, 'virStreamNew')
     try {
       failIf(lib.virDomainOpenConsole(domain, null, stream, 0) < 0, lib, 'virDomainOpenConsole')

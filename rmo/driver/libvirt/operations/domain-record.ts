@@ -59,6 +59,12 @@ function pidOf(name: string): number | undefined {
   }
 }
 
+/** A guest on its way here, which its source still has: not ours until it has come (then it is persistent). */
+export function isIncoming(lib: Library, domain: Pointer): boolean {
+  const { state, reason } = stateOf(lib, domain)
+  return state === 'paused' && reason === 'migration' && lib.virDomainIsPersistent(domain) === 0
+}
+
 export function recordOf(lib: Library, domain: Pointer): DomainRecord {
   const { state, reason } = stateOf(lib, domain)
   const active = isActive(state)
@@ -88,7 +94,7 @@ function list({ lib, connection }: OperationContext): DomainRecord[] {
     lib.virDomainFree,
     (domain) => {
       try {
-        return recordOf(lib, domain)
+        return isIncoming(lib, domain) ? undefined : recordOf(lib, domain)
       } catch (error) {
         if (error instanceof LibvirtFailure && error.failure.number === ERROR.noDomain) return undefined
         throw error
@@ -99,7 +105,7 @@ function list({ lib, connection }: OperationContext): DomainRecord[] {
 
 function get(context: OperationContext, { uuid }: { uuid: string }): DomainRecord | undefined {
   try {
-    return withDomain(context, uuid, (domain) => recordOf(context.lib, domain))
+    return withDomain(context, uuid, (domain) => isIncoming(context.lib, domain) ? undefined : recordOf(context.lib, domain))
   } catch (error) {
     if (error instanceof LibvirtFailure && error.failure.number === ERROR.noDomain) return undefined
     throw error

@@ -12,7 +12,9 @@ import { LibvirtFailure, failIf, present, succeeded, using } from '../operation.
 import type { OperationContext, Operations, Pointer } from '../operation.ts'
 import { domainXml } from '../xml/domain.ts'
 import type { DomainFlavour } from '../xml/domain.ts'
-import { definitionOf, domainRecordOperations, recordOf, stateOf, withDomain } from './domain-record.ts'
+import { RMO } from '../../../errors.ts'
+import { nodeInfo } from './connection.ts'
+import { definitionOf, domainRecordOperations, isIncoming, recordOf, stateOf, withDomain } from './domain-record.ts'
 
 const AFFECT_LIVE = 1
 // Managed save, snapshot records, NVRAM, checkpoint records: all that would else keep the definition alive.
@@ -26,15 +28,28 @@ interface Uuid { readonly uuid: string }
 
 const invalid = (what: string, text: string): LibvirtFailure => new LibvirtFailure({ what, number: ERROR.operationInvalid, domain: 0, text })
 
+const running = (state: DomainState): boolean => state === 'running'
+const paused = (state: DomainState): boolean => state === 'paused'
+const down = (state: DomainState): boolean => !isActive(state)
+
+interface Move {
+  readonly there: (state: DomainState) => boolean
+  /** States that it can start from. */
+  readonly from: (state: DomainState) => boolean
+  readonly what: string
+  readonly act: (domain: Pointer) => number
+}
 /** Does `act` unless the domain is there already; a refusal counts only if it is not there then. */
-function reach(context: OperationContext, uuid: string, there: (state: DomainState) => boolean, what: string, act: (domain: Pointer, state: DomainState) => number): void {
+function reach(context: OperationContext, uuid: string, { there, from, what, act }: Move): void {
   withDomain(context, uuid, (domain) => {
     const { state } = stateOf(context.lib, domain)
     if (there(state)) return
+    if (!from(state)) throw invalid(what, state)
     try {
-      succeeded(act(domain, state), context.lib, what)
+      succeeded(act(domain), context.lib, what)
     } catch (error) {
-      if (error instanceof LibvirtFailure && error.failure.number === ERROR.operationInvalid && there(stateOf(context.lib, domain).state)) return
+      // Somebody else was first; hypervisors have several numbers for that.
+      if (error instanceof LibvirtFailure && there(stateOf(context.lib, domain).state)) return
       throw error
     }
   })
@@ -91,17 +106,38 @@ function undefine(context: OperationContext, { uuid }: Uuid): void {
   })
 }
 
-function start(context: OperationContext, { uuid, paused }: Uuid & { readonly paused: boolean }): void {
-  reach(context, uuid, (state) => state === 'running' || state === 'paused', 'virDomainCreateWithFlags', (domain) =>
-    context.lib.virDomainCreateWithFlags(domain, paused ? START_PAUSED : 0))
+function start(context: OperationContext, { uuid, paused: wantPaused }: Uuid & { readonly paused: boolean }): void {
+  const { lib } = context
+  reach(context, uuid, {
+    there: (state) => running(state) || paused(state), from: down, what: 'virDomainCreateWithFlags',
+    act(domain) {
+      checkMemory(context, domain)
+      const started = lib.virDomainCreateWithFlags(domain, wantPaused ? START_PAUSED : 0)
+      // The test hypervisor cannot start paused: there, nothing runs in between.
+      if (started === 0 || !wantPaused || lib.lastError()?.number !== ERROR.invalidArgument) return started
+      return lib.virDomainCreateWithFlags(domain, 0) === 0 ? lib.virDomainSuspend(domain) : -1
+    },
+  })
+}
+
+/** A guest larger than its host would start, and be killed when it uses what it was promised. */
+function checkMemory({ lib, connection }: OperationContext, domain: Pointer): void {
+  const wantedKiB = Number(lib.virDomainGetMaxMemory(domain))
+  const hostKiB = nodeInfo(lib, connection).memoryKiB
+  if (wantedKiB <= hostKiB) return
+  const mib = (kib: number): string => `${Math.floor(kib / KIB_PER_MIB)} MiB of memory`
+  throw RMO.NO_CAPACITY({ what: `VM ${lib.virDomainGetName(domain) ?? ''}`, host: lib.virConnectGetHostname(connection) ?? 'the host', wanted: mib(wantedKiB), free: mib(hostKiB) })
 }
 
 function shutdown(context: OperationContext, { uuid }: Uuid): void {
   const { lib } = context
-  reach(context, uuid, (state) => !isActive(state) || state === 'stopping', 'virDomainShutdownFlags', (domain) => {
-    const asked = lib.virDomainShutdownFlags(domain, SHUTDOWN_ACPI)
-    // A hypervisor without ACPI (test:///) takes no flags.
-    return asked < 0 && lib.lastError()?.number === ERROR.invalidArgument ? lib.virDomainShutdownFlags(domain, 0) : asked
+  reach(context, uuid, {
+    there: (state) => down(state) || state === 'stopping', from: isActive, what: 'virDomainShutdownFlags',
+    act(domain) {
+      const asked = lib.virDomainShutdownFlags(domain, SHUTDOWN_ACPI)
+      // A hypervisor without ACPI (test:///) takes no flags.
+      return asked < 0 && lib.lastError()?.number === ERROR.invalidArgument ? lib.virDomainShutdownFlags(domain, 0) : asked
+    },
   })
 }
 
@@ -114,13 +150,13 @@ function reboot(context: OperationContext, { uuid }: Uuid): void {
 }
 
 const destroy = (context: OperationContext, { uuid }: Uuid): void =>
-  reach(context, uuid, (state) => !isActive(state), 'virDomainDestroyFlags', (domain) => context.lib.virDomainDestroyFlags(domain, 0))
+  reach(context, uuid, { there: down, from: isActive, what: 'virDomainDestroyFlags', act: (domain) => context.lib.virDomainDestroyFlags(domain, 0) })
 const suspend = (context: OperationContext, { uuid }: Uuid): void =>
-  reach(context, uuid, (state) => state === 'paused', 'virDomainSuspend', (domain) => context.lib.virDomainSuspend(domain))
+  reach(context, uuid, { there: paused, from: isActive, what: 'virDomainSuspend', act: (domain) => context.lib.virDomainSuspend(domain) })
 const resume = (context: OperationContext, { uuid }: Uuid): void =>
-  reach(context, uuid, (state) => state === 'running', 'virDomainResume', (domain) => context.lib.virDomainResume(domain))
+  reach(context, uuid, { there: running, from: isActive, what: 'virDomainResume', act: (domain) => context.lib.virDomainResume(domain) })
 const save = (context: OperationContext, { uuid }: Uuid): void =>
-  reach(context, uuid, (state) => state === 'saved', 'virDomainManagedSave', (domain) => context.lib.virDomainManagedSave(domain, 0))
+  reach(context, uuid, { there: (state) => state === 'saved', from: isActive, what: 'virDomainManagedSave', act: (domain) => context.lib.virDomainManagedSave(domain, 0) })
 
 function setAutostart(context: OperationContext, { uuid, autostart }: Uuid & { readonly autostart: boolean }): void {
   withDomain(context, uuid, (domain) => setAutostartOf(context.lib, domain, autostart))
@@ -130,6 +166,10 @@ function setAutostart(context: OperationContext, { uuid, autostart }: Uuid & { r
 function discard(context: OperationContext, { uuid }: Uuid): void {
   try {
     withDomain(context, uuid, (domain) => {
+      if (isIncoming(context.lib, domain)) {
+        succeeded(context.lib.virDomainDestroyFlags(domain, 0), context.lib, 'virDomainDestroyFlags')
+        return
+      }
       if (isActive(stateOf(context.lib, domain).state)) return
       failIf(context.lib.virDomainUndefineFlags(domain, UNDEFINE.managedSave | UNDEFINE.snapshots | UNDEFINE.nvram) < 0, context.lib, 'virDomainUndefineFlags')
     })

@@ -83,4 +83,9 @@ function networkUndefine(context: OperationContext, { uuid }: NetworkArgs): void
   }
 }
 
-export const networkOperations: Operations = { networkList, networkDefine, networkStart, networkStop, networkUndefine }
+function networkSetAutostart(context: OperationContext, { uuid, autostart }: NetworkArgs & { readonly autostart: boolean }): void {
+  const { lib } = context
+  withNetwork(context, uuid, (network) => succeeded(lib.virNetworkSetAutostart(network, autostart ? 1 : 0), lib, 'virNetworkSetAutostart'))
+}
+
+export const networkOperations: Operations = { networkList, networkDefine, networkStart, networkStop, networkUndefine, networkSetAutostart }

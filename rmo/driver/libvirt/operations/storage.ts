@@ -95,6 +95,11 @@ function poolRefresh(context: OperationContext, { pool }: PoolArgs): void {
   withPool(context, pool, (found) => succeeded(lib.virStoragePoolRefresh(found, 0), lib, 'virStoragePoolRefresh'))
 }
 
+function poolSetAutostart(context: OperationContext, { pool, autostart }: PoolArgs & { readonly autostart: boolean }): void {
+  const { lib } = context
+  withPool(context, pool, (found) => succeeded(lib.virStoragePoolSetAutostart(found, autostart ? 1 : 0), lib, 'virStoragePoolSetAutostart'))
+}
+
 /** [value], or [] when libvirt says that the thing is not there (any more). */
 function unlessGone<T>(work: () => T, numbers: readonly number[]): T[] {
   try {
@@ -229,6 +234,6 @@ function send(lib: Library, connection: Pointer, volume: Pointer, bytes: Uint8Ar
 }
 
 export const storageOperations: Operations = {
-  poolList, poolDefine, poolStart, poolStop, poolUndefine, poolRefresh,
+  poolList, poolDefine, poolStart, poolStop, poolUndefine, poolRefresh, poolSetAutostart,
   volumeList, volumeCreate, volumeCopy, volumeResize, volumeDelete, volumeUpload,
 }

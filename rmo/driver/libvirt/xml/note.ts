@@ -33,7 +33,8 @@ export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T
 
 /** `settings` win over `metadata` in what both have: image, instanceId, context, labels. */
 export function noteOf(settings: VmSettings, metadata: DomainMetadata, devices: readonly { readonly key: string; readonly note: DeviceNote }[]): DomainNote {
-  const { image, instanceId, context, labels, simulate } = settings
+  // What the settings leave out, the metadata may still know.
+  const { image = metadata.image, instanceId = metadata.instanceId, context = metadata.context, labels = metadata.labels, simulate } = settings
   return {
     version: 1,
     metadata: defined({ ...metadata, image, instanceId, context, labels }) as DomainMetadata,
