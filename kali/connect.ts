@@ -66,8 +66,8 @@ const stderrConsole: NonNullable<ConnectOptions['onConsole']> = ({ nodeName, tex
 
 class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
   /** Inside shipped functions the sandbox's own stand for these. */
-  readonly from: DataCenter['from'] = standIn(['kumoi', 'from'], <T>(items: Iterable<T> | AsyncIterable<T>) => collectionFrom(this.#functions, items))
-  readonly range: DataCenter['range'] = standIn(['kumoi', 'range'], (a: number, b?: number, step: number = 1): Collection<number> => {
+  readonly from: DataCenter['from'] = standIn(['dc', 'from'], <T>(items: Iterable<T> | AsyncIterable<T>) => collectionFrom(this.#functions, items))
+  readonly range: DataCenter['range'] = standIn(['dc', 'range'], (a: number, b?: number, step: number = 1): Collection<number> => {
     const [from, to] = b === undefined ? [0, a] : [a, b]
     return collectionOf<number>(this.#functions, { type: 'range', from, to, step })
   })

@@ -59,4 +59,4 @@ export function createLoad(kinds: KindRegistry): Load {
 }
 
 /** A cold object with a dump's settings and its uuid. Throws RMO_ERR_ARGUMENT_INVALID when `dump` is none of a kind that can be made anew. */
-export const load: Load = Object.defineProperty(createLoad(rmoKinds), COUNTERPART, { value: ['kumoi', 'load'] })
+export const load: Load = Object.defineProperty(createLoad(rmoKinds), COUNTERPART, { value: ['dc', 'load'] })

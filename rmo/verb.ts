@@ -6,7 +6,7 @@ import type { Ledger } from './ledger.ts'
 import type { Type } from './schema.ts'
 
 /** How tables show an attribute. `wide`: only when there is room or on request. */
-export interface Column { readonly header: string; readonly format: 'text' | 'ratio' | 'bytes' | 'number' | 'duration'; readonly wide?: boolean }
+export interface Column { readonly header: string; readonly format: 'text' | 'ratio' | 'bytes' | 'mebibytes' | 'number' | 'duration'; readonly wide?: boolean }
 export interface Attribute<T> {
   readonly doc: string
   readonly type: Type<T>

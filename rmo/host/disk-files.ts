@@ -13,6 +13,7 @@ import type { Clock, Random } from '../../fabric/base.ts'
 import type { Call } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import { isBlank, readQcow2 } from '../qcow2.ts'
+import { watchGrowth } from './copy-progress.ts'
 import type { Backing, DiskFacts, DiskNote, DiskStore } from './disk-store.ts'
 import { saysFull } from './disk-tools.ts'
 import type { DiskTools } from './disk-tools.ts'
@@ -128,19 +129,6 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
     ...(wish.backing === undefined ? [] : ['-b', wish.backing.path, '-F', wish.backing.format]),
     file, ...(wish.capacityBytes === undefined ? [] : [String(wish.capacityBytes)]),
   ]
-  /** Progress of a copy, as far as the file has grown. */
-  const watched = (hidden: string, expectedBytes: number, onProgress: ((ratio: number) => void) | undefined): () => void => {
-    if (onProgress === undefined || expectedBytes <= 0) return () => {}
-    let stopped = false
-    const look = (): void => {
-      clock.after(LIMITS.copyProgressMs, () => {
-        if (stopped) return
-        stat(hidden).then(({ blocks }) => { if (!stopped) onProgress(Math.min(0.99, blocks * 512 / expectedBytes)) }, () => {}).finally(look)
-      }, { background: true })
-    }
-    look()
-    return () => { stopped = true }
-  }
   const remove = async (path: string): Promise<void> => {
     try {
       await unlink(path).catch(ignoreAbsent)
@@ -167,7 +155,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
     },
     create: (path, wish, note, call) => made('Creating', path, note, call, (hidden) => qemuImg(createArgs(wish, hidden), call)),
     copy: (source, path, wish, note, call, onProgress) => made('Copying to', path, note, call, async (hidden) => {
-      const stop = watched(hidden, await allocatedBytes(source.path), onProgress)
+      const stop = watchGrowth(hidden, await allocatedBytes(source.path), onProgress, clock)
       try {
         await qemuImg(['convert', '-q', '-f', source.format, '-O', wish.format, source.path, hidden], call)
       } finally {

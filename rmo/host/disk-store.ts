@@ -84,8 +84,8 @@ export interface ImageNote {
 export interface ImageStore {
   /** Images of a pool (`volumes`: what the inventory shows of it); sidecars that cannot be read are passed over. */
   notes(pool: PoolRecord, volumes: readonly VolumeRecord[]): Promise<readonly ImageNote[]>
-  /** Copies `source` in; the same bytes under the same name again are done already. */
-  take(pool: PoolRecord, image: { readonly name: string; readonly source: string; readonly description: string }, call: Call): Promise<ImageNote>
+  /** Copies `source` in, `onProgress` from 0 to 1; the same bytes under the same name again are done already. */
+  take(pool: PoolRecord, image: { readonly name: string; readonly source: string; readonly description: string }, call: Call, onProgress?: (ratio: number) => void): Promise<ImageNote>
   writeNote(pool: PoolRecord, note: ImageNote): Promise<void>
   /** SHA-256 of the file as it is now. */
   digest(path: string, call: Call): Promise<string>

@@ -15,6 +15,7 @@ import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { Clock } from '../../fabric/base.ts'
 import type { Call, PoolRecord } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
+import { watchGrowth } from './copy-progress.ts'
 import { diskError, probeFile } from './disk-files.ts'
 import type { DiskFacts, ImageNote, ImageStore } from './disk-store.ts'
 import { saysFull } from './disk-tools.ts'
@@ -45,11 +46,12 @@ function sourcePath(source: string): string {
   throw invalid()
 }
 
-async function sha256(path: string, host: string, call: Call): Promise<string> {
+async function sha256(path: string, host: string, call: Call, onBytes?: (bytes: number) => void): Promise<string> {
   const hash = createHash('sha256')
   const stream = createReadStream(path, { highWaterMark: READ_BYTES, ...(call.signal === undefined ? {} : { signal: call.signal }) })
   for await (const chunk of stream) {
     hash.update(chunk as Uint8Array)
+    onBytes?.((chunk as Uint8Array).byteLength)
     if (call.remainingMs() <= 0) throw RMO.DISK_FAILED({ operation: 'Reading', path, host, reason: 'the call ran out of time' })
   }
   return hash.digest('hex')
@@ -89,7 +91,7 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
       return found
     },
 
-    async take(pool, { name, source, description }, call) {
+    async take(pool, { name, source, description }, call, onProgress) {
       const from = sourcePath(source)
       const facts = await usable(name, from, from, call)
       const file = imageFileName({ name, format: facts.format })
@@ -110,11 +112,14 @@ export function createImageFiles({ tools, unfinished, hostName, clock }: ImageFi
           return note
         }
         const { checksum, copied } = await unfinished.appear(path, 'durable', async (hidden) => {
-          const { code, stderr } = await tools.run('cp', ['--reflink=auto', '--sparse=always', '--', from, hidden], call)
+          // Copying and reading again take about as long: half of the whole each.
+          const stop = watchGrowth(hidden, facts.sizeBytes, onProgress === undefined ? undefined : (ratio) => onProgress(ratio / 2), clock)
+          const { code, stderr } = await tools.run('cp', ['--reflink=auto', '--sparse=always', '--', from, hidden], call).finally(stop)
           if (code !== 0) throw saysFull(stderr) ? RMO.NO_SPACE({ what: `image ${name}`, path: pool.path, reason: 'the file system is full' }) : new Error(stderr.trim() || `cp ended with status ${code}`)
           const copied = await usable(name, from, hidden, call)
           await chmod(hidden, 0o444)
-          return { copied, checksum: await sha256(hidden, hostName(), call) }
+          let readBytes = 0
+          return { copied, checksum: await sha256(hidden, hostName(), call, (bytes) => { readBytes += bytes; onProgress?.(0.5 + readBytes / copied.sizeBytes / 2) }) }
         })
         const note = await noteOf(name, file, path, checksum, copied, description)
         await writeImageNote(unfinished, join(pool.path, imageNoteName(name)), note).catch(async (error: unknown) => {

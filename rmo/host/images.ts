@@ -28,7 +28,7 @@ export interface ImageCatalog {
   scan(): Promise<void>
   /** By name, checked; throws IMAGE_MISSING, IMAGE_CORRUPT. */
   use(name: string, call: Call): Promise<UsableImage>
-  import(pool: PoolRecord, image: { readonly name: string; readonly path: string; readonly description?: string }, call: Call): Promise<KnownImage>
+  import(pool: PoolRecord, image: { readonly name: string; readonly path: string; readonly description?: string }, call: Call, onProgress?: (ratio: number) => void): Promise<KnownImage>
   verify(uuid: string, call: Call): Promise<{ readonly intact: boolean; readonly checksum: string }>
   describe(uuid: string, description: string): Promise<void>
   remove(uuid: string, call: Call): Promise<void>
@@ -123,9 +123,9 @@ export function createImageCatalog({ context, store, disks, holds, newOverlaysOf
       return { image, backing: { path: image.path, format: facts.format }, capacityBytes: facts.capacityBytes }
     },
 
-    import: (pool, { name, path, description }, call) => context.exclusive(`image/${pool.uuid}/${name}`, async () => {
+    import: (pool, { name, path, description }, call, onProgress) => context.exclusive(`image/${pool.uuid}/${name}`, async () => {
       if (!pool.active) throw RMO.STATE_INVALID({ kind: 'StoragePool', name: pool.name, operation: 'importImage', state: 'inactive', needs: 'active' })
-      return put(toKnown(pool, await store.take(pool, { name, source: path, description: description ?? '' }, call)))
+      return put(toKnown(pool, await store.take(pool, { name, source: path, description: description ?? '' }, call, onProgress)))
     }),
 
     async verify(uuid, call) {

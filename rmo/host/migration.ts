@@ -153,6 +153,13 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     return verdict
   }
 
+  const assertSettled = async (uuid: string): Promise<void> => {
+    const note = notes.get(uuid)
+    if (note === undefined || note.role !== 'outgoing' || hasEnded(note)) return
+    if (await settleNow(note, 'it was interrupted', false).catch((): Verdict => 'wait') === 'stays') return
+    throw RMO.STATE_INVALID({ kind: 'VM', name: note.name, operation: 'start', state: `half-way to ${note.to}`, needs: `settled: ${note.to} must be asked whether it runs there, and does not answer` })
+  }
+
   // ---------------------------------------------------------------- the verb
 
   const announce = async (vm: HostVm, note: MigrationNote, authority: Authority): Promise<MigrationTicket> => {
@@ -207,6 +214,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     const record = await context.room.current(vm, host.call(authority))
     const { name } = record.settings
     mustDo('migrate', { name, state: record.state })
+    await assertSettled(vm.uuid)
     const note: MigrationNote = {
       role: 'outgoing', id: randomUuid(host.random), uuid: vm.uuid, name, from: host.hostName(), to: to.home === host.self ? to.name : peers.nameOf(to.home), peer: to.home, machine: to.uuid, principal: authority.principal, state: record.state,
       phase: 'preparing', phases: [{ phase: 'preparing', atMs: Math.round(clock.wallMs()) }],
@@ -261,6 +269,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
       const note = notes.get(uuid)
       return note === undefined ? undefined : recordOf(note)
     },
+    assertSettled,
     async migrate(vm, to, options, authority) {
       if (to.uuid === host.machineUuid) return vm.reference()
       if (active.size >= LIMITS.migrationsMax) throw RMO.BUSY({ what: 'migrations', machine: host.hostName(), limit: LIMITS.migrationsMax })

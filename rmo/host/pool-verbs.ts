@@ -5,7 +5,9 @@ import type { Call, PoolRecord } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import type { LocalPool } from '../kinds/storage-pool.ts'
 import type { NewPool } from '../kinds/vmm.ts'
+import type { ObjectEvent } from '../object.ts'
 import type { HostContext } from './contract.ts'
+import { eachPercent } from './copy-progress.ts'
 import { disksOf } from './disk-plan.ts'
 import type { DiskStore } from './disk-store.ts'
 import type { ImageCatalog } from './images.ts'
@@ -92,7 +94,8 @@ export function createPoolVerbs({ context, images, disks, refresh }: PoolVerbsOp
         },
         async importImage(wish, budget) {
           const call = context.call(budget)
-          const image = await images.import(poolOf(uuid), wish, call)
+          const tell = eachPercent((ratio) => context.publish('StoragePool', uuid, { type: 'copying', atMs: context.clock.wallMs(), name: wish.name, ratio } as ObjectEvent))
+          const image = await images.import(poolOf(uuid), wish, call, tell)
           await refresh.now(uuid, call)
           return context.reference('Image', image.uuid)
         },

@@ -51,6 +51,7 @@ export class HostSnapshot implements LocalSnapshot {
   async revert(authority: Authority): Promise<void> {
     await withVm(this.#context, this.#here(), authority, async ({ settings, state }, call) => {
       mustDo('revert', { name: settings.name, state })
+      await this.#context.migrations().assertSettled(this.#record.domain)
       await this.#context.host.driver.domains.revertSnapshot(this.#record.domain, this.#record.name, call)
     })
     await reread(this.#context)

@@ -117,6 +117,7 @@ export async function addVm(context: VmContext, draft: ReferenceRecord, { start 
       if (!sameVm(present.settings, settings)) throw RMO.ALREADY_EXISTS({ what: `Another VM with uuid ${uuid} ("${present.settings.name}")`, host: host.hostName() })
       const vm = room.remember(present)
       if (start && mustDo('start', { name: settings.name, state: present.state })) {
+        await context.migrations().assertSettled(uuid)
         await host.driver.domains.start(uuid, {}, call)
         await room.refresh(uuid)
       }

@@ -11,6 +11,8 @@ import type { Device, VmSettings } from '../settings.ts'
 import { randomUuid, vmmUuidOf } from '../uuid.ts'
 import { vmSettings } from '../vm-schema.ts'
 import { mustDo } from '../vm-state.ts'
+import type { ObjectEvent } from '../object.ts'
+import { eachPercent } from './copy-progress.ts'
 import type { Prepared } from './parts.ts'
 import { reread } from './snapshots.ts'
 import { allOrNothing } from './all-or-nothing.ts'
@@ -52,7 +54,8 @@ export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, a
     /** Disks of the clone; the original gets its fresh overlay before anything stands on the frozen one. */
     const prepare = async (): Promise<Prepared> => {
       if (disks === undefined) return { settings, undo: async () => [] }
-      const cloned = await disks.cloneDisks({ original: { uuid: vm.uuid, settings: record.settings }, uuid, settings, how: wish.disks ?? 'overlay' }, call)
+      const tell = wish.disks === 'full' ? eachPercent((ratio) => host.publish('VM', vm.uuid, { type: 'copying', atMs: Math.round(host.clock.wallMs()), name: settings.name, ratio } as ObjectEvent)) : undefined
+      const cloned = await disks.cloneDisks({ original: { uuid: vm.uuid, settings: record.settings }, uuid, settings, how: wish.disks ?? 'overlay' }, call, tell)
       const { original } = cloned
       if (original === undefined) return cloned
       const define = async (as: VmSettings): Promise<void> => {

@@ -30,6 +30,8 @@ export interface Migrations {
   migrate(vm: HostVm, to: ReferenceRecord, options: MigrateVmOptions, authority: Authority): Promise<ReferenceRecord>
   /** Of the VM's last migration from or to here. */
   last(uuid: string): MigrationRecord | undefined
+  /** Throws RMO_ERR_STATE_INVALID while an interrupted migration may have left it running elsewhere: it must not be started here. Looks at both sides first. Under the VM's lock. */
+  assertSettled(uuid: string): Promise<void>
   /** On its way here: neither an object yet nor a free name. */
   expectsUuid(uuid: string): boolean
   expectsName(name: string, uuid: string): boolean

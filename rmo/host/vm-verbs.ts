@@ -24,9 +24,14 @@ export function withVm<T>(context: VmContext, vm: HostVm, authority: Authority, 
   })
 }
 
+/** Never both running (migration.ts). */
+const SETS_GOING: ReadonlySet<VmOperation> = new Set(['start', 'startPaused', 'resume'])
+
 export async function operate(context: VmContext, vm: HostVm, operation: VmOperation, authority: Authority, work: (domains: DomainDriver, call: Call) => Promise<void>): Promise<void> {
   await withVm(context, vm, authority, async ({ state, settings }, call) => {
-    if (mustDo(operation, { name: settings.name, state })) await work(context.host.driver.domains, call)
+    if (!mustDo(operation, { name: settings.name, state })) return
+    if (SETS_GOING.has(operation)) await context.migrations().assertSettled(vm.uuid)
+    await work(context.host.driver.domains, call)
   })
 }
 

@@ -120,6 +120,8 @@ export type VmEvent =
   | ({ readonly type: 'started' | 'suspended' | 'resumed' | 'stopped' | 'crashed' | 'saved' | 'rebooted'; readonly state: DomainState; readonly reason: string } & ObjectEvent)
   | ({ readonly type: 'defined' | 'changed'; readonly version: string } & ObjectEvent)
   | ({ readonly type: 'migrating' } & MigrationProgress & ObjectEvent)
+  /** A full copy of its disks is made for a clone of that name; 0 to 1. */
+  | ({ readonly type: 'copying'; readonly name: string; readonly ratio: number } & ObjectEvent)
   /** It lives on `to` now; a watch through a shell goes on there by itself. */
   | ({ readonly type: 'migrated'; readonly to: string; readonly home: string } & ObjectEvent)
   | ({ readonly type: 'gone'; readonly reason: string } & ObjectEvent)
@@ -203,7 +205,12 @@ export interface Snapshot extends ResourceObject<SnapshotInfo> {
 
 // ---------------------------------------------------------------- storage
 
-export interface StoragePool extends ResourceObject {
+export type StoragePoolEvent =
+  | ({ readonly type: 'added' | 'changed' | 'removed' | 'started' | 'stopped'; readonly name: string } & ObjectEvent)
+  /** An image of that name is being imported: how much of it is here and checked, 0 to 1. */
+  | ({ readonly type: 'copying'; readonly name: string; readonly ratio: number } & ObjectEvent)
+  | LostEvent
+export interface StoragePool extends ResourceObject<unknown, unknown, StoragePoolEvent> {
   readonly state: 'active' | 'inactive'
   readonly type: 'dir' | 'netfs' | 'other'
   readonly path: string

@@ -5,7 +5,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import type { ReferenceRecord } from '../../functions/mod.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
-import { bareReference, boolean, byteCount, nothing, oneOf, optional, record, reference, text } from '../schema.ts'
+import { bareReference, boolean, byteCount, nothing, oneOf, optional, ratio, record, reference, text } from '../schema.ts'
 import type { Type } from '../schema.ts'
 import type { Image, StoragePool, Volume } from './interfaces.ts'
 import type { Budget } from './physical-machine.ts'
@@ -87,6 +87,7 @@ export const storagePool = defineKind<StoragePool, LocalPool>({
   events: {
     ...lifeEvents,
     started: { doc: 'Its volumes can be used.', fields: { name: text() } },
+    copying: { doc: 'Progress of an import: how much of the image is here and checked.', fields: { name: text(), ratio: ratio() } },
     stopped: { doc: 'Its volumes cannot be used any more.', fields: { name: text() } },
   },
   watch: watchEvents<LocalPool>(),

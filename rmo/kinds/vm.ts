@@ -5,6 +5,7 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
+import type { Column } from '../verb.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { Changed, ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, byteCount, either, integer, list, number, oneOf, optional, ratio, record, reference, text } from '../schema.ts'
@@ -61,7 +62,7 @@ const CPU_ABOVE_DEFAULT = 0.9
 /** 'cpuBelow' needs the ratio this far under the threshold, so that a ratio near it does not flap. */
 const CPU_HYSTERESIS = 0.05
 
-const column = (header: string, format: 'text' | 'ratio' | 'bytes' | 'number' | 'duration' = 'text', wide = false) => ({ header, format, wide })
+const column = (header: string, format: Column['format'] = 'text', wide = false) => ({ header, format, wide })
 const state = oneOf('running', 'paused', 'stopping', 'stopped', 'crashed', 'saved')
 const waitMs = integer({ unit: 'milliseconds', min: 1, max: LIMITS.callTimeoutMsMax })
 const version = text({ charsMax: 64 })
@@ -90,8 +91,8 @@ export const vm = defineKind<VM, LocalVm>({
     host: { doc: 'Machine it lives on.', type: text(), column: column('HOST') },
     cpuRatio: { doc: 'Share of its vcpus in use over the last 5 s.', type: ratio(), column: column('CPU', 'ratio') },
     vcpus: { doc: 'Virtual processors.', type: vcpus, column: column('VCPUS', 'number') },
-    memoryMiB: { doc: 'Memory it was given.', type: memoryMiB, column: column('MEMORY', 'number') },
-    memoryUsedMiB: { doc: 'Memory in use as its balloon says; else what it was given, 0 when off.', type: number({ unit: 'mebibytes' }), column: column('USED', 'number', true) },
+    memoryMiB: { doc: 'Memory it was given.', type: memoryMiB, column: column('MEMORY', 'mebibytes') },
+    memoryUsedMiB: { doc: 'Memory in use as its balloon says; else what it was given, 0 when off.', type: number({ unit: 'mebibytes' }), column: column('USED', 'mebibytes', true) },
     uptimeSeconds: { doc: 'Since it was started, as far as this node saw; 0 when off.', type: number({ unit: 'seconds' }), column: column('UPTIME', 'duration') },
     image: { doc: 'Image that its disks are overlays of; "" when none.', type: text(), column: column('IMAGE') },
     autostart: { doc: 'Started with the host.', type: boolean(), column: column('AUTOSTART', 'text', true) },
@@ -217,6 +218,7 @@ export const vm = defineKind<VM, LocalVm>({
     defined: { doc: 'It is there.', fields: { version } },
     changed: { doc: 'Settings changed, by whomever.', fields: { version } },
     migrating: { doc: 'Progress of a migration.', fields: { phase: oneOf('preparing', 'copying', 'switching', 'finishing'), totalBytes: byteCount(), doneBytes: byteCount(), remainingBytes: byteCount(), elapsedMs: number({ unit: 'milliseconds' }) } },
+    copying: { doc: 'Progress of a full copy of its disks, for a clone of that name.', fields: { name: text(), ratio: ratio() } },
     migrated: { doc: 'It lives on another machine now.', fields: { to: text(), home: text() } },
     gone: { doc: 'It was removed. Ends the watch.', fields: { reason: text() } },
     signal: { doc: 'Watchdog, I/O error, balloon, agent, device.', fields: { signal: oneOf('watchdog', 'ioError', 'balloon', 'agent', 'deviceAdded', 'deviceRemoved'), detail: text() } },

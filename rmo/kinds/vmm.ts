@@ -5,6 +5,7 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
+import type { Column } from '../verb.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, integer, number, oneOf, optional, record, reference, text, uuid } from '../schema.ts'
@@ -39,7 +40,7 @@ export interface LocalVmm {
 
 // ---------------------------------------------------------------- declaration
 
-const column = (header: string, format: 'text' | 'ratio' | 'bytes' | 'number' | 'duration' = 'text', wide = false) => ({ header, format, wide })
+const column = (header: string, format: Column['format'] = 'text', wide = false) => ({ header, format, wide })
 /** References arrive as their records; the interface shows users the object. */
 const aVm = reference('VM') as unknown as Type<VM>
 const recordOf = (object: unknown): ReferenceRecord => object as ReferenceRecord
@@ -63,8 +64,8 @@ export const vmm = defineKind<VMM, LocalVmm>({
     version: { doc: 'Its version; "" until the first connection.', type: text(), column: column('VERSION', 'text', true) },
     vmsCount: { doc: 'VMs, in any state.', type: count, column: column('VMS', 'number') },
     vcpusUsed: { doc: 'Vcpus of the VMs that run.', type: count, column: column('VCPUS', 'number') },
-    memoryTotalMiB: { doc: 'Memory of the machine.', type: number({ unit: 'mebibytes' }), column: column('MEMORY', 'number') },
-    memoryFreeMiB: { doc: 'What is not given to VMs that run.', type: number({ unit: 'mebibytes' }), column: column('FREE', 'number') },
+    memoryTotalMiB: { doc: 'Memory of the machine.', type: number({ unit: 'mebibytes' }), column: column('MEMORY', 'mebibytes') },
+    memoryFreeMiB: { doc: 'What is not given to VMs that run.', type: number({ unit: 'mebibytes' }), column: column('FREE', 'mebibytes') },
   },
   common: {
     info: (local) => local.info(),

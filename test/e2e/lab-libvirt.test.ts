@@ -10,6 +10,18 @@ import { until } from '../support/fabric-lab.ts'
 
 t.setTimeout(200_000)
 
+/** Asks on the guest's serial port for its host name until it has booted and answers. */
+const ASK_GUEST = `
+port=$(virsh ttyconsole web1)
+stty -F "$port" raw -echo
+exec 3<>"$port"
+for attempt in {1..60}; do
+  echo hostname >&3
+  while IFS= read -t 1 -r -u 3 line; do case $line in web1*) printf web1; exit 0 ;; esac; done
+done
+exit 1
+`
+
 t.test('a lab of three libvirt hosts', { skip: await labObstacle('libvirt'), timeout: 190_000 }, async (t) => {
   const before = await machineNetwork()
   const lab = await useLab(t, { driver: 'libvirt', hosts: 3 })
@@ -31,9 +43,9 @@ t.test('a lab of three libvirt hosts', { skip: await labObstacle('libvirt'), tim
     const made = await lab.kumoi(['vm', 'create', 'web1', '--host', 'host1', '--memory', '128', '--image', 'guest', '--start'])
     t.equal(made.status, 0, made.stderr)
     const dc = await lab.host('host1').connect()
-    const text = await dc.pms.filter((pm) => pm.name === 'host1').map((pm) => pm.vms).then((lists) => lists.length)
-    t.equal(text, 1)
+    t.same(await dc.pms.dmap(async (pm) => (await pm.vms).map((vm) => vm.name)), [['web1'], [], []])
     t.match(await lab.exec('host1', 'virsh', 'domstate', 'web1'), { stdout: /running/ })
+    t.match(await lab.exec('host1', 'bash', '-c', ASK_GUEST), { status: 0, stdout: 'web1' })
   })
 
   const reaches = async (from: string, to: number): Promise<boolean> => (await lab.exec(from, 'timeout', '3', 'bash', '-c', `echo >/dev/tcp/10.77.0.${to}/16509`)).status === 0

@@ -45,8 +45,8 @@ test('each travels with a shipped function; load is the sandbox\'s own there', a
   const loads = (dump: never) => load(dump)
   const captured = capture(loads)
   t.ok(captured.program.code.length < 256, 'no code of load travels')
-  const global = globalThis as { kumoi?: unknown }
-  global.kumoi = { load: () => 'the one there' }
-  t.teardown(() => { delete global.kumoi })
+  const global = globalThis as { dc?: unknown }
+  global.dc = { load: () => 'the one there' }
+  t.teardown(() => { delete global.dc })
   t.equal(linkProgram(new TextDecoder().decode(captured.program.code), captured.environment.bytes)(1), 'the one there')
 })

@@ -122,6 +122,7 @@ export async function startLibvirtd(name = 'host'): Promise<Libvirtd> {
     async stop() {
       keeper.kill('SIGKILL')
       await ended(keeper)
+      daemon?.kill('SIGKILL')
       if (daemon !== undefined) await ended(daemon)
       await rm(directory, { recursive: true, force: true })
     },

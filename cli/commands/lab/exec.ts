@@ -21,7 +21,7 @@ export const execCommand = defineCommand({
   options: LAB_OPTIONS,
   examples: [
     { command: 'kumoi lab exec host2 -- virsh list --all', does: 'what its libvirtd says' },
-    { command: 'kumoi lab exec host2 -- ping -c 1 host1', does: 'over the lab\'s network' },
+    { command: 'kumoi lab exec host2 -- ip address', does: 'its network' },
   ],
   output: 'text',
   async run(shell, [name, ...command], choice) {

@@ -1,4 +1,4 @@
-// What the shell's own functions become inside a shipped function: globalThis.kumoi, reached by the names under
+// What the shell's own functions become inside a shipped function: globalThis.dc, reached by the names under
 // which they were captured (functions/contract.ts, COUNTERPART). No I/O.
 
 import type { ReferenceRecord } from '../../contract.ts'
@@ -60,4 +60,4 @@ function load(dump: Dump, options: { readonly fresh?: boolean } = {}): object {
 
 export const names = ObjectFreeze({ range, from, load })
 /** Where `names` stands: the first part of each COUNTERPART. */
-export const NAMES_GLOBAL = 'kumoi'
+export const NAMES_GLOBAL = 'dc'

@@ -103,8 +103,8 @@ t.test('a failed assignment fails the next call, else the element', async (t) =>
 t.test('load, range and from stand under the names they were captured by', async (t) => {
   const loaded = await run(`async (pm) => {
     const dump = await pm.vms.at(0).dump()
-    const same = kumoi.load(dump)
-    const fresh = kumoi.load(dump, { fresh: true })
+    const same = dc.load(dump)
+    const fresh = dc.load(dump, { fresh: true })
     same.name = 'again'
     return [same.state, same.name, same.uuid === dump.uuid, fresh.uuid === dump.uuid, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(fresh.uuid), fresh, (await pm.vmm.add(same)).name]
   }`)
@@ -112,8 +112,8 @@ t.test('load, range and from stand under the names they were captured by', async
   t.same(value?.slice(0, 5), ['cold', 'again', true, false, true])
   t.same(recordOf(value?.[5]).attributes, { name: 'VM5', memoryMiB: 64, devices: [{ type: 'interface', bridge: 'b' }] })
   t.equal(value?.[6], 'again')
-  t.match((await run('() => kumoi.load({ kind: "VMM" })')).seen, [{ code: 'RMO_ERR_ARGUMENT_INVALID' }])
-  t.same((await run('async () => [await kumoi.range(3).map((n) => n * 2), await kumoi.range(5, 0, -2), await kumoi.from(new Set([1, 2])).length]')).values, [[[0, 2, 4], [5, 3, 1], 2]])
+  t.match((await run('() => dc.load({ kind: "VMM" })')).seen, [{ code: 'RMO_ERR_ARGUMENT_INVALID' }])
+  t.same((await run('async () => [await dc.range(3).map((n) => n * 2), await dc.range(5, 0, -2), await dc.from(new Set([1, 2])).length]')).values, [[[0, 2, 4], [5, 3, 1], 2]])
 })
 
 t.test('an object under user code that replaced built-ins', async (t) => {

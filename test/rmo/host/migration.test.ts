@@ -141,6 +141,19 @@ test('the destination\'s node restarts between announcement and arrival: what it
   t.same(await running(fabric, vm.uuid), ['host2'])
 })
 
+test('what may run elsewhere is not started here', async (t) => {
+  const { fabric, a, b } = await pair(t)
+  const vm = await a.add({ name: 'web' })
+  const note = { role: 'outgoing', id: 'a', uuid: vm.uuid, name: 'web', from: 'host1', to: 'host2', peer: b.id, machine: b.pm.uuid, principal: 'local:0', state: 'running', phase: 'switching', phases: [{ phase: 'preparing', atMs: 1 }] }
+  await a.store.write([{ key: `migration/${a.pm.uuid}/${vm.uuid}`, value: JSON.stringify(note) }])
+  fabric.cut('host2')
+  t.match(await failureOf(vm.start({}, authority())), { code: 'RMO_ERR_STATE_INVALID', message: /half-way to host2/ })
+  t.match(await failureOf(vm.migrate(b.pm, {}, authority())), { code: 'RMO_ERR_STATE_INVALID' })
+  fabric.mend('host2')
+  await vm.start({}, authority())
+  t.same(await running(fabric, vm.uuid), ['host1'])
+})
+
 test('simulated hosts of one node migrate among themselves', async (t) => {
   const fabric = await createTestHosts(['host1', 'host2'], { oneNode: true })
   t.teardown(() => fabric.stop())

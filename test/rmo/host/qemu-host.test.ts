@@ -1,9 +1,11 @@
 // Two hosts over real libvirtds and QEMU (software emulation): a life, a crash behind our back, a clone that copies
 // nothing, a live migration, a restart of the node with guests running. Guests sit in their firmware.
 
-import { open, stat } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'tap'
+import { promisify } from 'node:util'
+import t, { test } from 'tap'
 import { seededRandom, systemClock } from '../../../fabric/base.ts'
 import { libvirtInstalled } from '../../../kali/hosts.ts'
 import type { LocalPool } from '../../../rmo/kinds/storage-pool.ts'
@@ -13,15 +15,14 @@ import { libvirtdAbsent, startLibvirtd } from '../../support/libvirtd.ts'
 import { authority, must } from '../../support/rmo-fabric.ts'
 
 const skip = libvirtdAbsent() ?? (libvirtInstalled() ? false : 'absent: libvirt.so.0')
-const GIB = 1024 ** 3
+/** Two daemons look for emulators first, which takes seconds on a busy machine. */
+t.setTimeout(120_000)
 const patient = (): ReturnType<typeof authority> => authority({ remainingMs: () => 60_000 })
 
-/** An image of 1 GiB, all holes. */
+/** An image of 1 GiB in the guest. */
 async function importImage(host: TestHost, directory: string): Promise<void> {
-  const path = join(directory, 'base.raw')
-  const file = await open(path, 'w')
-  await file.truncate(GIB)
-  await file.close()
+  const path = join(directory, 'base.qcow2')
+  await promisify(execFile)('qemu-img', ['create', '-q', '-f', 'qcow2', path, '1G'])
   const pool = must(host.objects.list('StoragePool')[0]).local as LocalPool
   await pool.importImage({ name: 'guest', path }, patient())
 }

@@ -159,3 +159,28 @@ test('figures: cpuRatio over a window, usage, VMM', async (t) => {
   t.ok((vm.used().vcpuSeconds ?? 0) > (vm.used().vmSeconds ?? 0))
   t.match(it.host.vmm.attributes(), { state: 'connected', driver: 'memory', vmsCount: 1, vcpusUsed: 2, memoryTotalMiB: 16_384, memoryFreeMiB: 16_384 - 256 })
 })
+
+test('the serial console: what it said, and what it answers', async (t) => {
+  const it = await oneHost(t)
+  const vm = await it.add({ name: 'web' })
+  t.equal(await codeOf(vm.serial({}, authority())), 'RMO_ERR_STATE_INVALID')
+  await vm.start({}, authority())
+  const answer = await vm.serial({ input: 'hostname\n', until: 'web', timeoutMs: 2_000 }, authority())
+  t.match(answer, /web/)
+  t.match(await vm.serial({}, authority()), /web/, 'kept for a while')
+  await vm.destroy(authority())
+  t.equal(await codeOf(vm.serial({}, authority())), 'RMO_ERR_STATE_INVALID')
+})
+
+test('a clone on another machine', async (t) => {
+  const fabric = await createTestHosts(['host1', 'host2'])
+  t.teardown(() => fabric.stop())
+  const [a, b] = [fabric.host('host1'), fabric.host('host2')]
+  const vm = await a.add({ name: 'web', devices: [bridge] })
+  const clone = await vm.clone({ name: 'web2', to: b.pm, start: true }, authority())
+  t.equal(clone.home, b.id)
+  t.match(b.vm(clone.uuid).attributes(), { name: 'web2', state: 'running', host: 'host2' })
+  t.not(b.vm(clone.uuid).attributes().macs[0], vm.attributes().macs[0])
+  t.equal(await codeOf(vm.clone({ name: 'web2', to: b.pm }, authority())), 'RMO_ERR_NAME_TAKEN')
+  t.same([a.host.vms.list().length, b.host.vms.list().length], [1, 1])
+})
