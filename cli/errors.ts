@@ -32,6 +32,10 @@ export const CLI = defineErrors('CLI_ERR', {
       `"${d.name}" names more than one ${d.what}: ${d.found.join(', ')}. Write HOST/NAME, or its uuid.`,
     outcome: 'not-started',
   },
+  NO_HYPERVISOR: {
+    message: () => 'No machine of this fabric has a hypervisor. Start its node with --driver libvirt, or with --driver memory for simulated machines (`kumoi up --help`).',
+    outcome: 'not-started',
+  },
   FILE_UNREADABLE: {
     message: (d: { readonly file: string; readonly reason: string }) => `Cannot read ${d.file}: ${d.reason}. Check the path.`,
     outcome: 'not-started',

@@ -7,7 +7,7 @@ import { EXIT } from './errors.ts'
 
 export const groupCommand = (name: string, summary: string, commands: readonly RegistryEntry[]): AnyCommand => defineCommand({
   name, summary,
-  operands: '',
+  operands: '[command]',
   details: `Commands: ${commands.map((entry) => entry.name.slice(name.length + 1)).join(', ')}.`,
   options: {},
   examples: [{ command: `kumoi ${name}`, does: 'its commands, with an example of each' }, { command: `kumoi help ${commands[0]?.name ?? name}`, does: 'one of them' }],

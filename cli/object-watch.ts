@@ -1,77 +1,101 @@
 // Changes of all objects of a kind, as the shell tells them: what is there first, then every change.
 //
 // VMs come from the events of every VMM (each machine's own, at once); what has no such events is listed again every
-// LIMITS.objectPollMs and compared. Machines that join later are watched too.
+// LIMITS.objectPollMs and compared. Machines that join later are watched too. A VM that moves is told as 'migrated' by
+// the machine it left and as 'added' by the one it came to, in whatever order the two say so.
 
 import { LIMITS } from '../fabric/base.ts'
 import type { Clock } from '../fabric/base.ts'
 import type { DataCenter } from '../kali/contract.ts'
-import type { VMM } from '../rmo/mod.ts'
+import type { VMM, VmmEvent } from '../rmo/mod.ts'
+import { attributeOf, hostOf } from './objects.ts'
 import type { Named } from './objects.ts'
+import { toJson } from './render/json.ts'
 
 export interface ObjectChange {
   readonly kind: string
   readonly name: string
   readonly uuid: string
+  /** Machine; "" for kinds that do not say. */
   readonly host: string
-  /** 'present' at the start; then 'added', 'changed', 'removed', or the object's own word ("started", "crashed"). */
+  /** 'present' at the start; then 'added', 'changed', 'removed', or the object's own word ("started", "crashed"); 'lost': changes came faster than they were read. */
   readonly event: string
   readonly state?: string
   readonly atMs: number
 }
 interface Options { readonly host: string | undefined; readonly clock: Clock; readonly signal: AbortSignal }
 
-const field = (object: Named, name: string): string => String((object as unknown as Readonly<Record<string, unknown>>)[name] ?? '')
+interface Seen { readonly name: string; readonly host: string; readonly text: string }
 
 /** Ends when the signal does. */
 export async function* watchObjects(dc: DataCenter, kind: string, { host, clock, signal }: Options): AsyncGenerator<ObjectChange> {
   const queue: ObjectChange[] = []
   let wake = (): void => {}
-  const push = (change: ObjectChange): void => {
+  const now = (): number => Math.round(clock.wallMs())
+  const push = (change: Omit<ObjectChange, 'kind' | 'atMs'> & { readonly atMs?: number }): void => {
     if (host !== undefined && change.host !== host) return
-    queue.push(change)
+    const { name, uuid, host: on, event, state, atMs } = change
+    const whole: ObjectChange = { kind, name, uuid, host: on, event, ...(state === undefined ? {} : { state }), atMs: Math.round(atMs ?? now()) }
+    if (queue.length < LIMITS.watchedChangesMax) queue.push(whole)
+    else queue[queue.length - 1] = { kind, name: '', uuid: '', host: '', event: 'lost', atMs: whole.atMs }
     wake()
   }
   signal.addEventListener('abort', () => wake(), { once: true })
-  const seen = new Map<string, { readonly object: Named; readonly text: string }>()
-  const changeOf = (object: Named, event: string): ObjectChange => {
-    const state = field(object, 'state')
-    return { kind, name: object.name, uuid: object.uuid, host: field(object, 'host'), event, ...(state === '' ? {} : { state }), atMs: Math.round(clock.wallMs()) }
-  }
-  const signature = (object: Named): string => kind === 'VM' ? '' : JSON.stringify(object, (_key, value: unknown) => typeof value === 'bigint' ? String(value) : value)
+
+  const seen = new Map<string, Seen>()
+  /** VMs said to have gone to another machine: their removal from this one is no news. */
+  const leaving = new Map<string, string>()
+  /** What a listing can tell has changed; a VM's own events tell it better. */
+  const signature = (object: Named): string => (kind === 'VM' ? '' : toJson(object))
 
   /** Compares with what was there; `first`: says that it is there. */
   const list = async (first: boolean): Promise<void> => {
     const { objects, failures } = await dc.list(kind)
-    const now = new Set<string>()
+    const there = new Set<string>()
     for (const object of objects as readonly Named[]) {
-      now.add(object.uuid)
-      const known = seen.get(object.uuid), text = signature(object)
-      seen.set(object.uuid, { object, text })
-      if (known === undefined) push(changeOf(object, first ? 'present' : 'added'))
-      else if (known.text !== text) push(changeOf(object, 'changed'))
+      const { name, uuid } = object
+      there.add(uuid)
+      const known = seen.get(uuid), on = hostOf(object), state = attributeOf(object, 'state')
+      const told = { name, uuid, host: on, ...(state === undefined ? {} : { state: String(state) }) }
+      seen.set(uuid, { name, host: on, text: signature(object) })
+      if (known === undefined) push({ ...told, event: first ? 'present' : 'added' })
+      else if (known.text !== signature(object)) push({ ...told, event: 'changed' })
     }
     // A machine that did not answer may still have them.
     if (failures.length > 0) return
-    for (const [uuid, { object }] of seen) if (!now.has(uuid)) { seen.delete(uuid); push(changeOf(object, 'removed')) }
+    for (const [uuid, { name, host: on }] of seen) if (!there.has(uuid)) { seen.delete(uuid); push({ name, uuid, host: on, event: 'removed' }) }
   }
 
+  const onEvent = (vmm: string, event: VmmEvent): void => {
+    if (event.type !== 'vm' && event.type !== 'vmAdded' && event.type !== 'vmRemoved') return
+    const { uuid, name, atMs } = event
+    const told = { name, uuid, host: vmm, atMs }
+    if (event.type === 'vm') {
+      if (event.event === 'migrated') leaving.set(uuid, vmm)
+      // 'vmAdded' and 'vmRemoved' say these two.
+      if (event.event !== 'defined' && event.event !== 'gone') push({ ...told, event: event.event, ...(event.state === 'gone' ? {} : { state: event.state }) })
+    } else if (event.type === 'vmAdded') {
+      if (seen.get(uuid)?.host !== vmm) push({ ...told, event: 'added' })
+      seen.set(uuid, { name, host: vmm, text: '' })
+    } else {
+      const left = leaving.get(uuid) === vmm
+      leaving.delete(uuid)
+      if (seen.get(uuid)?.host === vmm) seen.delete(uuid)
+      if (!left) push({ ...told, event: 'removed' })
+    }
+  }
   const watched = new Set<string>()
   const follow = async (vmm: VMM): Promise<void> => {
     watched.add(vmm.uuid)
     const watch = vmm.watch()
-    signal.addEventListener('abort', () => watch.unwatch(), { once: true })
+    const stop = (): void => watch.unwatch()
+    signal.addEventListener('abort', stop, { once: true })
     try {
-      for await (const event of watch) {
-        if (event.type === 'vm') push({ kind, name: event.name, uuid: event.uuid, host: vmm.name, event: event.event, state: event.state, atMs: event.atMs })
-        if (event.type === 'vmRemoved') { seen.delete(event.uuid); push({ kind, name: event.name, uuid: event.uuid, host: vmm.name, event: 'removed', atMs: event.atMs }) }
-        if (event.type === 'vmAdded') {
-          const object = { name: event.name, uuid: event.uuid, host: vmm.name }
-          if (!seen.has(event.uuid)) push(changeOf(object, 'added'))
-          seen.set(event.uuid, { object, text: '' })
-        }
-      }
-    } catch { /* a machine that went away; the next listing says what is left */ } finally { watched.delete(vmm.uuid) }
+      for await (const event of watch) onEvent(vmm.name, event)
+    } catch { /* a machine that went away; the next listing says what is left */ } finally {
+      signal.removeEventListener('abort', stop)
+      watched.delete(vmm.uuid)
+    }
   }
   const followAll = async (): Promise<void> => {
     const { objects } = await dc.list('VMM')
@@ -80,11 +104,11 @@ export async function* watchObjects(dc: DataCenter, kind: string, { host, clock,
 
   if (kind === 'VM') await followAll()
   await list(true)
-  let timer = clock.after(LIMITS.objectPollMs, again)
-  function again(): void {
+  const again = (): void => {
     const work = kind === 'VM' ? followAll().then(() => list(false)) : list(false)
     work.catch(() => {}).finally(() => { if (!signal.aborted) timer = clock.after(LIMITS.objectPollMs, again) })
   }
+  let timer = clock.after(LIMITS.objectPollMs, again)
   try {
     while (!signal.aborted) {
       const next = queue.shift()

@@ -453,6 +453,12 @@ export const LIMITS = {
   /** Snapshots of one simulated domain and volumes of one simulated pool; far above what people make, some MB of records. */
   memorySnapshotsMax: 256,
   memoryVolumesMax: 16_384,
+  // --- commands on several objects, watches of lists (cli)
+  /** Objects worked on at once by one command (the machines do the work), and how seldom a watched table is drawn again. */
+  sideBySideMax: 32,
+  watchRedrawMs: 250,
+  /** Changes that nobody has read yet; what comes then is told as one "lost". */
+  watchedChangesMax: 65_536,
   // --- listings (rmo/listing.ts)
   /** Objects of a kind in one listing, some 200 MB of records at the most; a home above it is named as failed. */
   listedMax: 131_072,

@@ -3,12 +3,17 @@
 import { LIMITS } from '../fabric/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import type { ByteChannel } from './byte-streams.ts'
+import { RMO } from './errors.ts'
 import { METHODS } from './messages.ts'
 import type { Session } from './session.ts'
 
-/** Opens a byte stream of an object; rejects on the first read or write when the home refuses it. */
-export function openByteStream(session: Session, { kind, uuid, home }: ReferenceRecord, stream: string): ByteChannel {
+/** Opens a byte stream of an object; rejects with the home's coded error when it refuses. */
+export async function openByteStream(session: Session, { kind, uuid, home, name, cold }: ReferenceRecord, stream: string): Promise<ByteChannel> {
+  if (cold === true) throw RMO.COLD({ kind, name, verb: stream })
   const opened = session.peer.open(METHODS.stream, { kind, uuid, home, stream }, { ...session.callOptions(), timeoutMs: LIMITS.callTimeoutMsMax })
+  opened.result.catch(() => {})
+  // The first message says that it is open; without one the result says why.
+  if (await opened.read() === undefined) await opened.result
   const data = new Set<(bytes: Uint8Array) => void>()
   const ends = new Set<(reason: string) => void>()
   // What arrives before anybody listens waits for the first listener.

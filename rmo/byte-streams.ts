@@ -14,6 +14,9 @@ import type { Target } from './directory.ts'
 import { RMO } from './errors.ts'
 import { METHODS, readStream } from './messages.ts'
 
+/** The home's first message: the stream is open, and what comes now is its bytes. A refusal is the stream's error instead. */
+const OPENED = new Uint8Array()
+
 /** Bytes both ways; every `onData` and `onClose` listener is told, `onClose` once. */
 export interface ByteChannel {
   write(bytes: Uint8Array): Promise<void>
@@ -63,7 +66,9 @@ export function registerByteStreams({ registry, capabilities, openPeer }: ByteSt
     const spec = found.kind.streams[stream]
     if (spec === undefined) throw RMO.VERB_UNKNOWN({ kind: target.kind, verb: stream, verbs: Object.keys(found.kind.streams) })
     await capabilities.pass(found, stream, spec.acl, authority)
-    return serveChannel(await spec.open(found.object.local, authority), found.name, client)
+    const channel = await spec.open(found.object.local, authority)
+    await client.write(OPENED)
+    return serveChannel(channel, found.name, client)
   }
   const relayed = async (home: NodeId, target: Target, stream: string, authority: Authority, client: RpcStream): Promise<unknown> => {
     const onward = await openPeer(home, METHODS.stream, { ...target, home, stream }, authority)

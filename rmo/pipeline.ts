@@ -11,6 +11,7 @@
 import { REFERENCE } from '../functions/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { assignmentsOf } from './assignments.ts'
+import { openByteStream } from './byte-stream-client.ts'
 import { checkAssigned } from './held.ts'
 import type { Kind } from './kind.ts'
 import type { ObjectDump, ObjectEvent, Watch } from './object.ts'
@@ -91,6 +92,7 @@ export function createPipelined(source: Promise<ReferenceRecord> | (() => Promis
     if (collected !== undefined) return session.collection(collected, async () => readRelation(session, await record(), name))
     const single = shape.references !== undefined && Object.hasOwn(shape.references, name) ? shape.references[name] : undefined
     if (single !== undefined) return createPipelined(async () => readOne(session, await record(), name), session.kinds.kindOf(single), session, refer)
+    if (Object.hasOwn(kind.streams, name)) return async () => openByteStream(session, await record(), name)
     const error = unknownProperty(kind, UNNAMED, name)
     if (error !== undefined) throw error
     return undefined

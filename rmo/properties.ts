@@ -11,8 +11,8 @@ const PROBED = new Set([
 ])
 
 /** The error that names what a kind has, and what was likely meant. */
-export function propertyUnknown({ kind, shape }: Kind, name: string, property: string): Error {
-  const verbs = [...shape.verbs, 'watch', 'unwatch']
+export function propertyUnknown({ kind, shape, streams }: Kind, name: string, property: string): Error {
+  const verbs = [...shape.verbs, ...Object.keys(streams), 'watch', 'unwatch']
   const collections = [...Object.keys(shape.collections), ...Object.keys(shape.references ?? {})]
   const near = nearest(property, [...shape.attributes, ...verbs, ...collections])
   return RMO.PROPERTY_UNKNOWN({ kind, name, property, near, attributes: shape.attributes, verbs, collections })

@@ -12,6 +12,7 @@
 import { REFERENCE } from '../functions/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
+import { openByteStream } from './byte-stream-client.ts'
 import { checkAssigned, Held, heldOf, hold } from './held.ts'
 import { createInspect } from './inspect.ts'
 import type { Kind } from './kind.ts'
@@ -76,6 +77,9 @@ function makePrototype(kind: Kind, made: Session): object {
   }
   for (const [property, to] of Object.entries(kind.shape.references ?? {})) {
     define(property, { get(this: Reference) { const session = sessionOf(this); return makePipelined(() => readOne(session, this[REFERENCE], property), session.kinds.kindOf(to), session) }, set: readOnly(property) })
+  }
+  for (const stream of Object.keys(kind.streams)) {
+    define(stream, { value: function open(this: Reference) { return openByteStream(sessionOf(this), this[REFERENCE], stream) } })
   }
   define('watch', { value: function watch(this: Reference, options?: unknown) { return watchOf(sessionOf(this), this, options) } })
   define('unwatch', {

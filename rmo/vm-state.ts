@@ -42,8 +42,9 @@ const RULES = {
   revert: { from: ['running', 'paused', 'stopping', ...OFF, 'saved'], done: [], needs: 'added' },
   change: { from: ['running', 'paused', 'stopping', ...OFF, 'saved'], done: [], needs: 'added' },
   rename: { from: OFF, done: [], needs: 'stopped' },
+  console: { from: ['running', 'paused', 'stopping'], done: [], needs: 'running' },
   serial: { from: ['running', 'paused', 'stopping'], done: [], needs: 'running' },
-  remove: { from: [...OFF, 'saved'], done: ['gone'], to: 'gone', needs: 'stopped (or remove it with { force: true })' },
+  remove: { from: [...OFF, 'saved'], done: ['gone'], to: 'gone', needs: 'stopped (or force)' },
 } as const satisfies Readonly<Record<string, Rule>>
 
 export type VmOperation = keyof typeof RULES

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join as pathOf } from 'node:path'
 
-import { LIMITS } from '../../fabric/base.ts'
+import { LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Clock } from '../../fabric/base.ts'
 import type { DataCenter } from '../../kali/contract.ts'
 import { CLI } from '../errors.ts'
@@ -47,7 +47,7 @@ export async function startNode(place: NodePlace, host: LabHost, ticket: () => P
   } catch (error) {
     // A lab that does not come up is removed, and the log with it.
     const log = await readFile(pathOf(host.data, 'node.log'), 'utf8').catch(() => '')
-    throw CLI.LAB_FAILED({ step, reason: `${error instanceof Error ? error.message : String(error)}\n${log.trim().split('\n').slice(-LOG_LINES_TOLD).join('\n')}` }, { cause: error })
+    throw CLI.LAB_FAILED({ step, reason: `${toErrorRecord(error, CLI.LAB_FAILED.code).details?.['reason'] ?? String(error)}\n${log.trim().split('\n').slice(-LOG_LINES_TOLD).join('\n')}` }, { cause: error })
   }
 }
 

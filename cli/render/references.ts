@@ -1,13 +1,13 @@
 // Lists of resource-mapped objects, with the columns that their kind declares for tables
 // (rmo/kinds/*.ts). `rmo` is loaded here only when there is a reference to show: by then it is.
 
-import { durationText, bytesText, ratioText } from './units.ts'
+import { bytesText, durationText, mebibytesText, ratioText } from './units.ts'
 import { referenceOf } from './shapes.ts'
 import { table } from './table.ts'
 import type { TableLayout } from './table.ts'
 import { cellText } from './value.ts'
 
-type Format = 'text' | 'ratio' | 'bytes' | 'number' | 'duration'
+type Format = 'text' | 'ratio' | 'bytes' | 'mebibytes' | 'number' | 'duration'
 export interface KindColumn { readonly attribute: string; readonly title: string; readonly format: Format }
 
 /** Columns of a kind, those for wide tables only when asked; undefined for a kind that this program does not know. */
@@ -32,10 +32,11 @@ export async function kindsByPlural(): Promise<ReadonlyMap<string, string>> {
 }
 
 const FORMATS: Readonly<Record<Format, (value: unknown) => string>> = {
-  text: cellText,
+  text: (value) => (Array.isArray(value) ? value.map(cellText).join(', ') : cellText(value)) || '-',
   number: cellText,
   ratio: (value) => (typeof value === 'number' ? ratioText(value) : '-'),
   bytes: (value) => (typeof value === 'number' ? bytesText(value) : '-'),
+  mebibytes: (value) => (typeof value === 'number' ? mebibytesText(value) : '-'),
   duration: (value) => (typeof value === 'number' ? durationText(value * 1_000) : '-'),
 }
 

@@ -10,6 +10,8 @@ export function bytesText(bytes: number | undefined): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${BINARY[unit]}`
 }
 
+export const mebibytesText = (mebibytes: number): string => bytesText(mebibytes * 1_048_576)
+
 /** 0 to 1 -> percent. */
 export const ratioText = (ratio: number | undefined): string => (ratio === undefined || !Number.isFinite(ratio) ? '-' : `${Math.round(ratio * 100)}%`)
 

@@ -6,7 +6,7 @@ import { durationText, ratioText } from './units.ts'
 import { fields } from './value.ts'
 
 export const vmFields = (vm: VM, style: Style): string => fields([
-  ['name', vm.name], ['uuid', vm.uuid], ['state', vm.state], ['host', vm.host], ['cpu', `${ratioText(vm.cpuRatio)} of ${vm.vcpus}`], ['memory', `${vm.memoryMiB} MiB`],
+  ['name', vm.name], ['uuid', vm.uuid], ['state', vm.state], ['host', vm.host], ['cpu', `${ratioText(vm.cpuRatio)} of ${vm.vcpus} ${vm.vcpus === 1 ? 'vcpu' : 'vcpus'}`], ['memory', `${vm.memoryMiB} MiB`],
   ...(vm.image === '' ? [] : [['image', vm.image] as const]),
   ...(vm.uptimeSeconds > 0 ? [['up', durationText(vm.uptimeSeconds * 1_000)] as const] : []),
   ...vm.devices.map((device) => device.type === 'disk'

@@ -16,6 +16,7 @@ import { brandOf, hintFor, tagOf, withArticle } from './brand.ts'
 import { Tag } from './cbor.ts'
 import { ARRAY_EXTRAS_LENGTH_MAX, BUFFER_KINDS, ERROR_KINDS, INT64_MAX, INT64_MIN, MARK_TAG, Mark, WELL_KNOWN_SYMBOLS } from './node.ts'
 import type { Plain } from './node.ts'
+import { PlainCheck } from './plain.ts'
 import { UNNAMED, formatPath } from './path.ts'
 import type { PathKey } from './path.ts'
 
@@ -47,6 +48,12 @@ class Slot {
   content: unknown = undefined
   shared = false
   id = -1
+}
+
+/** Plain data found in the tree: goes to CBOR as it is. */
+class Ready {
+  readonly value: unknown
+  constructor(value: unknown) { this.value = value }
 }
 
 const mark = (...parts: unknown[]): Tag => new Tag(parts, MARK_TAG)
@@ -128,8 +135,7 @@ class Flattener implements Walk {
   #content(value: object): unknown {
     if (Array.isArray(value) && Object.getPrototypeOf(value) === Array.prototype) return this.#array(value)
     const reference = (value as Plain)[REFERENCE as unknown as string]
-    if (reference !== undefined) this.#hooks.onCapability?.(reference as ReferenceRecord)
-    if (reference !== undefined) return mark(Mark.Reference, this.child(reference))
+    if (reference !== undefined) return this.#reference(reference as ReferenceRecord)
     const collection = (value as Plain)[COLLECTION as unknown as string]
     if (collection !== undefined) this.#hooks.onCapability?.(collection as SourceSpec)
     if (collection !== undefined) return mark(Mark.Collection, this.child(collection))
@@ -137,6 +143,16 @@ class Flattener implements Walk {
     if (custom !== undefined) return mark(Mark.Custom, ...custom)
     if (typeof value === 'function') return this.#refuse('a function', 'return data; functions travel only as captured values')
     return this.#branded(value)
+  }
+
+  /** Records are most often plain: thousands of them are one answer, and need no walk. */
+  #reference(record: ReferenceRecord): unknown {
+    this.#hooks.onCapability?.(record)
+    const plain = new PlainCheck()
+    if (this.#hooks.custom !== undefined || !plain.check(record, this.keys.length)) return mark(Mark.Reference, this.child(record))
+    this.#items += plain.items
+    this.#grow(plain.bytes)
+    return mark(Mark.Reference, new Ready(record))
   }
 
   base(value: object): unknown {
@@ -261,6 +277,7 @@ class Emitter {
   readonly table: unknown[] = []
 
   emit(value: unknown): unknown {
+    if (value instanceof Ready) return value.value
     if (!(value instanceof Slot)) return this.#fill(value)
     if (!value.shared) return this.#fill(value.content)
     if (value.id < 0) {

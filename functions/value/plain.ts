@@ -16,10 +16,10 @@ export class PlainCheck {
   items = 0
   #seen: Set<object> | undefined
 
-  /** True: `value` may go to CBOR unchanged. Objects are compared for sharing within this value only. */
-  check(value: unknown): boolean {
+  /** True: `value`, at that depth, may go to CBOR unchanged. Objects are compared for sharing within this value only. */
+  check(value: unknown, depth = 0): boolean {
     this.#seen?.clear()
-    return this.#visit(value, 0)
+    return this.#visit(value, depth)
   }
 
   #visit(value: unknown, depth: number): boolean {

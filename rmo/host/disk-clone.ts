@@ -8,8 +8,9 @@
 // The original is locked ("disk/<path>") meanwhile: of two clones at once the second finds it frozen and
 // blank, and needs no second freeze.
 
-import type { Call } from '../driver/contract.ts'
-import type { DiskFacts, DiskNote } from './disk-store.ts'
+import { asDeclared } from './disk-chain.ts'
+import type { DiskChain } from './disk-chain.ts'
+import type { DiskFormat, DiskNote } from './disk-store.ts'
 import { CHAIN_MAX } from './disk-plan.ts'
 import type { DiskMakerOptions, DiskWork } from './disks.ts'
 
@@ -17,11 +18,13 @@ export interface CloneTools extends Pick<DiskMakerOptions, 'context' | 'store' |
   readonly work: DiskWork
   /** Of the clone's disk. */
   readonly note: DiskNote
-  depthOf(path: string, facts: DiskFacts, call: Call): Promise<number>
+  readonly chain: DiskChain
   unusable(path: string, reason: string): Error
 }
 export interface CloneOrder {
   readonly path: string
+  /** As the original's settings say it. */
+  readonly format: DiskFormat
   readonly to: string
   readonly how: 'overlay' | 'full'
   /** Uuid of the original VM. */
@@ -32,13 +35,14 @@ export interface CloneOrder {
 const INSTEAD = 'clone with disks: "full"'
 
 /** Makes the clone's disk; answers its size in the guest. */
-export async function cloneDisk(tools: CloneTools, { path, to, how, owner, onProgress }: CloneOrder): Promise<number> {
+export async function cloneDisk(tools: CloneTools, { path, format, to, how, owner, onProgress }: CloneOrder): Promise<number> {
   const { context, store, claims, holds, work: { uuid, settings, call, undo }, note, unusable, onMade, onRemoved } = tools
   return context.exclusive(`disk/${path}`, async () => {
-    const facts = await store.probe(path, call)
-    if (facts === undefined) throw unusable(path, 'there is no such file')
+    const probed = await store.probe(path, call)
+    if (probed === undefined) throw unusable(path, 'there is no such file')
+    const facts = asDeclared(probed, format)
     if (facts.unusable !== undefined) throw unusable(path, facts.unusable)
-    const depth = await tools.depthOf(path, facts, call)
+    const depth = await tools.chain.depth(path, facts, call)
     claims.claim(to, uuid, settings.name)
     undo.add(undefined, async () => claims.release(to, uuid))
     const made = (base?: string): void => {

@@ -5,9 +5,9 @@
 
 import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { access, chmod, link, mkdir, open, readFile, readdir, stat, statfs, unlink, writeFile } from 'node:fs/promises'
+import { access, chmod, link, mkdir, open, readFile, readdir, realpath, stat, statfs, unlink, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { Clock, Random } from '../../fabric/base.ts'
 import type { Call } from '../driver/contract.ts'
@@ -56,6 +56,8 @@ async function qcow2Facts(file: FileHandle, path: string, common: Omit<DiskFacts
     : header.encrypted ? 'it is encrypted'
     // "json:..." and "nbd://..." would make QEMU open anything.
     : backingFile !== undefined && !isAbsolute(backingFile) && /^[A-Za-z0-9+.-]+:/.test(backingFile) ? 'its backing file is not a plain file'
+    // Then QEMU would look at the bytes, which a guest may have written.
+    : backingFile !== undefined && backingFormat === undefined ? 'it does not say which format its backing file has (qemu-img rebase -u -F)'
     : backingFormat === 'other' ? 'its backing file is neither qcow2 nor raw'
     : undefined
   return {
@@ -78,7 +80,7 @@ export async function probeFile(path: string): Promise<DiskFacts | undefined> {
   }
   try {
     const stats: Stats = await file.stat()
-    const common = { sizeBytes: stats.size, modifiedAtMs: Math.floor(stats.mtimeMs), sealed: (stats.mode & 0o222) === 0 }
+    const common = { sizeBytes: stats.size, modifiedAtMs: Math.floor(stats.mtimeMs), sealed: (stats.mode & 0o222) === 0, linked: stats.nlink > 1 }
     const plain = { ...common, blank: false, snapshots: 0 }
     if (!stats.isFile()) return { ...plain, format: 'raw', capacityBytes: stats.size, unusable: 'it is not a regular file' }
     const head = await bytesAt(file, 0, Math.min(stats.size, LIMITS.qcow2HeadBytesMax))
@@ -150,6 +152,9 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
   return {
     needsRefresh: true,
     probe: async (path) => probeFile(path).catch(async (error: unknown) => { throw await diskError(error, 'Reading', path, hostName()) }),
+    async realPath(path) {
+      return realpath(path).catch(async () => join(await realpath(dirname(path)).catch(() => dirname(path)), basename(path)))
+    },
     async makeDirectory(path) {
       await mkdir(path, { recursive: true }).catch(async (error: unknown) => { throw await diskError(error, 'Making directory', path, hostName()) })
     },
@@ -193,6 +198,7 @@ export function createDiskFiles({ tools, unfinished, hostName, clock, random }: 
       const note = await readDiskNote(path)
       return note?.owner === owner ? note.role : undefined
     },
+    ownerOf: async (path) => (await readDiskNote(path))?.owner,
     isBase: async (path) => (await readDiskNote(path))?.role === 'base',
     async rewriteSeed(path, files, note, call) {
       try {

@@ -72,6 +72,7 @@ export function createDiskRecords({ driver, hostName, clock, random }: DiskRecor
   const disks: DiskStore = {
     needsRefresh: false,
     probe, create, remove,
+    realPath: async (path) => path,
     makeDirectory: async () => {},
     async copy(source, path, wish, note, call, onProgress) {
       const from = await placeOf(source.path, call)
@@ -104,6 +105,7 @@ export function createDiskRecords({ driver, hostName, clock, random }: DiskRecor
       if (!basename(path).includes(`-${owner.slice(0, 8)}`)) return undefined
       return path.endsWith('.seed.iso') ? 'seed' : 'root'
     },
+    ownerOf: async (path) => notes.get(path)?.owner,
     isBase: async (path) => /\.base-[0-9a-f]{8}$/.test(path),
     async overlaysBeside(path, call) {
       const { all } = await placeOf(path, call)

@@ -24,6 +24,8 @@ export interface DiskFacts {
   readonly blank: boolean
   /** Snapshots inside the file. */
   readonly snapshots: number
+  /** It has other names in the file system (hard links), under which somebody else may write to it. */
+  readonly linked?: boolean
   /** Why it is not to be used: damaged, encrypted, data or base outside the file system. */
   readonly unusable?: string
 }
@@ -46,6 +48,8 @@ export interface DiskStore {
   readonly needsRefresh: boolean
   /** undefined: nothing there. */
   probe(path: string, call: Call): Promise<DiskFacts | undefined>
+  /** The path without links, of a file that is there or not: one file has one such path. */
+  realPath(path: string): Promise<string>
   /** A directory for disks, made when absent. */
   makeDirectory(path: string): Promise<void>
   create(path: string, wish: DiskWish, note: DiskNote, call: Call): Promise<void>
@@ -56,6 +60,8 @@ export interface DiskStore {
   share(path: string, note: DiskNote, call: Call): Promise<Backing>
   /** What Kumoi made it as for that owner; undefined: for another one, or not made by Kumoi. */
   roleFor(path: string, owner: string): Promise<DiskNote['role'] | undefined>
+  /** Uuid of the VM that Kumoi made it for; undefined: not made by Kumoi. */
+  ownerOf(path: string): Promise<string | undefined>
   /** A disk that share() froze, whoever's it was. */
   isBase(path: string): Promise<boolean>
   /** As writeSeed, in place of what is there; answers how to put that back. */

@@ -5,18 +5,19 @@
 // All or nothing: each step leaves its way back on a list, and a failure walks it. Only what Kumoi made for this very VM
 // is ever removed. A base is held (holds.ts) while an overlay is made of it, so that it cannot be removed in between. Source of the seed's rules: cloud-init NoCloud (seed.ts).
 
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { errorCode } from '../../fabric/base.ts'
 import type { Call } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import type { DiskDevice, VmSettings } from '../settings.ts'
-import { pathOf, usersOf } from './claims.ts'
+import { pathOf } from './claims.ts'
 import type { Claims } from './claims.ts'
 import type { HostContext } from './contract.ts'
 import type { Holds } from './holds.ts'
-import { CHAIN_MAX, disksOf, fileStem, freeTarget, planDisks } from './disk-plan.ts'
+import { disksOf, fileStem, freeTarget, planDisks } from './disk-plan.ts'
 import type { PlannedDisk } from './disk-plan.ts'
 import type { Backing, DiskFacts, DiskNote, DiskStore } from './disk-store.ts'
+import { asDeclared, createDiskChain } from './disk-chain.ts'
 import { cloneDisk } from './disk-clone.ts'
 import { randomUuid } from '../uuid.ts'
 import type { ImageCatalog } from './images.ts'
@@ -24,6 +25,7 @@ import type { DiskMaker, Prepared } from './parts.ts'
 import { hostnameOf, seedFiles } from './seed.ts'
 import { createUndo } from './undo.ts'
 import type { Undo } from './undo.ts'
+import { isPaperwork } from './unfinished.ts'
 
 export interface DiskMakerOptions {
   readonly context: HostContext
@@ -42,10 +44,14 @@ export interface DiskWork {
   readonly undo: Undo
 }
 
+/** Never a disk, whatever their size says. */
+const KERNEL_FILES = /^\/(?:proc|sys|dev(?!\/shm\/))(?:\/|$)/
+
 export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
   const { context, store, images, claims, holds, onMade, onRemoved } = options
   const noteFor = (owner: string, role: DiskNote['role']): DiskNote => ({ owner, role, madeAtMs: context.clock.wallMs() })
   const unusable = (path: string, reason: string): Error => RMO.DISK_UNUSABLE({ path, host: context.hostName(), reason })
+  const chain = createDiskChain({ store, images, hostName: () => context.hostName() })
   const defaultDirectory = (): string => {
     const { pools } = context.inventory()
     const pool = pools.find(({ name, active }) => active && name === 'default') ?? pools.find(({ active, type }) => active && type !== 'other')
@@ -58,29 +64,42 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
     return path === undefined ? undefined : resolve(path)
   }
 
-  /** Files below a disk, itself not counted; throws DISK_UNUSABLE when one is missing or damaged. */
-  const depthOf = async (path: string, facts: DiskFacts, call: Call): Promise<number> => {
-    let below = facts.backing
-    let depth = 0
-    while (below !== undefined) {
-      depth++
-      if (depth > CHAIN_MAX) throw unusable(path, `more than ${CHAIN_MAX} files stand under it; copy it in full (disks: "full")`)
-      const next = await store.probe(below.path, call)
-      if (next === undefined) throw unusable(path, `the file that it stands on, ${below.path}, is missing; put it back`)
-      if (next.unusable !== undefined) throw unusable(path, `the file that it stands on, ${below.path}, cannot be used: ${next.unusable}`)
-      below = next.backing
+  /** Names of the VMs that have this very file as a disk, under whatever path. */
+  const usersOfFile = async (path: string, except: string): Promise<readonly string[]> => {
+    const { domains, pools, volumes } = context.inventory()
+    const found = new Set<string>()
+    for (const { uuid, settings } of domains) {
+      if (uuid === except) continue
+      for (const disk of disksOf(settings)) {
+        const own = pathOf(disk, pools, volumes)
+        if (own !== undefined && (own === path || await store.realPath(own) === path)) found.add(settings.name)
+      }
     }
-    return depth
+    return [...found]
   }
-  const checkExisting = async ({ device }: PlannedDisk, path: string, facts: DiskFacts, { uuid, call }: DiskWork): Promise<void> => {
+  /** The VM has it already, as that format: what it stands on was looked at then. */
+  const isInUse = (device: DiskDevice, uuid: string): boolean => {
+    const domain = context.inventory().domains.find((each) => each.uuid === uuid)
+    return domain !== undefined && disksOf(domain.settings).some((disk) => disk.format === device.format && placeOf(disk) === placeOf(device))
+  }
+  const checkExisting = async ({ device }: PlannedDisk, path: string, probed: DiskFacts, { uuid, call }: DiskWork): Promise<void> => {
     const writes = device.device !== 'cdrom' && device.readOnly !== true
-    if (facts.unusable !== undefined) throw unusable(path, facts.unusable)
     // A raw disk's contents are the guest's: whatever they look like, they are data.
+    const facts = asDeclared(probed, device.format)
+    if (facts.unusable !== undefined) throw unusable(path, facts.unusable)
     if (device.format === 'qcow2' && facts.format !== 'qcow2') throw unusable(path, `it is ${facts.format}, not qcow2; say format: "raw"`)
     if (writes && (facts.sealed || images.at(path) !== undefined)) throw unusable(path, 'it is read-only (an image or a frozen base); use an overlay of it, or attach it with readOnly: true')
-    if (device.format === 'qcow2') await depthOf(path, facts, call)
-    const by = writes ? usersOf(path, context.inventory(), uuid) : []
+    if (writes && facts.linked === true) throw unusable(path, 'it has other names too (hard links), under which others may write to it; copy it')
+    if (isInUse(device, uuid)) await chain.depth(path, facts, call)
+    else await chain.check(path, facts, call)
+    const by = writes ? await usersOfFile(path, uuid) : []
     if (by.length > 0) throw RMO.IN_USE({ kind: 'Disk', name: path, by })
+  }
+  /** An automatic disk that is there already must be this VM's: hosts share directories, and a client chooses uuids. */
+  const checkOwner = async (path: string, chosen: boolean, uuid: string): Promise<void> => {
+    const owner = await store.ownerOf(path)
+    if (owner !== undefined && owner !== uuid) throw RMO.IN_USE({ kind: 'Disk', name: path, by: [`VM ${owner}, for which it was made (say create: "existing" to use it all the same)`] })
+    if (chosen && await store.roleFor(path, uuid) === undefined) throw RMO.ALREADY_EXISTS({ what: `File ${path}`, host: context.hostName() })
   }
 
   const makeDisk = async ({ device, make }: PlannedDisk, path: string, work: DiskWork): Promise<void> => {
@@ -114,15 +133,20 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
       path = join(directory, device.role === 'root' ? `${stem}.${device.format}` : `${stem}-${device.target}.${device.format}`)
       device = { ...device, path }
     }
-    const own = path
+    const chosen = placeOf(plan.device) === undefined
+    const own = await store.realPath(path)
+    if (isPaperwork(basename(own))) throw unusable(own, 'names like this are kept for Kumoi\'s own notes')
+    if (KERNEL_FILES.test(own)) throw unusable(own, 'it is a file of the kernel or a device')
     if (device.readOnly !== true) {
       const other = claims.claim(own, uuid, settings.name)
       if (other !== undefined) throw RMO.IN_USE({ kind: 'Disk', name: own, by: [other] })
       undo.add(undefined, async () => claims.release(own, uuid))
     }
     const facts = await store.probe(own, call)
-    if (facts !== undefined) await checkExisting(plan, own, facts, work)
-    else if (plan.make !== undefined) await makeDisk({ ...plan, device }, own, work)
+    if (facts !== undefined) {
+      if (plan.make !== undefined) await checkOwner(own, chosen, uuid)
+      await checkExisting(plan, own, facts, work)
+    } else if (plan.make !== undefined) await makeDisk({ ...plan, device }, own, work)
     else throw unusable(own, 'there is no such file; say create: "auto" to have it made')
     return device
   }
@@ -138,6 +162,7 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
     // A seed that belongs to another VM (the one this was dumped from) is left alone.
     const mine = given !== undefined && (await store.probe(given, call) === undefined || await store.roleFor(given, uuid) === 'seed')
     const path = mine ? given : fresh
+    if (path === fresh && await store.probe(path, call) !== undefined && await store.roleFor(path, uuid) !== 'seed') throw RMO.ALREADY_EXISTS({ what: `File ${path}`, host: context.hostName() })
     const putBack = await store.rewriteSeed(path, files, noteFor(uuid, 'seed'), call)
     undo.add(`seed ${path}`, putBack)
     onMade(path)
@@ -190,7 +215,7 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
     const path = placeOf(disk)
     if (path === undefined) return
     claims.release(path, uuid)
-    if (await store.roleFor(path, uuid) === undefined || usersOf(path, context.inventory(), uuid).length > 0) return
+    if (await store.roleFor(path, uuid) === undefined || (await usersOfFile(await store.realPath(path), uuid)).length > 0) return
     const base = (await store.probe(path, call))?.backing?.path
     await store.remove(path, call)
     onRemoved(path)
@@ -223,8 +248,8 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
         if (path === undefined || !writes) { cloned.push(disk); continue }
         const suffix = disk.role === 'root' || sources.length === 1 ? '' : `-${disk.target ?? i}`
         const to = join(dirname(path), `${fileStem(settings.name, uuid)}${suffix}.qcow2`)
-        const capacityBytes = await cloneDisk({ ...options, work, depthOf, unusable, note: noteFor(uuid, disk.role === 'root' ? 'root' : 'data') }, {
-          path, to, how, owner: original.uuid,
+        const capacityBytes = await cloneDisk({ ...options, work, chain, unusable, note: noteFor(uuid, disk.role === 'root' ? 'root' : 'data') }, {
+          path, format: disk.format, to, how, owner: original.uuid,
           onProgress: (ratio) => onProgress?.((i + ratio) / sources.length),
         })
         const { volume: _, ...kept } = disk

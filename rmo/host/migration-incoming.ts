@@ -9,7 +9,7 @@ import { RMO } from '../errors.ts'
 import { isActive } from '../vm-state.ts'
 import type { MigrationMessage } from './migration-messages.ts'
 import { readMetadata } from './migration-messages.ts'
-import { inPhase } from './migration-note.ts'
+import { hasEnded, inPhase } from './migration-note.ts'
 import type { MigrationNote, MigrationNotes } from './migration-note.ts'
 import { reread } from './snapshots.ts'
 import { assertNameFree } from './vm-add.ts'
@@ -17,8 +17,9 @@ import type { VmContext } from './vm-context.ts'
 
 export interface Incoming {
   accept(message: MigrationMessage, source: { readonly node: NodeId; readonly name: string }, authority: Authority): Promise<MigrationTicket>
-  complete(message: MigrationMessage, authority: Authority): Promise<string>
-  refuse(uuid: string, id: string, why: string): Promise<void>
+  /** `source`: the node that says so; another one than was let in knows nothing of it. */
+  complete(message: MigrationMessage, source: NodeId, authority: Authority): Promise<string>
+  refuse(uuid: string, id: string, source: NodeId, why: string): Promise<void>
   /** A VM of that uuid, or of that name, is on its way here. */
   expectsUuid(uuid: string): boolean
   expectsName(name: string, uuid: string): boolean
@@ -67,7 +68,9 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
       const name = message.settings?.name ?? ''
       return host.exclusive(`name/${name}`, () => host.exclusive(`VM/${message.uuid}`, () => reserve(message, source, authority.principal, host.call(authority))))
     },
-    complete: ({ id, uuid, handover }, authority) => host.exclusive(`VM/${uuid}`, async () => {
+    complete: ({ id, uuid, handover }, source, authority) => host.exclusive(`VM/${uuid}`, async () => {
+      const known = notes.get(uuid)
+      if (known?.role === 'incoming' && !hasEnded(known) && (known.id !== id || known.peer !== source)) throw RMO.OBJECT_UNKNOWN({ kind: 'VM', uuid, node: host.hostName() })
       const call = host.call(authority)
       const { domains } = host.driver
       // Told twice is told once: it may have come while the answer was lost.
@@ -82,9 +85,9 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
       void reread(context)
       return record.state
     }),
-    refuse: (uuid, id, why) => host.exclusive(`VM/${uuid}`, async () => {
+    refuse: (uuid, id, source, why) => host.exclusive(`VM/${uuid}`, async () => {
       const note = notes.get(uuid)
-      if (note?.id !== id || note.role !== 'incoming' || note.phase === 'done') return
+      if (note?.id !== id || note.peer !== source || note.role !== 'incoming' || note.phase === 'done') return
       const { domains } = host.driver
       const call = context.ownCall(LIMITS.vmUndoTimeoutMs)
       await domains.refuseIncoming(uuid, call)

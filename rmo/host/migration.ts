@@ -245,7 +245,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
   /** The destination asks what became of it: a source that does not work on it any more and has it, keeps it. */
   const sweepIncoming = async (note: MigrationNote): Promise<void> => {
     const status = readStatus(await ask(note, { step: 'status' }, ownAuthority(note.principal)))
-    if (!status.migrating && status.state !== 'absent') await incoming.refuse(note.uuid, note.id, `${note.from} kept it`)
+    if (!status.migrating && status.state !== 'absent') await incoming.refuse(note.uuid, note.id, note.peer, `${note.from} kept it`)
   }
   const sweep = async (): Promise<void> => {
     for (const note of notes.open()) {
@@ -286,8 +286,8 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
           wake(LIMITS.migrationSettleMs)
           return plain(ticket)
         }
-        case 'complete': return { state: await incoming.complete(message, authority) }
-        case 'refuse': await incoming.refuse(message.uuid, message.id, `${from.name} kept it`); return null
+        case 'complete': return { state: await incoming.complete(message, from.node, authority) }
+        case 'refuse': await incoming.refuse(message.uuid, message.id, from.node, `${from.name} kept it`); return null
         case 'status': {
           const state = (await host.driver.domains.get(message.uuid, host.call(authority)))?.state ?? 'absent'
           return { state, migrating: active.has(message.uuid) } satisfies MigrationStatus

@@ -1,7 +1,7 @@
 // What can be done with a storage pool: lock, check, command, and the objects as they are afterwards.
 
 import type { ReferenceRecord } from '../../functions/mod.ts'
-import type { Call, PoolRecord } from '../driver/contract.ts'
+import type { Call, PoolRecord, VolumeRecord } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import type { LocalPool } from '../kinds/storage-pool.ts'
 import type { NewPool } from '../kinds/vmm.ts'
@@ -10,6 +10,7 @@ import type { HostContext } from './contract.ts'
 import { eachPercent } from './copy-progress.ts'
 import { disksOf } from './disk-plan.ts'
 import type { DiskStore } from './disk-store.ts'
+import type { Holds } from './holds.ts'
 import type { ImageCatalog } from './images.ts'
 import type { PoolRefresh } from './pool-refresh.ts'
 
@@ -17,11 +18,11 @@ export interface PoolVerbs {
   create(pool: NewPool, call: Call): Promise<ReferenceRecord>
   of(uuid: string): Pick<LocalPool, 'start' | 'stop' | 'refresh' | 'setAutostart' | 'createVolume' | 'importImage' | 'remove'>
 }
-export interface PoolVerbsOptions { readonly context: HostContext; readonly images: ImageCatalog; readonly disks: DiskStore; readonly refresh: PoolRefresh }
+export interface PoolVerbsOptions { readonly context: HostContext; readonly images: ImageCatalog; readonly disks: DiskStore; readonly holds: Holds; readonly refresh: PoolRefresh }
 
 const textOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
-export function createPoolVerbs({ context, images, disks, refresh }: PoolVerbsOptions): PoolVerbs {
+export function createPoolVerbs({ context, images, disks, holds, refresh }: PoolVerbsOptions): PoolVerbs {
   const { storage } = context.driver
   const poolOf = (uuid: string): PoolRecord => {
     const pool = context.inventory().pools.find((each) => each.uuid === uuid)
@@ -88,7 +89,9 @@ export function createPoolVerbs({ context, images, disks, refresh }: PoolVerbsOp
           if (image === undefined && capacityBytes === undefined) throw RMO.ARGUMENT_INVALID({ call: 'StoragePool.createVolume', path: 'volume.capacityBytes', expected: 'a size, or an image to be an overlay of', got: 'nothing' })
           if (image !== undefined && format !== 'qcow2') throw RMO.ARGUMENT_INVALID({ call: 'StoragePool.createVolume', path: 'volume.format', expected: '"qcow2" for an overlay of an image', got: JSON.stringify(format) })
           const base = image === undefined ? undefined : await images.use(image, call)
-          const made = await storage.createVolume(pool.name, { name, format, capacityBytes: Math.max(capacityBytes ?? 0, base?.capacityBytes ?? 0), ...(base === undefined ? {} : { backing: base.backing }) }, call)
+          const make = (): Promise<VolumeRecord> => storage.createVolume(pool.name, { name, format, capacityBytes: Math.max(capacityBytes ?? 0, base?.capacityBytes ?? 0), ...(base === undefined ? {} : { backing: base.backing }) }, call)
+          // Its image is not removed meanwhile; one that was, while this waited, is missed by use().
+          const made = await (base === undefined ? make() : holds.use(base.backing.path, async () => { await images.use(base.image.note.name, call); return make() }))
           await context.resync()
           return context.reference('Volume', made.uuid)
         },

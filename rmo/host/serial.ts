@@ -6,6 +6,7 @@
 import { LIMITS } from '../../fabric/base.ts'
 import type { Timer } from '../../fabric/base.ts'
 import type { Authority } from '../../functions/mod.ts'
+import type { ByteChannel } from '../byte-streams.ts'
 import type { ConsoleChannel } from '../driver/contract.ts'
 import type { SerialWish } from '../kinds/vm.ts'
 import { mustDo } from '../vm-state.ts'
@@ -67,6 +68,14 @@ function waitFor(context: VmContext, console: Console, wish: { readonly from: nu
     console.listeners.add(look)
     look()
   })
+}
+
+/** The console for one reader, bytes both ways; one that was kept for questions makes room. Rejects when another reader has it. */
+export async function openConsole(context: VmContext, vm: HostVm, authority: Authority): Promise<ByteChannel> {
+  mustDo('console', { name: vm.name, state: vm.record.state })
+  const kept = await consoles.get(vm)?.catch(() => undefined)
+  if (kept?.idle !== undefined) kept.channel.close()
+  return context.host.driver.domains.openConsole(vm.uuid, context.host.call(authority))
 }
 
 export async function readSerial(context: VmContext, vm: HostVm, { input, until, timeoutMs }: SerialWish, authority: Authority): Promise<string> {

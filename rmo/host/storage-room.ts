@@ -79,7 +79,7 @@ export function createStorageRoom(context: HostContext): StorageRoom {
     },
   })
 
-  const poolVerbs = createPoolVerbs({ context, images, disks: stores.disks, refresh })
+  const poolVerbs = createPoolVerbs({ context, images, disks: stores.disks, holds, refresh })
   const volumeVerbs = createVolumeVerbs({ context, images, disks: stores.disks, holds })
   const references = (kind: string, uuids: readonly string[]): readonly ReferenceRecord[] => uuids.map((uuid) => context.reference(kind, uuid))
 

@@ -17,6 +17,9 @@ import type { VmContext, VmRoom } from './vm-context.ts'
 import { HostVm } from './vm.ts'
 import type { Numbers } from './numbers.ts'
 
+/** What is passed on to watchers as a 'signal'. */
+const SIGNALS: ReadonlySet<string> = new Set(['watchdog', 'ioError', 'balloon', 'agent', 'deviceAdded', 'deviceRemoved'])
+
 export interface VmRoomOptions {
   readonly context: VmContext
   readonly numbers: Numbers
@@ -188,13 +191,17 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
       const atMs = Math.round(event.atMs)
       if (event.type === 'domain-signal') {
         if (event.event === 'reboot') tell(vm, { type: 'rebooted', atMs, state: vm.record.state, reason: event.detail })
-        else if (event.event !== 'metadata') tell(vm, { type: 'signal', atMs, signal: event.event, detail: event.detail })
+        else if (SIGNALS.has(event.event)) tell(vm, { type: 'signal', atMs, signal: event.event, detail: event.detail })
         return
       }
       const change = changedByEvent(event)
       if (change === undefined || vm.moving) return
-      vm.see({ ...vm.record, state: change.state, reason: change.reason })
-      if (levelOf(change.state) !== vm.told) tellState(vm, change.type, atMs)
+      // libvirt says of a start first "resumed" (or "suspended"), then "started": only the latter is told.
+      const boots = vm.told === 'off' && change.type !== 'started' && levelOf(change.state) !== 'off'
+      const state = change.type === 'started' && vm.told === 'off' && vm.record.state === 'paused' ? 'paused' : change.state
+      vm.see({ ...vm.record, state, reason: change.reason })
+      if (boots) later(LIMITS.hostEventGraceMs)
+      else if (levelOf(change.state) !== vm.told) tellState(vm, change.type, atMs)
       else vm.differsSinceMs = undefined
     },
     onStats(stats, atMs) {

@@ -5,6 +5,7 @@
 // that thousands of idle VMs cost nothing. Made by vm-room.ts, which alone calls see(), sample() and end().
 
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
+import type { ByteChannel } from '../byte-streams.ts'
 import type { DomainRecord, DomainStats } from '../driver/contract.ts'
 import type { MigrateVmOptions, VmInfo, VmStats } from '../kinds/interfaces.ts'
 import { allSettings } from '../kinds/vm.ts'
@@ -18,7 +19,7 @@ import { isActive, levelOf } from '../vm-state.ts'
 import type { VmLevel } from '../vm-state.ts'
 import { shareOf, withReading } from './cpu-window.ts'
 import type { CpuReading } from './cpu-window.ts'
-import { readSerial } from './serial.ts'
+import { openConsole, readSerial } from './serial.ts'
 import { snapshotVm } from './snapshots.ts'
 import { addDevice, applyChange, removeDevice, setContext } from './vm-change.ts'
 import { cloneVm } from './vm-clone.ts'
@@ -229,6 +230,7 @@ export class HostVm implements LocalVm {
   migrate(to: ReferenceRecord, options: MigrateVmOptions, authority: Authority): Promise<ReferenceRecord> { return this.#context.migrations().migrate(this, to, options, authority) }
   clone(wish: CloneWish, authority: Authority): Promise<ReferenceRecord> { return cloneVm(this.#context, this, wish, authority) }
   snapshot(wish: SnapshotWish, authority: Authority): Promise<ReferenceRecord> { return snapshotVm(this.#context, this, wish, authority) }
+  console(authority: Authority): Promise<ByteChannel> { return openConsole(this.#context, this, authority) }
   serial(wish: SerialWish, authority: Authority): Promise<string> { return readSerial(this.#context, this, wish, authority) }
 }
 

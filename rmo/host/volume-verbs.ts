@@ -7,6 +7,7 @@ import type { LocalVolume, VolumeAttributes } from '../kinds/volume.ts'
 import { isActive } from '../vm-state.ts'
 import { usersOf } from './claims.ts'
 import type { HostContext } from './contract.ts'
+import { createDiskChain } from './disk-chain.ts'
 import type { DiskStore } from './disk-store.ts'
 import type { Holds } from './holds.ts'
 import type { ImageCatalog } from './images.ts'
@@ -16,6 +17,7 @@ export interface VolumeVerbsOptions { readonly context: HostContext; readonly im
 
 export function createVolumeVerbs({ context, images, disks, holds }: VolumeVerbsOptions): VolumeVerbs {
   const { storage } = context.driver
+  const chain = createDiskChain({ store: disks, images, hostName: () => context.hostName() })
   const refuseImage = ({ name, path }: VolumeAttributes, operation: string): void => {
     const image = images.at(path)
     if (image !== undefined) throw RMO.STATE_INVALID({ kind: 'Volume', name, operation, state: `image ${image.note.name}`, needs: 'to be no image; use the Image object' })
@@ -53,6 +55,9 @@ export function createVolumeVerbs({ context, images, disks, holds }: VolumeVerbs
         }
         const by = running(path)
         if (by.length > 0) throw RMO.IN_USE({ kind: 'Volume', name: source, by })
+        // The hypervisor copies by the format that it found in the bytes: what they claim to stand on must be ours.
+        const facts = await disks.probe(path, call)
+        if (facts !== undefined) await chain.check(path, facts, call)
         const made = await storage.copyVolume(pool, source, { name, format: format === 'qcow2' ? 'qcow2' : 'raw' }, call)
         await context.resync()
         return context.reference('Volume', made.uuid)

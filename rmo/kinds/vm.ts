@@ -5,11 +5,12 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
-import type { Column } from '../verb.ts'
+import type { ByteChannel } from '../byte-streams.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { Changed, ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, byteCount, either, integer, list, number, oneOf, optional, ratio, record, reference, text } from '../schema.ts'
 import type { Type } from '../schema.ts'
+import type { Column } from '../verb.ts'
 import { VM_FIELDS, description, device, devicePart, devices, guestContext, labels, macAddress, memoryMiB, vcpus, vmName } from '../vm-schema.ts'
 import type { CloneOptions, Device, GuestContext, MigrateVmOptions, Snapshot, VM, VmEvent, VmInfo, VmSettings, VmStats } from './interfaces.ts'
 import type { PhysicalMachine } from './physical-machine.ts'
@@ -47,6 +48,7 @@ export interface LocalVm {
   migrate(to: ReferenceRecord, options: MigrateVmOptions, authority: Authority): Promise<ReferenceRecord>
   clone(wish: CloneWish, authority: Authority): Promise<ReferenceRecord>
   snapshot(wish: SnapshotWish, authority: Authority): Promise<ReferenceRecord>
+  console(authority: Authority): Promise<ByteChannel>
   serial(wish: SerialWish, authority: Authority): Promise<string>
   /** What of this host belongs to it. */
   related(kind: 'Volume' | 'Snapshot' | 'Port'): readonly ReferenceRecord[]
@@ -198,6 +200,7 @@ export const vm = defineKind<VM, LocalVm>({
       run: (local, [options], authority) => local.serial(options ?? {}, authority),
     },
   },
+  streams: { console: { doc: 'The serial console, bytes both ways; one reader at a time.', acl: 'execute', open: (local, authority) => local.console(authority) } },
   collections: {
     volumes: { kind: 'Volume', doc: 'Volumes that are its disks.', list: async (local) => local.related('Volume') },
     snapshots: { kind: 'Snapshot', doc: 'Its snapshots.', list: async (local) => local.related('Snapshot') },

@@ -5,11 +5,11 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
-import type { Column } from '../verb.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, integer, number, oneOf, optional, record, reference, text, uuid } from '../schema.ts'
 import type { Type } from '../schema.ts'
+import type { Column } from '../verb.ts'
 import { newVm, vmName } from '../vm-schema.ts'
 import type { NewVm, Network, StoragePool, Switch, VM, VMM, VmmInfo, VmmStats } from './interfaces.ts'
 

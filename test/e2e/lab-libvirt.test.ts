@@ -2,7 +2,7 @@
 // boot, read their seed and answer on the serial port. Power cut, partition, heal, down; nothing of it is left afterwards.
 
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { labObstacle, machineNetwork, tracesOf, useLab } from '../support/lab.ts'
@@ -17,7 +17,7 @@ stty -F "$port" raw -echo
 exec 3<>"$port"
 for attempt in {1..60}; do
   echo hostname >&3
-  while IFS= read -t 1 -r -u 3 line; do case $line in web1*) printf web1; exit 0 ;; esac; done
+  while IFS= read -t 1 -r -u 3 line; do case $line in "it's"*) printf "it's"; exit 0 ;; esac; done
 done
 exit 1
 `
@@ -40,12 +40,14 @@ t.test('a lab of three libvirt hosts', { skip: await labObstacle('libvirt'), tim
   })
 
   await t.test('the guest image boots, reads its seed, and answers on the serial port', async (t) => {
-    const made = await lab.kumoi(['vm', 'create', 'web1', '--host', 'host1', '--memory', '128', '--image', 'guest', '--start'])
+    const context = join(lab.directory, 'nfs', 'web1.json')
+    await writeFile(context, JSON.stringify({ hostname: 'web1', runcmd: ["echo \"it's\" >/state/word", ['hostname', '-F', '/state/word']] }))
+    const made = await lab.kumoi(['vm', 'create', 'web1', '--host', 'host1', '--memory', '128', '--image', 'guest', '--context', context, '--start'])
     t.equal(made.status, 0, made.stderr)
     const dc = await lab.host('host1').connect()
     t.same(await dc.pms.dmap(async (pm) => (await pm.vms).map((vm) => vm.name)), [['web1'], [], []])
     t.match(await lab.exec('host1', 'virsh', 'domstate', 'web1'), { stdout: /running/ })
-    t.match(await lab.exec('host1', 'bash', '-c', ASK_GUEST), { status: 0, stdout: 'web1' })
+    t.match(await lab.exec('host1', 'bash', '-c', ASK_GUEST), { status: 0, stdout: "it's" }, 'its host name is what runcmd made of it')
   })
 
   const reaches = async (from: string, to: number): Promise<boolean> => (await lab.exec(from, 'timeout', '3', 'bash', '-c', `echo >/dev/tcp/10.77.0.${to}/16509`)).status === 0

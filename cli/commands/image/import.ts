@@ -5,7 +5,8 @@ import { basename, resolve } from 'node:path'
 import type { StoragePool } from '../../../rmo/mod.ts'
 import { defineCommand, text } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
-import { pick } from '../../objects.ts'
+import { following } from '../../follow.ts'
+import { fewOf, fullName, pick, warnOfFailures } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
 
 export const importCommand = defineCommand({
@@ -21,15 +22,19 @@ export const importCommand = defineCommand({
   examples: [{ command: 'kumoi image import /srv/debian-12.qcow2 --host host1 --pool images', does: 'checksummed, copied, read-only' }],
   output: 'value',
   run: (shell, [file = ''], { host, pool, name, description }) => withDataCenter(shell, async (dc) => {
-    const { objects } = await dc.list('StoragePool')
-    const pools = (objects as readonly StoragePool[]).filter((each) => host === undefined || each.host === host)
+    const listing = await dc.list('StoragePool')
+    warnOfFailures(shell.out, 'storage pools', listing)
+    const pools = (listing.objects as readonly StoragePool[]).filter((each) => host === undefined || each.host === host)
     const [only] = pools
-    if (pool === undefined && pools.length !== 1) throw CLI.USAGE({ problem: 'kumoi image import: which storage pool?', hint: `Name one with --pool (and --host): ${pools.map((each) => `${each.host}/${each.name}`).join(', ') || 'there are none'}.` })
+    if (pool === undefined && pools.length !== 1) throw CLI.USAGE({ problem: 'kumoi image import: which storage pool?', hint: `Name one with --pool (and --host): ${fewOf(pools.map(fullName)) || 'there are none'}.` })
     const chosen = pool === undefined && only !== undefined ? only : pick('storage pool', pool ?? '', pools)
-    shell.out.progress.show('copying', undefined)
-    const image = await chosen.importImage({ name: name ?? basename(file).replace(/\.(qcow2|raw|img)$/, ''), path: resolve(file), ...(description === undefined ? {} : { description }) })
-    shell.out.progress.stop()
-    shell.out.result(image, () => `${image.name} imported into ${chosen.name} (${image.checksum})`)
+    const called = name ?? basename(file).replace(/\.(qcow2|raw|img)$/, '')
+    const image = await following(shell, {
+      what: `importing ${called}`, watch: () => chosen.watch(),
+      progress: (event) => event.type === 'copying' && event.name === called ? { what: `importing ${called}`, ratio: event.ratio } : undefined,
+      work: () => chosen.importImage({ name: called, path: resolve(file), ...(description === undefined ? {} : { description }) }),
+    })
+    shell.out.result(image, () => `${image.name} imported into ${fullName(chosen)} (SHA-256 ${image.checksum})`)
     return EXIT.done
   }),
 })

@@ -3,7 +3,7 @@
 import type { Image } from '../../../rmo/mod.ts'
 import { defineCommand } from '../../command.ts'
 import { EXIT } from '../../errors.ts'
-import { pick } from '../../objects.ts'
+import { findImage } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
 
 export const rmCommand = defineCommand({
@@ -14,7 +14,7 @@ export const rmCommand = defineCommand({
   examples: [{ command: 'kumoi image rm debian-11', does: 'when no overlay needs it' }],
   output: 'value',
   run: (shell, [name = '']) => withDataCenter(shell, async (dc) => {
-    const image = pick('image', name, (await dc.list('Image')).objects as readonly Image[])
+    const image = await findImage<Image>(dc, shell.out, name)
     await image.remove()
     shell.out.result({ name: image.name, uuid: image.uuid }, () => `${image.name} removed`)
     return EXIT.done

@@ -3,7 +3,7 @@
 import type { Image } from '../../../rmo/mod.ts'
 import { defineCommand } from '../../command.ts'
 import { EXIT } from '../../errors.ts'
-import { pick } from '../../objects.ts'
+import { findImage } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
 
 export const verifyCommand = defineCommand({
@@ -14,8 +14,10 @@ export const verifyCommand = defineCommand({
   examples: [{ command: 'kumoi image verify debian-12', does: 'intact or not' }],
   output: 'value',
   run: (shell, [name = '']) => withDataCenter(shell, async (dc) => {
-    const image = pick('image', name, (await dc.list('Image')).objects as readonly Image[])
+    const image = await findImage<Image>(dc, shell.out, name)
+    shell.out.progress.show(`reading ${image.name}`, undefined)
     const found = await image.verify()
+    shell.out.progress.stop()
     shell.out.result({ name: image.name, ...found }, () => found.intact ? `${image.name} is intact` : `${image.name} has CHANGED: ${found.checksum} instead of ${image.checksum}`)
     return found.intact ? EXIT.done : EXIT.failed
   }),

@@ -31,7 +31,9 @@ export const consoleCommand = defineCommand({
       quiet.cancel()
       if (inputOver) quiet = clock.after(LIMITS.consoleQuietMs, () => ended.resolve('the input ended'))
     }
-    channel.onData((bytes) => { stdout.write(Buffer.from(bytes).toString('utf8')); whenQuiet() })
+    // A character may come in two pieces.
+    const decoder = new TextDecoder()
+    channel.onData((bytes) => { stdout.write(decoder.decode(bytes, { stream: true })); whenQuiet() })
     channel.onClose((reason) => ended.resolve(reason))
     const onInput = (chunk: Buffer | string): void => {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 
-import type { GuestContext, InterfaceDevice, NewVm } from '../../../rmo/mod.ts'
+import type { DiskDevice, GuestContext, InterfaceDevice, NewVm } from '../../../rmo/mod.ts'
 import { defineCommand, integer, repeated, text } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { findVmm } from '../../objects.ts'
@@ -27,6 +27,16 @@ function bridgeFrom(wish: string): InterfaceDevice {
   return { type: 'interface', bridge, vlan: { tag: number } }
 }
 
+const SIZE = /^(.+):(\d+)([MGT])$/
+const UNIT_MIB: Readonly<Record<string, number>> = { M: 1, G: 1024, T: 1024 * 1024 }
+
+/** "path", "path:10G" -> a disk made when it is not there. */
+function diskFrom(wish: string, make: (path: string, options: { readonly sizeMiB?: number }) => DiskDevice): DiskDevice {
+  const [, path = wish, amount, unit = ''] = SIZE.exec(wish) ?? []
+  if (!path.startsWith('/')) throw CLI.USAGE({ problem: `kumoi vm create: the disk "${wish}" is not a full path`, hint: 'Write --disk /DIRECTORY/FILE.qcow2:SIZE, a path on the machine.' })
+  return make(path, amount === undefined ? {} : { sizeMiB: Number(amount) * (UNIT_MIB[unit] ?? 1) })
+}
+
 export const createCommand = defineCommand({
   name: 'vm create',
   summary: 'Make a virtual machine',
@@ -37,7 +47,7 @@ export const createCommand = defineCommand({
     memory: { flags: '--memory <MiB>', help: 'memory (default: 512)', parse: integer(1, 64 * 1024 * 1024) },
     vcpus: { flags: '--vcpus <n>', help: 'virtual processors (default: 1)', parse: integer(1, 512) },
     image: { flags: '--image <name>', help: 'image that its root disk is an overlay of', parse: text },
-    disk: { flags: '--disk <path>', help: 'a disk file, made when it is not there; may be repeated', parse: repeated },
+    disk: { flags: '--disk <path[:size]>', help: 'a disk file, made with that size (10G, 512M) when it is not there; may be repeated', parse: repeated },
     bridge: { flags: '--bridge <name[:tag]>', help: 'plug into a bridge, with an 802.1Q tag on Open vSwitch; may be repeated', parse: repeated },
     network: { flags: '--network <name>', help: 'plug into a network of the hypervisor; may be repeated', parse: repeated },
     context: { flags: '--context <file>', help: 'JSON of cloud-init user-data (hostname, users, runcmd, ...)', parse: text },
@@ -47,7 +57,7 @@ export const createCommand = defineCommand({
   },
   examples: [
     { command: 'kumoi vm create web1 --host host1 --memory 128 --image guest --start', does: 'from an image, running' },
-    { command: 'kumoi vm create db1 --host host2 --disk /nfs/db1.qcow2 --bridge xenbr:20', does: 'a disk and a tagged interface' },
+    { command: 'kumoi vm create db1 --host host2 --disk /nfs/db1.qcow2:10G --bridge xenbr:20', does: 'a disk and a tagged interface' },
   ],
   output: 'value',
   run(shell, [name = ''], options) {
@@ -67,9 +77,9 @@ export const createCommand = defineCommand({
         ...(options.context === undefined ? {} : { context: await contextFrom(options.context) }),
         ...(options.autostart === true ? { autostart: true } : {}),
         ...(options.label === undefined ? {} : { labels }),
-        devices: [...(options.disk ?? []).map((path) => FileDiskAuto(path)), ...(options.bridge ?? []).map(bridgeFrom), ...(options.network ?? []).map((network) => NetworkInterface(network))],
+        devices: [...(options.disk ?? []).map((wish) => diskFrom(wish, FileDiskAuto)), ...(options.bridge ?? []).map(bridgeFrom), ...(options.network ?? []).map((network) => NetworkInterface(network))],
       }
-      const vmm = await findVmm(dc, options.host)
+      const vmm = await findVmm(dc, shell.out, options.host)
       const vm = await vmm.add(await vmm.createVM(settings), { start: options.start === true })
       shell.out.result(vm, (layout) => vmFields(vm, layout.style))
       return EXIT.done

@@ -28,7 +28,7 @@ export const loadCommand = defineCommand({
     try { dump = JSON.parse(content) as ObjectDump } catch { throw CLI.USAGE({ problem: `kumoi vm load: ${file} is not JSON`, hint: 'Give what `kumoi vm dump` printed.' }) }
     const vm = dc.load<VM>(dump, fresh === true ? { fresh } : {})
     if (name !== undefined) vm.name = name
-    const made = await (await findVmm(dc, host)).add(vm, { start: start === true })
+    const made = await (await findVmm(dc, shell.out, host)).add(vm, { start: start === true })
     shell.out.result(made, (layout) => vmFields(made, layout.style))
     return EXIT.done
   }),

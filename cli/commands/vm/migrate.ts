@@ -1,14 +1,20 @@
 // `kumoi vm migrate NAME MACHINE`: live, with a progress bar; Ctrl-C cancels, and the VM stays where it is.
 
+import type { VmEvent } from '../../../rmo/mod.ts'
 import { defineCommand, integer } from '../../command.ts'
 import { EXIT } from '../../errors.ts'
+import { following } from '../../follow.ts'
 import { findMachine, findVm } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
 
+const progress = (event: VmEvent) =>
+  event.type === 'migrating' ? { what: event.phase, ratio: event.totalBytes > 0 ? event.doneBytes / event.totalBytes : undefined } : undefined
+
 export const migrateCommand = defineCommand({
   name: 'vm migrate',
-  summary: 'Move a virtual machine to another machine, live',
+  summary: 'Move a virtual machine to another machine, live unless it is stopped',
   operands: '<name> <machine>',
+  details: 'Ctrl-C cancels the migration: the virtual machine stays where it is, and goes on running.',
   options: {
     bandwidth: { flags: '--bandwidth <MiB/s>', help: 'at most this much', parse: integer(1, 1_000_000) },
     downtime: { flags: '--downtime <ms>', help: 'longest pause at the end', parse: integer(1, 600_000) },
@@ -18,18 +24,16 @@ export const migrateCommand = defineCommand({
   run: (shell, [name = '', machine = ''], { bandwidth, downtime }) => withDataCenter(shell, async (dc) => {
     const vm = await findVm(dc, shell.out, name)
     const to = await findMachine(dc, machine)
-    const watch = vm.watch()
-    const follow = (async () => {
-      for await (const event of watch) if (event.type === 'migrating') shell.out.progress.show(event.phase, event.totalBytes > 0 ? event.doneBytes / event.totalBytes : undefined)
-    })().catch(() => {})
-    try {
-      const moved = await vm.migrate(to, { ...(bandwidth === undefined ? {} : { bandwidthMiBps: bandwidth }), ...(downtime === undefined ? {} : { downtimeMsMax: downtime }) })
-      shell.out.progress.stop()
-      shell.out.result(moved, () => `${moved.name} runs on ${moved.host}`)
+    if (vm.host === to.name) {
+      shell.out.note(`${vm.name} is on ${to.name} already.`)
+      shell.out.result(vm, () => undefined)
       return EXIT.done
-    } finally {
-      watch.unwatch()
-      await follow
     }
+    const moved = await following(shell, {
+      what: 'preparing', watch: () => vm.watch(), progress,
+      work: () => vm.migrate(to, { ...(bandwidth === undefined ? {} : { bandwidthMiBps: bandwidth }), ...(downtime === undefined ? {} : { downtimeMsMax: downtime }) }),
+    })
+    shell.out.result(moved, () => `${moved.name} is on ${moved.host} now (${moved.state})`)
+    return EXIT.done
   }),
 })

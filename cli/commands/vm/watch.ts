@@ -3,6 +3,8 @@
 import { defineCommand, durationMs } from '../../command.ts'
 import { EXIT } from '../../errors.ts'
 import { findVm } from '../../objects.ts'
+import { neutralLine } from '../../render/text.ts'
+import { cellText } from '../../render/value.ts'
 import { withDataCenter } from '../../session.ts'
 
 export const watchCommand = defineCommand({
@@ -19,8 +21,8 @@ export const watchCommand = defineCommand({
     for await (const event of watch) {
       const { type, atMs, ...rest } = event
       if (shell.settings.json) shell.world.stdout.write(`${JSON.stringify(event)}\n`)
-      else shell.world.stdout.write(`${new Date(atMs).toISOString()} ${type}${Object.entries(rest).map(([key, value]) => ` ${key}=${String(value)}`).join('')}\n`)
+      else shell.world.stdout.write(`${new Date(atMs).toISOString()} ${type}${Object.entries(rest).map(([key, value]) => ` ${key}=${neutralLine(cellText(value))}`).join('')}\n`)
     }
-    return EXIT.done
+    return shell.interrupt.signal.aborted ? shell.interrupt.status : EXIT.done
   }),
 })

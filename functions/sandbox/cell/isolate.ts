@@ -74,10 +74,11 @@ export class SandboxIsolate {
     return this.#load.apply(undefined, [plan, initial, ...blobs], COPY) as Promise<string>
   }
 
-  answer(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): Promise<void> { return this.#answer.apply(undefined, [id, ok, bytes, text], COPY_IN) as Promise<void> }
+  /** Answers to host calls, four values each: number of the call, whether it succeeded, its bytes, else its error as text. */
+  answer(answers: readonly unknown[]): Promise<void> { return this.#answer.apply(undefined, [...answers], COPY_IN) as Promise<void> }
   /** The same on this thread; see runHere. */
-  answerHere(timeoutMs: number, id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void {
-    this.#answer.applySync(undefined, [id, ok, bytes, text], { ...COPY_IN, timeout: timeoutMs })
+  answerHere(timeoutMs: number, answers: readonly unknown[]): void {
+    this.#answer.applySync(undefined, [...answers], { ...COPY_IN, timeout: timeoutMs })
   }
 
   timer(id: number): void { this.#timer.applyIgnored(undefined, [id], COPY_IN) }

@@ -4,7 +4,8 @@
 import { Socket } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { LIMITS } from '../../../fabric/limits.ts'
-import { FrameReader, FROM_LANE, writeFrame } from '../frames.ts'
+import { FrameBatch } from '../frame-batch.ts'
+import { FrameReader, FROM_LANE } from '../frames.ts'
 import { Lane } from './lane.ts'
 
 export interface LaneSettings { readonly fd: number; readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number }
@@ -12,15 +13,16 @@ export interface LaneSettings { readonly fd: number; readonly prelude: string; r
 export default function runLane(settings: LaneSettings): Promise<void> {
   return new Promise((resolve) => {
     const socket = new Socket({ fd: settings.fd, readable: true, writable: true })
+    const frames = new FrameBatch(socket)
     const lane = new Lane({
       prelude: readFileSync(settings.prelude, 'utf8'), shapes: settings.shapes, spares: settings.spares, warm: settings.warm,
-      send: (fields) => { writeFrame(socket, fields) },
+      send: (fields) => { if (fields.type === FROM_LANE.call) frames.later(fields); else frames.now(fields) },
     })
     const reader = new FrameReader(LIMITS.cellFrameBytesMax, (frame) => lane.receive(frame))
     socket.on('data', (chunk: Buffer) => { if (!reader.push(chunk)) socket.destroy() })
     socket.on('error', () => {})
     socket.on('close', () => resolve())
     lane.ready()
-    writeFrame(socket, { type: FROM_LANE.ready })
+    frames.now({ type: FROM_LANE.ready })
   })
 }

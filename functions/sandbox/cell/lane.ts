@@ -18,7 +18,7 @@ import { IsolatePool } from './isolate-pool.ts'
 export interface LaneOptions { readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number; readonly send: (fields: FrameFields) => void }
 
 interface Plan { readonly id: number; readonly text: string; readonly hashes: readonly string[]; readonly initial: Uint8Array | undefined; readonly heapLimitMiB: number; readonly cpuTimeMs: number; readonly fresh: boolean; pace: number; answerPace: number }
-interface LaneJob { readonly id: number; readonly plan: Plan; readonly deadlineMs: number; frame: Frame; isolate: SandboxIsolate | undefined; cpuStartMs: number; ending: number; onCpu: boolean; ended: boolean }
+interface LaneJob { readonly id: number; readonly plan: Plan; readonly deadlineMs: number; frame: Frame; isolate: SandboxIsolate | undefined; cpuStartMs: number; ending: number; onCpu: boolean; ended: boolean; answers: Frame[] }
 
 const REFILL_DELAY_MS = 2
 const REFILL_DELAYS_MAX = 20
@@ -86,7 +86,7 @@ export class Lane {
   #accept(frame: Frame): void {
     const plan = this.#plans.get(frame.b)
     if (plan === undefined) throw new Error('The kernel sent a run before its plan')
-    const job: LaneJob = { id: frame.id, plan, deadlineMs: performance.now() + frame.w, frame, isolate: undefined, cpuStartMs: 0, ending: 0, onCpu: false, ended: false }
+    const job: LaneJob = { id: frame.id, plan, deadlineMs: performance.now() + frame.w, frame, isolate: undefined, cpuStartMs: 0, ending: 0, onCpu: false, ended: false, answers: [] }
     this.#jobs.set(job.id, job)
     if (this.#queue.length > 0 || !this.#mayStart()) this.#queue.push(job)
     else void this.#start(job)
@@ -192,22 +192,28 @@ export class Lane {
     this.#send({ type, flags, id, b, c, d, body })
   }
 
+  /** Answers that came together are given together: each visit to an isolate costs more than a small answer. */
   #answer(frame: Frame): void {
     const job = this.#jobs.get(frame.id)
     if (job?.isolate === undefined) return
-    const { plan, isolate } = job
-    const ok = frame.flags === 1
-    const bytes = ok ? frame.body : undefined
-    const words = ok ? '' : text.decode(frame.body)
+    if (job.answers.push(frame) === 1) queueMicrotask(() => this.#giveAnswers(job))
+  }
+
+  #giveAnswers(job: LaneJob): void {
+    const { plan, isolate, answers } = job
+    job.answers = []
+    if (job.ended || isolate === undefined) return
+    const given = answers.flatMap(({ b, flags, body }) => (flags === 1 ? [b, true, body, ''] : [b, false, undefined, text.decode(body)]))
     const startMs = performance.now()
-    if (plan.answerPace < LIMITS.runHereMs && !job.onCpu) {
+    const paced = (): void => { plan.answerPace = (performance.now() - startMs) / answers.length }
+    if (plan.answerPace * answers.length < LIMITS.runHereMs && !job.onCpu) {
       try {
-        isolate.answerHere(this.#blockMs(job), frame.b, ok, bytes, words)
+        isolate.answerHere(this.#blockMs(job), given)
       } catch (error) {
         return this.#failed(job, error)
       }
-      plan.answerPace = performance.now() - startMs
-    } else isolate.answer(frame.b, ok, bytes, words).then(() => { plan.answerPace = performance.now() - startMs }, (error: unknown) => this.#failed(job, error))
+      paced()
+    } else isolate.answer(given).then(paced, (error: unknown) => this.#failed(job, error))
   }
 
   #end(job: LaneJob): number {

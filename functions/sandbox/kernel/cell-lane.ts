@@ -4,7 +4,8 @@
 import type { Socket } from 'node:net'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { Hash } from '../../../fabric/base.ts'
-import { BLOB_CODE, BLOB_ENVIRONMENT, FrameReader, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, writeFrame, type Frame, type FrameFields } from '../frames.ts'
+import { FrameBatch } from '../frame-batch.ts'
+import { BLOB_CODE, BLOB_ENVIRONMENT, FrameReader, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
 import type { ChunkInput, Job } from '../../contract.ts'
 import type { JobPlan } from './job-plan.ts'
 
@@ -36,6 +37,7 @@ const encoder = new TextEncoder()
 
 export class CellLane {
   readonly #socket: Socket
+  readonly #frames: FrameBatch
   readonly #hooks: CellLaneHooks
   readonly attempts = new Map<number, Attempt>()
   readonly #plans = new Map<string, number>()
@@ -47,13 +49,14 @@ export class CellLane {
 
   constructor(socket: Socket, hooks: CellLaneHooks) {
     this.#socket = socket
+    this.#frames = new FrameBatch(socket)
     this.#hooks = hooks
     const reader = new FrameReader(LIMITS.cellFrameBytesMax, (frame) => this.#receive(frame))
     socket.on('data', (chunk: Buffer) => { if (!reader.push(chunk)) hooks.broken('a frame above the size limit') })
     socket.on('error', () => {})
   }
 
-  send(fields: FrameFields): void { if (!this.#socket.destroyed) writeFrame(this.#socket, fields) }
+  send(fields: FrameFields): void { if (!this.#socket.destroyed) this.#frames.now(fields) }
 
   #blob(hash: Hash, kind: number, job: Job): void {
     const bytes = job.blob(hash)
@@ -111,7 +114,7 @@ export class CellLane {
   cancel(id: number, how: number, timeoutMs: number): void { this.send({ type: TO_LANE.cancel, id, flags: how, x: timeoutMs }) }
 
   answer(id: number, call: number, ok: boolean, body: Uint8Array): void {
-    if (this.attempts.has(id)) this.send({ type: TO_LANE.answer, id, b: call, flags: ok ? 1 : 0, body })
+    if (this.attempts.has(id) && !this.#socket.destroyed) this.#frames.later({ type: TO_LANE.answer, id, b: call, flags: ok ? 1 : 0, body })
   }
 
   end(id: number): void { this.attempts.delete(id) }

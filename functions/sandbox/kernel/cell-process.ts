@@ -3,7 +3,7 @@
 // its parent (setpriv --pdeathsig KILL, and end of file on the control pipe). The kernel may SIGKILL it at any time.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { createRequire } from 'node:module'
 import { dirname, sep } from 'node:path'
@@ -61,7 +61,15 @@ function nodeArguments(settings: CellSettings): string[] {
   ]
 }
 
-const musl = (): boolean => (process.report.getReport() as { header?: { glibcVersionRuntime?: string } }).header?.glibcVersionRuntime === undefined
+/**
+ * By the loader in this process's own memory map. Not by process.report, which waits for every thread of the process, and
+ * a thread in a hypervisor call may not answer for seconds; nobody is served meanwhile.
+ */
+let muslHere: boolean | undefined
+function musl(): boolean {
+  muslHere ??= existsSync('/proc/self/maps') && readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-')
+  return muslHere
+}
 
 export class CellProcess {
   readonly #child: ChildProcess

@@ -1,8 +1,11 @@
 // Capability handles: what user code holds of a machine or a VM. A handle is a frozen object without
 // a prototype chain to any host object; attributes are plain data as of when the reference was made, a verb
-// is one host call, a collection (`pm.vms`) is asynchronous, a single reference (`pm.vmm`) is pipelined. Where
-// something can be set, attributes are accessors over what is held (held.ts). It carries its record under
-// [REFERENCE], so that it encodes back as a reference in results and arguments.
+// is one host call, a collection (`pm.vms`) is asynchronous, a single reference (`pm.vmm`) is pipelined. It carries
+// its record under [REFERENCE], so that it encodes back as a reference in results and arguments.
+//
+// Where something can be set, a live handle is a proxy that lets assignments through to what is held (held.ts) and
+// shows its attributes as data: ten thousand are made for one question, and accessors on each took ten times as long.
+// A cold one, which may become live, has accessors over what is held.
 
 import { REFERENCE, type KindShape, type ReferenceRecord } from '../../contract.ts'
 import { SandboxError } from './error-capture.ts'
@@ -14,15 +17,17 @@ import { lazyCollection } from './collection.ts'
 
 export type Handle = Readonly<Record<string | symbol, unknown>>
 
-interface Known { readonly shape: KindShape; readonly prototype: object; readonly accessors: PropertyDescriptorMap; readonly attributes: Readonly<Record<string, true>> }
+interface Known { readonly shape: KindShape; readonly prototype: object; readonly accessors: PropertyDescriptorMap; readonly traps: ProxyHandler<object>; readonly attributes: Readonly<Record<string, true>> }
 const shapes = new Map<string, Known>()
 /** Element that a handle came with; -1 for captured ones. */
 const elements = new WeakMap<object, number>()
 
-const elementOf = (handle: object): number => weakMapGet(elements, handle) ?? -1
+const elementOf = (handle: object): number => weakMapGet(elements, handle) ?? heldOf(handle)?.element ?? -1
 /** An item that is a handle belongs to its element: its calls are journaled under it. */
 export function assignElement(item: unknown, element: number): void {
-  if (typeof item === 'object' && item !== null && weakMapGet(elements, item) !== undefined) weakMapSet(elements, item, element)
+  const held = heldOf(item)
+  if (held !== undefined) held.element = element
+  else if (typeof item === 'object' && item !== null && weakMapGet(elements, item) !== undefined) weakMapSet(elements, item, element)
 }
 
 const recordOf = (handle: Handle): ReferenceRecord => handle[REFERENCE] as ReferenceRecord
@@ -60,9 +65,11 @@ export function defineShapes(list: readonly KindShape[]): void {
         },
       })
     }
+    // Of held handles; the others have their record as their own.
+    ObjectDefineProperty(prototype, REFERENCE, { get(this: object) { const held = heldOf(this); return held === undefined ? undefined : recordNow(held) } })
     ObjectDefineProperty(prototype, 'toString', { value(this: Handle) { return `${recordOf(this).kind} ${recordOf(this).name}` } })
     ObjectFreeze(prototype)
-    mapSet(shapes, shape.kind, { shape, prototype, accessors: accessorsOf(shape), attributes: namesOf(shape) })
+    mapSet(shapes, shape.kind, { shape, prototype, accessors: accessorsOf(shape), traps: trapsOf(shape, prototype), attributes: namesOf(shape) })
   }
   useShapes(shapeOf)
 }
@@ -80,6 +87,26 @@ function accessorsOf(shape: KindShape): PropertyDescriptorMap {
     }
   }
   return accessors
+}
+
+const refuse = (): boolean => false
+/** Of live handles. No trap is inherited: what user code puts on Object.prototype is none. */
+function trapsOf(shape: KindShape, prototype: object): ProxyHandler<object> {
+  const attributes = namesOf(shape)
+  return ObjectFreeze({
+    __proto__: null,
+    set(_shown: object, property: string | symbol, value: unknown, handle: unknown) {
+      const held = heldOf(handle)
+      if (held === undefined || typeof property === 'symbol') return false
+      if (attributes[property] !== true) {
+        if (property in prototype || property === 'kind') return false
+        throw propertyError(shape, property)
+      }
+      assignHeld(held, shape, property, value)
+      return true
+    },
+    defineProperty: refuse, deleteProperty: refuse, setPrototypeOf: refuse, preventExtensions: refuse,
+  })
 }
 
 /** Names by which the language and libraries probe values; asking for them is no mistake. */
@@ -121,14 +148,19 @@ export const shapeOf = (kind: string): KindShape | undefined => mapGet(shapes, k
 /** A handle for a decoded reference record; a kind that this node does not know has attributes only. */
 export function makeHandle(record: ReferenceRecord, element: number): Handle {
   const known = mapGet(shapes, record.kind)
-  if (known !== undefined && (record.cold === true || (known.shape.settable?.length ?? 0) > 0)) return makeHeld(record, element, known)
+  if (known !== undefined && record.cold === true) return makeCold(record, element, known)
   const attributes = record.attributes ?? {}
   const { kind, uuid, name } = record
   // A literal defines all at once; an assignment would ask the tail of the prototype chain.
-  const handle = { __proto__: known === undefined ? null : known.prototype, kind, uuid, name, ...onlyKnown(known, attributes), ...(attributes['name'] === name ? undefined : { name }) } as unknown as Handle
-  ObjectDefineProperty(handle, REFERENCE, { value: ObjectFreeze(record) })
-  weakMapSet(elements, handle, element)
-  return ObjectFreeze(handle)
+  const shown = { __proto__: known === undefined ? null : known.prototype, kind, uuid, name, ...onlyKnown(known, attributes), ...(attributes['name'] === name ? undefined : { name }) } as unknown as Handle
+  if (known !== undefined && (known.shape.settable?.length ?? 0) > 0) {
+    const handle = new ProxyConstructor(shown, known.traps) as Handle
+    hold(handle, { record: record.attributes === undefined ? { ...record, attributes } : record, assigned: {}, element, shown })
+    return handle
+  }
+  ObjectDefineProperty(shown, REFERENCE, { value: ObjectFreeze(record) })
+  weakMapSet(elements, shown, element)
+  return ObjectFreeze(shown)
 }
 
 /** Without what would hide a verb or a relation of the kind. */
@@ -143,14 +175,11 @@ function onlyKnown(known: Known | undefined, attributes: ReferenceRecord['attrib
   return kept
 }
 
-function makeHeld(record: ReferenceRecord, element: number, { prototype, accessors }: Known): Handle {
+function makeCold(record: ReferenceRecord, element: number, { prototype, accessors }: Known): Handle {
   const handle = ObjectCreate(prototype) as Record<string | symbol, unknown>
-  const held: Held = { record: ObjectFreeze({ ...record, attributes: record.attributes ?? {} }), assigned: {}, element }
-  hold(handle, held)
+  hold(handle, { record: ObjectFreeze({ ...record, attributes: record.attributes ?? {} }), assigned: {}, element })
   ObjectDefineProperty(handle, 'kind', { value: record.kind, enumerable: true })
   ObjectDefineProperty(handle, 'uuid', { value: record.uuid, enumerable: true })
   ObjectDefineProperties(handle, accessors)
-  ObjectDefineProperty(handle, REFERENCE, { get: () => recordNow(held) })
-  weakMapSet(elements, handle, element)
   return ObjectFreeze(handle) as Handle
 }

@@ -6,10 +6,16 @@ import { assign, before, anyAssignments } from './assignments.ts'
 import { SandboxError } from './error-capture.ts'
 import { hostCall } from './host-calls.ts'
 import { job } from './host.ts'
-import { ArrayIsArray, JSONStringify, ObjectFreeze, ObjectKeys, weakMapGet, weakMapSet } from './primordials.ts'
+import { ArrayIsArray, JSONStringify, ObjectDefineProperty, ObjectFreeze, ObjectKeys, weakMapGet, weakMapSet } from './primordials.ts'
 
 type Values = Record<string, unknown>
-export interface Held { record: ReferenceRecord; assigned: Values; readonly element: number }
+export interface Held {
+  record: ReferenceRecord
+  assigned: Values
+  element: number
+  /** Of a live handle: the attributes that it shows, kept equal to `read`. Nobody else holds it. */
+  readonly shown?: object
+}
 
 const helds = new WeakMap<object, Held>()
 export const hold = (handle: object, held: Held): void => { weakMapSet(helds, handle, held) }
@@ -26,6 +32,10 @@ export function read(held: Held, attribute: string): unknown {
   if (attribute === 'name') return held.record.name
   if (held.record.cold === true && attribute === 'state') return 'cold'
   return held.record.attributes[attribute]
+}
+
+function show(held: Held, attribute: string): void {
+  if (held.shown !== undefined) ObjectDefineProperty(held.shown, attribute, { value: read(held, attribute), writable: true, enumerable: true, configurable: true })
 }
 
 export function listed(names: readonly string[]): string {
@@ -52,11 +62,14 @@ export function assignHeld(held: Held, shape: KindShape, attribute: string, valu
     return
   }
   held.assigned = { ...held.assigned, [attribute]: value }
+  show(held, attribute)
   assign(held.record, attribute, value, held.element >= 0 ? held.element : job.element, (done) => {
     if (done) held.record = withValues(held.record, { [attribute]: value })
-    if (held.assigned[attribute] !== value) return
-    const { [attribute]: _ended, ...rest } = held.assigned
-    held.assigned = rest
+    if (held.assigned[attribute] === value) {
+      const { [attribute]: _ended, ...rest } = held.assigned
+      held.assigned = rest
+    }
+    show(held, attribute)
   })
 }
 

@@ -54,8 +54,12 @@ function send(id: number, call: Waiting): void {
   host.post(FROM_LANE.call, job.id, id, call.element + 1, call.sequence, 0, call.text, call.bytes)
 }
 
-/** An answer from the kernel: value bytes, or an error record as text. */
-export function answer(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void {
+/** Answers from the kernel, four values each: number of the call, whether it succeeded, value bytes, else an error record as text. */
+export function answer(...given: unknown[]): void {
+  for (let i = 0; i < given.length; i += 4) answerOne(given[i] as number, given[i + 1] as boolean, given[i + 2] as Uint8Array | undefined, given[i + 3] as string)
+}
+
+function answerOne(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void {
   const call = mapGet(waiting, id)
   if (call === undefined) return
   mapDelete(waiting, id)

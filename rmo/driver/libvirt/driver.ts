@@ -18,7 +18,7 @@ import { createLibvirtNetworks } from './networks.ts'
 import type { RawFacts } from './operations/connection.ts'
 import { createLibvirtStorage } from './storage.ts'
 import { createThreads } from './threads.ts'
-import { flavourOf, readCapabilities } from './xml/capabilities.ts'
+import { readCapabilities } from './xml/capabilities.ts'
 import type { DomainFlavour } from './xml/domain.ts'
 
 export interface LibvirtDriverOptions {
@@ -76,7 +76,7 @@ export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDr
   const facts = async (call: Call): Promise<RawFacts> => await calls.call('connectionFacts', {}, call) as RawFacts
 
   function currentFlavour(call: Call): Promise<DomainFlavour> {
-    const found = flavour ?? facts(call).then(({ capabilities }) => flavourOf(readCapabilities(capabilities)))
+    const found = flavour ?? calls.call('connectionFlavour', {}, call) as Promise<DomainFlavour>
     flavour = found
     found.catch(() => { if (flavour === found) flavour = undefined })
     return found

@@ -16,7 +16,6 @@ export function createIncoming(): Incoming {
   const coming = new Set<string>()
   return {
     see(event) {
-      console.error('RAW', process.hrtime()[0], JSON.stringify(event))
       if (event.type !== 'domain') return event
       if (event.event === 'started' && event.detail === 'migrated') {
         coming.add(event.uuid)

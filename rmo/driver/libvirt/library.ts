@@ -27,6 +27,7 @@ const connectionDeclarations = {
   virConnectIsAlive: c<(connection: P) => number>('int virConnectIsAlive(void *connection)'),
   virConnectSetKeepAlive: c<(connection: P, intervalSeconds: number, count: number) => number>('int virConnectSetKeepAlive(void *connection, int interval, uint count)'),
   virConnectGetCapabilities: c<(connection: P) => string | null>('str! virConnectGetCapabilities(void *connection)'),
+  virConnectGetDomainCapabilities: c<(connection: P, emulator: null, arch: null, machine: null, type: string, flags: number) => string | null>('str! virConnectGetDomainCapabilities(void *connection, const char *emulator, const char *arch, const char *machine, str type, uint flags)'),
   virConnectGetType: c<(connection: P) => string | null>('const char *virConnectGetType(void *connection)'),
   virConnectGetVersion: c<(connection: P, version: number[]) => number>('int virConnectGetVersion(void *connection, _Out_ ulong *version)'),
   virConnectGetLibVersion: c<(connection: P, version: number[]) => number>('int virConnectGetLibVersion(void *connection, _Out_ ulong *version)'),

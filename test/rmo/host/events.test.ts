@@ -79,6 +79,13 @@ test('lost events are told by level, late ones are not told twice', async (t) =>
   t.same(heard.types, ['started', 'crashed'])
   await it.host.resync()
   t.same(heard.types, ['started', 'crashed'])
+  // As libvirt tells of a start.
+  line.state.events = 'lose'
+  await vm.start({}, authority())
+  line.state.events = 'pass'
+  for (const [event, detail] of [['resumed', 'unpaused'], ['started', 'booted']] as const) line.state.listener?.({ type: 'domain', uuid: vm.uuid, name: 'web', atMs: 1, event, detail })
+  t.same(heard.types.slice(2), ['started'])
+  t.match(heard.events.at(-1), { state: 'running', reason: 'booted' })
   // An event of a VM that no reading has found yet.
   const vmm = it.listen()
   line.state.listener?.({ type: 'domain', uuid: '11111111-2222-4333-8444-555555555555', name: 'x', atMs: 1, event: 'started', detail: 'booted' })

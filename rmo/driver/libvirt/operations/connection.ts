@@ -10,6 +10,8 @@ import type { Library } from '../library.ts'
 import type { CallbackAddresses } from '../messages.ts'
 import { failIf, present } from '../operation.ts'
 import type { Operations, OperationContext, Pointer } from '../operation.ts'
+import { flavourOf, readCapabilities, readKvm } from '../xml/capabilities.ts'
+import type { DomainFlavour } from '../xml/domain.ts'
 
 export interface Registration { readonly event: string; readonly callbackId: number }
 export interface Opened { readonly connection: Pointer; readonly registrations: readonly Registration[] }
@@ -89,4 +91,11 @@ function facts({ lib, connection }: OperationContext): RawFacts {
   }
 }
 
-export const connectionOperations: Operations = { connectionOpen: open, connectionClose: close, connectionFacts: facts }
+/** What new domains run with. Hypervisors without KVM, and test:///default, have no capabilities of KVM domains. */
+function flavour({ lib, connection }: OperationContext): DomainFlavour {
+  const capabilities = readCapabilities(present(lib.virConnectGetCapabilities(connection), lib, 'virConnectGetCapabilities'))
+  const kvm = lib.virConnectGetDomainCapabilities(connection, null, null, null, 'kvm', 0)
+  return flavourOf(capabilities, kvm === null ? undefined : readKvm(kvm))
+}
+
+export const connectionOperations: Operations = { connectionOpen: open, connectionClose: close, connectionFacts: facts, connectionFlavour: flavour }

@@ -1,6 +1,8 @@
 // Looking at domains: one, all, their text. What the other domain operations stand on.
 
 import { readFileSync } from 'node:fs'
+import { errorCode } from '../../../../fabric/base.ts'
+import { RMO } from '../../../errors.ts'
 import type { VmSettings } from '../../../settings.ts'
 import type { DomainRecord, DomainState } from '../../contract.ts'
 import { domainState, isActive } from '../domain-state.ts'
@@ -10,6 +12,7 @@ import { uuidOf, withList } from '../memory.ts'
 import { LibvirtFailure, failIf, present, using } from '../operation.ts'
 import type { OperationContext, Operations, Pointer } from '../operation.ts'
 import { readDomain } from '../xml/domain.ts'
+import type { ReadDomain } from '../xml/domain.ts'
 
 export const XML_SECURE = 1
 export const XML_INACTIVE = 2
@@ -65,14 +68,29 @@ export function isIncoming(lib: Library, domain: Pointer): boolean {
   return state === 'paused' && reason === 'migration' && lib.virDomainIsPersistent(domain) === 0
 }
 
+/** What can be said of a domain whose text we refuse to read (nested too deep, a DOCTYPE): one of them must not hide all others. */
+function unread(lib: Library, domain: Pointer): ReadDomain {
+  const memoryKiB = Number(lib.virDomainGetMaxMemory(domain))
+  const settings = { name: lib.virDomainGetName(domain) ?? '', memoryMiB: Math.max(1, Math.ceil(memoryKiB / 1024)), vcpus: 1, devices: [] }
+  return { uuid: uuidOf(lib.virDomainGetUUIDString, domain), settings, managed: false }
+}
+function readOf(lib: Library, domain: Pointer, xml: string): ReadDomain {
+  try {
+    return readDomain(xml)
+  } catch (error) {
+    if (errorCode(error) !== RMO.DEFINITION_INVALID.code) throw error
+    return unread(lib, domain)
+  }
+}
+
 export function recordOf(lib: Library, domain: Pointer): DomainRecord {
   const { state, reason } = stateOf(lib, domain)
   const active = isActive(state)
-  const read = readDomain(definitionOf(lib, domain))
+  const read = readOf(lib, domain, definitionOf(lib, domain))
   const autostart = [0]
   const persistent = lib.virDomainIsPersistent(domain) === 1
   if (persistent) lib.virDomainGetAutostart(domain, autostart)
-  const settings = active ? withLiveTargets(read.settings, readDomain(xmlOf(lib, domain, 0)).settings) : read.settings
+  const settings = active ? withLiveTargets(read.settings, readOf(lib, domain, xmlOf(lib, domain, 0)).settings) : read.settings
   const pid = active ? pidOf(settings.name) : undefined
   return {
     uuid: uuidOf(lib.virDomainGetUUIDString, domain), state, reason,

@@ -41,8 +41,25 @@ export function readCapabilities(xml: string): Capabilities {
   }
 }
 
-/** How new domains run here: on the host's own architecture, with KVM where it is, else emulated. */
-export function flavourOf(capabilities: Capabilities): DomainFlavour {
+/** What KVM offers its guests, of <domainCapabilities> for type kvm. */
+export interface Kvm { readonly whole: boolean }
+/** SSE3, which every 64-bit x86 processor has had since 2005. */
+const BASELINE = 'pni'
+/**
+ * Not whole: /dev/kvm opens, but what stands behind it withholds features that every processor has (a virtual machine or
+ * sandbox that passes on the shell of a KVM). Guests hang in their first instructions there; emulated ones run.
+ * @throws RMO_ERR_DEFINITION_INVALID
+ */
+export function readKvm(domainCapabilities: string): Kvm {
+  const cpu = find(parseXml(domainCapabilities, 'the host'), 'cpu')
+  const model = elements(cpu, 'mode').find((mode) => attributeOf(mode, 'name') === 'host-model')
+  return { whole: !elements(model, 'feature').some((feature) => attributeOf(feature, 'name') === BASELINE && attributeOf(feature, 'policy') === 'disable') }
+}
+
+/** How new domains run here: on the host's own architecture, with KVM where it is whole, else emulated. */
+export function flavourOf(capabilities: Capabilities, kvm?: Kvm): DomainFlavour {
+  const types = (['kvm', 'qemu', 'test'] as const).filter((type) => type !== 'kvm' || kvm?.whole !== false)
+  const typeOf = (guest: Guest): DomainFlavour['type'] | undefined => types.find((type) => guest.types.includes(type))
   const runnable = capabilities.guests.filter((guest) => typeOf(guest) !== undefined)
   const guest = runnable.find(({ arch }) => arch === capabilities.arch) ?? runnable[0]
   const type = guest === undefined ? undefined : typeOf(guest)
@@ -52,4 +69,3 @@ export function flavourOf(capabilities: Capabilities): DomainFlavour {
   const machine = ['pc', 'q35', 'virt'].find((name) => guest.machines.includes(name))
   return { type, arch: guest.arch, ...type === 'test' || machine === undefined ? {} : { machine } }
 }
-const typeOf = ({ types }: Guest): DomainFlavour['type'] | undefined => (['kvm', 'qemu', 'test'] as const).find((type) => types.includes(type))

@@ -49,8 +49,8 @@ function keysOf(device: Device, interfaceIndex: number): string[] {
 
 const KNOWN: Readonly<Record<typeof DISK_NOTES[number], (value: unknown) => boolean>> = {
   create: (value) => value === 'auto' || value === 'existing',
-  base: (value) => typeof value === 'string',
-  sizeMiB: (value) => typeof value === 'number',
+  base: (value) => typeof value === 'string' && value !== '',
+  sizeMiB: (value) => Number.isSafeInteger(value) && Number(value) > 0,
   role: (value) => value === 'root' || value === 'seed' || value === 'data',
 }
 const defaultsOf = (device: Device, bus: Bus): Readonly<Record<string, unknown>> =>

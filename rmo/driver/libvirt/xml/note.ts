@@ -6,6 +6,7 @@
 // the order they were given (libvirt sorts disks by name) and, of each, what XML cannot say or says by default.
 // Pure. Who edits the text by hand so that it is no JSON any more leaves a managed domain without notes.
 
+import { LIMITS } from '../../../../fabric/base.ts'
 import { RMO } from '../../../errors.ts'
 import type { DomainMetadata } from '../../contract.ts'
 import type { VmSettings } from '../../../settings.ts'
@@ -15,6 +16,9 @@ import type { XmlElement } from './tree.ts'
 export const KUMOI_NAMESPACE = 'https://kumoi.dev/xmlns/vm/1'
 /** The prefix, and the key for virDomainSetMetadata. */
 export const KUMOI_PREFIX = 'kumoi'
+
+/** As settings may have them (vm-schema.ts). */
+const TEXT_CHARS_MAX = 255, LABEL_CHARS_MAX = 1_024, LABELS_MAX = 64, CONTEXT_ENTRIES_MAX = 256
 
 /** Properties of one device that its element does not hold. */
 export type DeviceNote = Readonly<Record<string, unknown>>
@@ -66,7 +70,7 @@ export function findNote(domain: XmlElement): XmlElement | undefined {
   })
 }
 
-/** undefined: not one of ours. Unreadable text is an empty note. */
+/** undefined: not one of ours. Anybody may have written it: what is not as we write it is left out. */
 export function readNote(domain: XmlElement): DomainNote | undefined {
   const found = findNote(domain)
   if (found === undefined) return undefined
@@ -74,8 +78,8 @@ export function readNote(domain: XmlElement): DomainNote | undefined {
   const devices = Array.isArray(read.devices) ? read.devices.filter(isDeviceEntry) : []
   return {
     version: 1,
-    metadata: isRecord(read.metadata) ? read.metadata : {},
-    ...isRecord(read.simulate) ? { simulate: read.simulate as unknown as NonNullable<VmSettings['simulate']> } : {},
+    metadata: isRecord(read.metadata) ? readMetadata(read.metadata) : {},
+    ...isSimulation(read.simulate) ? { simulate: read.simulate } : {},
     ...devices.length === 0 ? {} : { devices },
   }
 }
@@ -83,8 +87,25 @@ export function readNote(domain: XmlElement): DomainNote | undefined {
 function json(text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text)
-    return isRecord(value) ? value : {}
+    return isRecord(value) && isShallow(value, LIMITS.xmlDepthMax) ? value : {}
   } catch { return {} }
 }
+/** Data nested deeper overflows the stack of whoever copies or compares it. */
+const isShallow = (value: unknown, depthMax: number): boolean =>
+  typeof value !== 'object' || value === null || (depthMax > 0 && Object.values(value).every((each) => isShallow(each, depthMax - 1)))
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isDeviceEntry = (value: unknown): value is { key: string; note: DeviceNote } => isRecord(value) && typeof value.key === 'string' && isRecord(value.note)
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= TEXT_CHARS_MAX
+
+const METADATA: Readonly<Record<keyof DomainMetadata, (value: unknown) => boolean>> = {
+  image: isText, createdBy: isText, epoch: isCount, createdAtMs: isCount, context: (value) => isRecord(value) && Object.keys(value).length <= CONTEXT_ENTRIES_MAX,
+  instanceId: (value) => typeof value === 'string' && /^[^\s\p{Cc}]{1,128}$/u.test(value),
+  labels: (value) => isRecord(value) && Object.keys(value).length <= LABELS_MAX && Object.values(value).every((text) => typeof text === 'string' && text.length <= LABEL_CHARS_MAX),
+}
+const readMetadata = (metadata: Readonly<Record<string, unknown>>): DomainMetadata =>
+  Object.fromEntries(Object.entries(METADATA).flatMap(([key, fits]) => Object.hasOwn(metadata, key) && fits(metadata[key]) ? [[key, metadata[key]]] : []))
+
+const isSimulation = (value: unknown): value is NonNullable<VmSettings['simulate']> =>
+  isRecord(value) && Array.isArray(value.cpuRatios) && value.cpuRatios.every((ratio) => typeof ratio === 'number' && ratio >= 0 && ratio <= 1) &&
+  Number.isFinite(value.stepMs) && Number(value.stepMs) >= 1 && (value.bootMs === undefined || (Number.isFinite(value.bootMs) && Number(value.bootMs) >= 0))

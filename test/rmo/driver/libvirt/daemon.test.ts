@@ -155,9 +155,13 @@ await t.test('libvirt with its daemon', absent === undefined ? { timeout: 240_00
     await other.start()
     await back
     t.match(await peer.domains.get(uuid, call()), { state: 'running' }, 'guests went on')
-    const stopped = lifecycle(peer, uuid, 'stopped')
+    // Events are registered again: a change behind the driver's calls would be seen.
+    const fresh = randomUUID(), told = lifecycle(peer, fresh, 'defined')
+    await peer.domains.define(fresh, { name: 'fresh', memoryMiB: MEMORY_MIB, vcpus: 1, devices: [] }, {}, call())
+    await told
     await peer.domains.destroy(uuid, call())
-    await stopped
+    t.equal((await peer.domains.get(uuid, call()))?.state, 'stopped')
     await peer.domains.undefine(uuid, call())
+    await peer.domains.undefine(fresh, call())
   })
 })
