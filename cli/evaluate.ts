@@ -16,6 +16,7 @@ import vm from 'node:vm'
 
 import { errorCode } from '../fabric/base.ts'
 import { CLI } from './errors.ts'
+import { referenceOf } from './render/shapes.ts'
 import { caret, toScript } from './source.ts'
 
 export type Bindings = Readonly<Record<string, unknown>>
@@ -77,6 +78,13 @@ export class Evaluator {
       at = internalProperties?.find((p) => p.name === '[[Prototype]]')?.value?.objectId
     }
     return names
+  }
+
+  /** Kind of the object that a declared name refers to; undefined for everything else. Nothing of the object is asked. */
+  async kindOf(name: string): Promise<string | undefined> {
+    const { result, exceptionDetails } = await this.#post('Runtime.evaluate', { expression: name, replMode: true, throwOnSideEffect: true, timeout: 100 })
+    if (exceptionDetails !== undefined || result.objectId === undefined) return undefined
+    return referenceOf((await this.#take(result)).value)?.kind
   }
 
   /** Names declared at the top of earlier texts. */

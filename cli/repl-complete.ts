@@ -14,15 +14,20 @@ const CENTER_WORDS = ['from', 'range', 'load', 'list', 'settled', 'explain', 'no
 const KEYWORDS = ['await', 'const', 'let', 'async', 'function', 'return', 'typeof', 'new'] as const
 const TAIL = /([A-Za-z_$][\w$]*(?:\([^()]*\))?(?:\.[A-Za-z_$][\w$]*(?:\([^()]*\))?)*\.)?([A-Za-z_$][\w$]*)?$/
 const PLAIN_OR_D_CALL = /([\w$]+)(?:\.with\([^()]*\))?\.(?:d[a-zA-Z]+|map|filter|flatMap|find)\(\s*(?:async\s*)?(?:\(\s*([\w$]+)[^)]*\)|([\w$]+))\s*=>/g
-const ELEMENT = /(?:^|\.)([\w$]+)\.(?:at|first)\([^()]*\)$/
+const STEP = /^([\w$]+)(\(.*\))?$/
+const ONE_OF_MANY: ReadonlySet<string> = new Set(['at', 'first'])
+const STILL_MANY: ReadonlySet<string> = new Set(['filter', 'dfilter', 'slice', 'sort', 'with'])
 const PLAIN_PATH = /^[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*$/
 
-export interface CompletionSource extends Pick<Evaluator, 'names' | 'properties'> {
+export interface CompletionSource extends Pick<Evaluator, 'names' | 'properties' | 'kindOf'> {
   /** Kind by the plural under which its objects are found: vms -> VM. */
   collections(): Promise<ReadonlyMap<string, string>>
   /** What can follow an object of a kind and a dot. */
   words(kind: string): Promise<readonly string[]>
+  /** Where a property of an object of a kind leads: pm.vmm to one VMM, pm.vms to VMs; undefined for a plain value. */
+  relation(kind: string, property: string): Promise<Relation | undefined>
 }
+export interface Relation { readonly kind: string; readonly many: boolean }
 
 /** Parameters of arrows over collections of a kind: `pms.dmap(pm => pm.vms.filter(vm => `: pm, vm. */
 function parameters(line: string, kinds: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
@@ -35,11 +40,30 @@ function parameters(line: string, kinds: ReadonlyMap<string, string>): ReadonlyM
   return found
 }
 
+/**
+ * What a path of properties stands for: `pms.at(0).vmm`, a parameter `pm.vms`, a variable that holds a reference. Known
+ * by the kinds alone: no object is asked.
+ */
+async function follow(base: string, declared: ReadonlyMap<string, string>, kinds: ReadonlyMap<string, string>, source: CompletionSource): Promise<Relation | undefined> {
+  const [first = '', ...rest] = base.replace(/^dc\./, '').split('.')
+  const plural = kinds.get(first)
+  const kind = declared.get(first) ?? (plural === undefined && PLAIN_PATH.test(first) ? await source.kindOf(first) : undefined)
+  let at: Relation | undefined = kind !== undefined ? { kind, many: false } : plural !== undefined ? { kind: plural, many: true } : undefined
+  for (const step of rest) {
+    if (at === undefined) return undefined
+    const [, property = '', called] = STEP.exec(step) ?? []
+    if (!at.many) at = called === undefined ? await source.relation(at.kind, property) : undefined
+    else if (called !== undefined && ONE_OF_MANY.has(property)) at = { kind: at.kind, many: false }
+    else if (called === undefined || !STILL_MANY.has(property)) at = undefined
+  }
+  return at
+}
+
 async function candidates(base: string, line: string, source: CompletionSource): Promise<readonly string[]> {
   if (base === '') return [...KEYWORDS, ...await source.names(), ...Object.getOwnPropertyNames(globalThis)]
   const kinds = await source.collections()
-  const kind = parameters(line, kinds).get(base) ?? kinds.get(ELEMENT.exec(base)?.[1] ?? '')
-  if (kind !== undefined) return source.words(kind)
+  const found = await follow(base, parameters(line, kinds), kinds, source)
+  if (found !== undefined) return found.many ? COLLECTION_WORDS : source.words(found.kind)
   if (base === 'dc') return [...kinds.keys(), ...CENTER_WORDS]
   const [first = ''] = base.replace(/^dc\./, '').split(/[.(]/)
   if (kinds.has(first) || /^(?:dc\.)?(?:from\(.*\)|range\(.*\))/.test(base)) return COLLECTION_WORDS

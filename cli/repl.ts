@@ -17,7 +17,7 @@ import { Evaluator } from './evaluate.ts'
 import { bindingsOf, settleAssignments, show } from './expression.ts'
 import { manifestText } from './render/manifest.ts'
 import { nodesTable } from './render/nodes.ts'
-import { kindsByPlural, wordsOf } from './render/references.ts'
+import { kindsByPlural, relationOf, wordsOf } from './render/references.ts'
 import { parseDurationMs } from './render/units.ts'
 import { complete } from './repl-complete.ts'
 import type { CompletionSource } from './repl-complete.ts'
@@ -141,6 +141,8 @@ class ReplSession {
       properties: (expression) => this.#evaluator.properties(expression),
       collections: kindsByPlural,
       words: wordsOf,
+      kindOf: (name) => this.#evaluator.kindOf(name),
+      relation: relationOf,
     }
   }
 

@@ -219,7 +219,7 @@ export const RMO = defineErrors('RMO_ERR', {
   },
   STOP_TIMEOUT: {
     message: (d: { name: string; waitedMs: number }) =>
-      `VM ${d.name} was asked to stop and still runs after ${d.waitedMs} ms. Wait longer with timeoutMs, or pull the plug: stop({ force: true }) or destroy().`,
+      `VM ${d.name} was asked to stop and still runs after ${d.waitedMs} ms. Give it longer (timeoutMs), or pull the plug: stop with force, or destroy.`,
     outcome: 'failed',
   },
   PARTLY_DONE: {

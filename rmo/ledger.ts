@@ -5,7 +5,9 @@
 //   audit-all/SEQ           its key               so that the oldest of the whole node go first
 //   account/KIND/UUID       counters by principal
 //
-// Records and counters are gathered and written together (LIMITS.ledgerFlushMs); rules are written at once.
+// Records are gathered and written together (LIMITS.ledgerFlushMs); rules are written at once. Counters, which every
+// read of every object changes, follow a few at a time, the longest waiting first: a question to a thousand machines
+// is a thousand of them. What a crash loses of them is their last changes.
 
 import { LIMITS } from '../fabric/base.ts'
 import type { Clock, Timer } from '../fabric/base.ts'
@@ -51,11 +53,15 @@ export function createLedger({ store, clock, failed = () => {} }: { readonly sto
   let next = Number(store.range({ prefix: 'audit-all/', limit: 1, reverse: true })[0]?.key.slice('audit-all/'.length) ?? -1) + 1
   let oldest = Number(store.range({ prefix: 'audit-all/', limit: 1 })[0]?.key.slice('audit-all/'.length) ?? next)
 
-  const flush = (): Promise<void> => {
+  const write = (accountsMax: number): Promise<void> => {
     timer?.cancel()
     timer = undefined
-    for (const key of dirty) pending.set(`account/${key}`, JSON.stringify([...accounts.get(key)?.values() ?? []]))
-    dirty.clear()
+    let taken = 0
+    for (const key of dirty) {
+      if (taken++ >= accountsMax) break
+      dirty.delete(key)
+      pending.set(`account/${key}`, JSON.stringify([...accounts.get(key)?.values() ?? []]))
+    }
     const changes: StoreChange[] = [...pending].map(([key, value]) => ({ key, value }))
     pending.clear()
     const surplus = next - oldest - LIMITS.auditRecordsMax
@@ -64,11 +70,13 @@ export function createLedger({ store, clock, failed = () => {} }: { readonly sto
       oldest += surplus
     }
     if (changes.length > 0) writing = writing.then(() => store.write(changes)).catch(failed)
+    if (dirty.size > 0) later()
     return writing
   }
+  const flush = (): Promise<void> => write(Infinity)
   const later = (): void => {
-    if (pending.size + dirty.size >= LIMITS.ledgerPendingMax) void flush()
-    else timer ??= clock.after(LIMITS.ledgerFlushMs, () => { void flush() }, { background: true })
+    if (pending.size >= LIMITS.ledgerPendingMax) void write(LIMITS.ledgerAccountsPerFlush)
+    else timer ??= clock.after(LIMITS.ledgerFlushMs, () => { void write(LIMITS.ledgerAccountsPerFlush) }, { background: true })
   }
   const put = (key: string, value: string): void => { pending.set(key, value); later() }
 
@@ -117,7 +125,7 @@ export function createLedger({ store, clock, failed = () => {} }: { readonly sto
       return (end) => { put(key, JSON.stringify({ ...record, ...end, tookMs: Math.round(clock.nowMs() - startedAtMs) })) }
     },
     async audit(of, recordsMax) {
-      await flush()
+      await write(0)
       return store.range({ prefix: `audit/${path(of)}/`, limit: recordsMax, reverse: true }).map(({ value }) => JSON.parse(value) as AuditRecord).reverse()
     },
     count(of, principal, busyMs, wasFailure) {

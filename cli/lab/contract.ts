@@ -28,8 +28,6 @@ export interface LabRecord {
   readonly driver: LabDriver
   readonly switch: LabSwitch
   readonly createdAtMs: number
-  /** Of this machine when the lab was made: after a restart of the machine nothing of the lab runs. */
-  readonly bootId: string
   readonly hosts: readonly LabHost[]
 }
 

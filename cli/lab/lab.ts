@@ -21,7 +21,7 @@ import { nodeOf, processesOfHost, startNode, stopNode, withNode } from './nodes.
 import type { NodePlace } from './nodes.ts'
 import { startOvs } from './ovs.ts'
 import { endAll, nodesAndStartersIn, until } from './processes.ts'
-import { currentBootId, readRecord, writeRecord } from './record.ts'
+import { readRecord, writeRecord } from './record.ts'
 import { requireLibvirtLab } from './requirements.ts'
 
 /** Where a lab is, and what of the shell it uses. */
@@ -58,7 +58,7 @@ async function newRecord({ directory, name, hosts, driver, switch: kind }: LabUp
   const longest = join(directory, `host${hosts}`, 'node', 'node.sock')
   if (Buffer.byteLength(longest) > SOCKET_PATH_BYTES_MAX) throw CLI.LAB_REFUSED({ what: `No lab can be made in ${directory}`, reason: `the path of a socket in it would be longer than ${SOCKET_PATH_BYTES_MAX} bytes`, advice: 'Name a directory with a shorter path with --dir.' })
   return {
-    version: 1, id: randomBytes(8).toString('hex'), name, driver, switch: kind, createdAtMs: Date.now(), bootId: await currentBootId(),
+    version: 1, id: randomBytes(8).toString('hex'), name, driver, switch: kind, createdAtMs: Date.now(),
     hosts: names.map((host, at) => ({ name: host, index: at + 1, address: driver === 'memory' ? '127.0.0.1' : addressOf(at + 1), data: join(directory, host, 'node') })),
   }
 }
@@ -186,4 +186,3 @@ function refuseMemory(record: LabRecord, verb: string): void {
 }
 
 export const folderOfHost = (world: Pick<LabWorld, 'directory'>, host: LabHost): string => folderOf(world.directory, host.name)
-export const HOSTS_MAX: number = LIMITS.labHostsMax

@@ -51,5 +51,3 @@ export function hostOf(record: LabRecord, name: string | undefined): LabHost {
   if (host === undefined) throw CLI.LAB_REFUSED({ what: `There is no ${name ?? 'host'} in lab ${record.name}`, reason: `its hosts are ${record.hosts.map(({ name }) => name).join(', ')}`, advice: 'Name one of them.' })
   return host
 }
-
-export const currentBootId = async (): Promise<string> => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()

@@ -21,8 +21,18 @@ export async function columnsOf(kind: string, { wide = false }: { readonly wide?
 /** What can follow `pm.`: attributes and verbs. */
 export async function wordsOf(kind: string): Promise<readonly string[]> {
   const { rmoKinds } = await import('../../rmo/mod.ts')
+  const found = rmoKinds.kinds.find((k) => k.kind === kind)
+  if (found === undefined) return []
+  const { shape, streams } = found
+  return ['name', 'uuid', ...shape.attributes, ...shape.verbs, ...Object.keys(streams), 'watch', 'unwatch', ...Object.keys(shape.collections), ...Object.keys(shape.references ?? {})]
+}
+
+/** Where a property of an object of a kind leads, when it is another object or several. */
+export async function relationOf(kind: string, property: string): Promise<{ readonly kind: string; readonly many: boolean } | undefined> {
+  const { rmoKinds } = await import('../../rmo/mod.ts')
   const shape = rmoKinds.kinds.find((k) => k.kind === kind)?.shape
-  return shape === undefined ? [] : ['name', 'uuid', ...shape.attributes, ...shape.verbs, 'watch', 'unwatch', ...Object.keys(shape.collections), ...Object.keys(shape.references ?? {})]
+  const many = shape?.collections[property], one = shape?.references?.[property]
+  return many !== undefined ? { kind: many, many: true } : one !== undefined ? { kind: one, many: false } : undefined
 }
 
 /** Kind of each collection, by its name: vms -> VM. */

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
 
-import { kindsByPlural, wordsOf } from '../../cli/render/references.ts'
+import { kindsByPlural, relationOf, wordsOf } from '../../cli/render/references.ts'
 import { COLLECTION_WORDS, complete } from '../../cli/repl-complete.ts'
 import { runProgram } from '../support/processes.ts'
 import { ROOT } from '../support/shell-run.ts'
@@ -54,13 +54,22 @@ t.test('Ctrl-C cancels the expression, not the session', async (t) => {
 })
 
 t.test('completion', async (t) => {
-  const evaluator = { names: async () => ['pms', 'limit'], properties: async (of: string) => of === 'Math' ? ['max', 'min'] : [], collections: kindsByPlural, words: wordsOf }
+  const evaluator = { names: async () => ['pms', 'limit'], properties: async (of: string) => of === 'Math' ? ['max', 'min'] : [], collections: kindsByPlural, words: wordsOf, relation: relationOf, kindOf: async (name: string) => name === 'vm' ? 'VM' : undefined }
   const words = async (line: string) => (await complete(line, evaluator))[0]
   t.same(await words('pms.dm'), ['pms.dmap', 'pms.dmax', 'pms.dmin'])
   t.same(await words('pms.dmap(pm => pm.cpu'), ['pm.cpuRatio'])
   t.same(await words('pms.dmap((pm, i) => pm.na'), ['pm.name'])
   t.same(await words('pms.at(0).ex'), ['pms.at(0).exec'])
   t.same(await words('pms.dfilter(pm => pm.cpuRatio > 1).set').then((w) => w.map((x) => x.split('.').at(-1))), ['settled'])
+  t.same(await words('vm.migr'), ['vm.migrate'], 'a variable that holds a reference')
+  t.same(await words('vm.cons'), ['vm.console'])
+  t.same(await words('vm.pm.vmm.createV'), ['vm.pm.vmm.createVM'])
+  t.same(await words('pms.at(0).vmm.vms.at(1).susp'), ['pms.at(0).vmm.vms.at(1).suspend'])
+  t.same(await words('pms.dmap(pm => pm.vmm.createN'), ['pm.vmm.createNetwork'])
+  t.same(await words('pms.dmap(pm => pm.vms.filt'), ['pm.vms.filter'])
+  t.same(await words('pms.dflatMap(pm => pm.vms.filter(vm => vm.upt'), ['vm.uptimeSeconds'])
+  t.same(await words('dc.vms.dfilter(vm => vm.mem'), ['vm.memoryMiB', 'vm.memoryUsedMiB'])
+  t.same(await words('vm.memoryMiB.to'), [])
   t.same(await words('dc.tic'), ['dc.ticket'])
   t.same(await words('Math.ma'), ['Math.max'])
   t.same(await words('lim'), ['limit'])

@@ -93,7 +93,7 @@ t.test('life, one and several', async (t) => {
     await says(t, ['vm', verb, 'alpha/web1'], `web1 ${done}\n`)
   }
   await says(t, ['vm', 'start', 'alpha/web1', 'beta/web1'], 'alpha/web1 started\nbeta/web1 started\n')
-  t.match(await json('vm', 'stop', 'beta/web1', 'beta/web1'), [{ name: 'web1', host: 'beta', done: 'stopped' }], 'twice the same is once')
+  t.match(await json('vm', 'stop', '--force', '--wait', '200ms', 'beta/web1', 'beta/web1'), [{ name: 'web1', host: 'beta', done: 'stopped' }], 'twice the same is once')
   await refuses(t, ['vm', 'stop', 'alpha/web1', 'nope'], 1, 'There is no VM "nope"')
   t.equal((await dc.vms.find((vm) => vm.host === 'alpha'))?.state, 'running', 'an unknown name: nothing is done')
   await refuses(t, ['vm', 'suspend', 'beta/web1'], 1, 'VM web1 is stopped; suspend needs it running')

@@ -41,7 +41,7 @@ export const setCommand = defineCommand({
     const vm = await findVm(dc, shell.out, name)
     const version = options.version ?? (await vm.dump()).version
     const done = await vm.patch(change, { version })
-    shell.out.result(done, () => `${vm.name} changed (version ${done.version})`)
+    shell.out.result(done, () => `${typeof change['name'] === 'string' ? change['name'] : vm.name} changed (version ${done.version})`)
     return EXIT.done
   }),
 })
