@@ -3,7 +3,7 @@
 
 import { connectLocal, createRegistry, createRpcPeer, fromErrorRecord, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
-import { collectionFrom, collectionOf, COUNTERPART, explain } from '../functions/mod.ts'
+import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, explain } from '../functions/mod.ts'
 import type { Collection, CollectionOptions, FunctionSession, ReferenceRecord, SourceSpec } from '../functions/mod.ts'
 import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/mod.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
@@ -85,7 +85,7 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
       peer, kinds: rmoKinds,
       codec: createValueCodec({ reference: (record) => makeReference(record, rmo), collection: (spec) => this.#collection(spec) }),
       callOptions: () => this.#callOptions(principal),
-      collection: (_kind, records) => collectionFrom(this.#functions, later(records, rmo)),
+      collection: (kind, records) => collectionOfObjects(this.#functions, kind, records),
     }
     this.#functions = {
       peer, principal,
@@ -194,8 +194,4 @@ const standIn = <F extends (...args: never[]) => unknown>(path: readonly string[
 /** The options that are there. */
 function callOptions({ timeoutMs, signal, principal }: { readonly [K in 'timeoutMs' | 'signal' | 'principal']: CallOptions[K] | undefined }): CallOptions {
   return { ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(signal === undefined ? {} : { signal }), ...(principal === undefined ? {} : { principal }) }
-}
-
-async function* later(records: () => Promise<readonly ReferenceRecord[]>, session: RmoSession): AsyncGenerator<object> {
-  for (const record of await records()) yield makeReference(record, session)
 }

@@ -25,6 +25,10 @@ export function collectionFrom<T>(session: Session, items: Iterable<T> | AsyncIt
   return new CollectionOf<T>(new Pipeline(session, { type: 'input', items }, session.defaults))
 }
 
+/** Objects of one kind that are asked for when the collection runs, each time anew. */
+export const collectionOfObjects = <T>(session: Session, kind: string, records: () => Promise<readonly ReferenceRecord[]>): Collection<T> =>
+  new CollectionOf<T>(new Pipeline(session, { type: 'objects', kind, records }, session.defaults))
+
 class CollectionOf<T> implements Collection<T> {
   readonly #pipeline: Pipeline
   constructor(pipeline: Pipeline) { this.#pipeline = pipeline }

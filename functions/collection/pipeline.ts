@@ -1,7 +1,7 @@
 // An immutable description of elements and what is done to them, and how it is run: the engine under
 // a collection. Consecutive shipped stages fuse into one message per node; local operations run here.
 //
-//   origin (spec | input | derived from a pipeline by a local op | again: a derived one shipped anew)
+//   origin (spec | input | objects behind a property such as pm.vms | derived from a pipeline by a local op | again: a derived one shipped anew)
 //     + stages shipped to where the elements live
 //
 // A pipeline with shipped stages runs at most once by values() or outcomes(): both share the answer.
@@ -28,6 +28,7 @@ export type PlainSpec = Exclude<SourceSpec, { type: 'items' }>
 export type Origin =
   | { readonly type: 'spec'; readonly spec: PlainSpec }
   | { readonly type: 'input'; readonly items: Iterable<unknown> | AsyncIterable<unknown> }
+  | { readonly type: 'objects'; readonly kind: string; readonly records: () => Promise<readonly ReferenceRecord[]> }
   /** `keepsElements`: the operation passes elements on unchanged, so that machines stay machines. */
   | { readonly type: 'derived'; readonly parent: Pipeline; readonly op: LocalOp; readonly keepsElements: boolean }
   | { readonly type: 'again'; readonly parent: Pipeline }
@@ -60,6 +61,7 @@ export class Pipeline {
       case 'spec': return this.origin.spec.type === 'kind' ? this.origin.spec.kind : this.origin.spec.type === 'references' ? this.origin.spec.references[0]?.kind : undefined
       case 'derived': return this.origin.keepsElements ? this.origin.parent.kind : undefined
       case 'again': return this.origin.parent.kind
+      case 'objects': return this.origin.kind
       case 'input': return undefined
     }
   }
@@ -157,6 +159,7 @@ export class Pipeline {
       case 'derived': return yield* this.origin.op(this.origin.parent.#parentBatches())
       case 'again': return yield* this.origin.parent.batches()
       case 'input': return yield* inBatches(this.origin.items)
+      case 'objects': return yield own(0, (await this.origin.records()).map((record) => this.session.reference(record)))
       case 'spec': {
         const { spec } = this.origin
         if (spec.type === 'range') return yield* inBatches(counting(spec.from, spec.to, spec.step))
@@ -175,7 +178,9 @@ export class Pipeline {
   async #source(): Promise<{ readonly source: SourceSpec; readonly input: Input | undefined }> {
     if (this.origin.type === 'spec') return { source: this.origin.spec, input: undefined }
     // A derived collection of machines is gathered, to see where they live; one of values streams.
-    const items = this.origin.type === 'input' ? this.origin.items : this.origin.parent.kind === undefined ? this.origin.parent.#iterate() : await this.origin.parent.values()
+    const items = this.origin.type === 'input' ? this.origin.items
+      : this.origin.type === 'objects' ? (await this.origin.records()).map((record) => this.session.reference(record))
+      : this.origin.parent.kind === undefined ? this.origin.parent.#iterate() : await this.origin.parent.values()
     if (Array.isArray(items) && items.length > 0 && items.every(isReference)) {
       // Without attributes: their home gives them anew, and seventeen fields a machine are most of a small call.
       return { source: { type: 'references', references: items.map((item) => ({ ...item[REFERENCE], attributes: {} })) }, input: undefined }

@@ -126,7 +126,8 @@ export interface HostFacts {
 export type DriverEvent =
   /** `event` of libvirt's lifecycle: what happened; `state` as of then when the driver knows. */
   | { readonly type: 'domain'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: 'defined' | 'undefined' | 'started' | 'suspended' | 'resumed' | 'stopped' | 'shutdown' | 'crashed' | 'migratedOut' | 'migratedIn' | 'saved'; readonly detail: string }
-  | { readonly type: 'domain-signal'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: 'reboot' | 'watchdog' | 'ioError' | 'balloon' | 'agent' | 'deviceAdded' | 'deviceRemoved' | 'deviceRemovalFailed' | 'metadata' | 'migration'; readonly detail: string; readonly value?: number }
+  /** 'emulatorDied': killed, or ended with a failure, just now; `detail`: how. The hypervisor may not have noticed: it says 'crashed' later, and till then counts it as running. Not every driver can tell. */
+  | { readonly type: 'domain-signal'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: 'reboot' | 'watchdog' | 'ioError' | 'balloon' | 'agent' | 'deviceAdded' | 'deviceRemoved' | 'deviceRemovalFailed' | 'metadata' | 'migration' | 'emulatorDied'; readonly detail: string; readonly value?: number }
   | { readonly type: 'pool' | 'network' | 'volume'; readonly uuid: string; readonly name: string; readonly atMs: number; readonly event: string }
   /** The connection was lost or is there (again): all that was missed must be read by inventory. */
   | { readonly type: 'connection'; readonly atMs: number; readonly connected: boolean; readonly reason: string }

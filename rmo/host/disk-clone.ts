@@ -8,6 +8,7 @@
 // The original is locked ("disk/<path>") meanwhile: of two clones at once the second finds it frozen and
 // blank, and needs no second freeze.
 
+import type { Call } from '../driver/contract.ts'
 import { asDeclared } from './disk-chain.ts'
 import type { DiskChain } from './disk-chain.ts'
 import type { DiskFormat, DiskNote } from './disk-store.ts'
@@ -19,6 +20,8 @@ export interface CloneTools extends Pick<DiskMakerOptions, 'context' | 'store' |
   /** Of the clone's disk. */
   readonly note: DiskNote
   readonly chain: DiskChain
+  /** Removes a frozen base that nothing stands on. */
+  collect(path: string, call: Call): Promise<void>
   unusable(path: string, reason: string): Error
 }
 export interface CloneOrder {
@@ -46,7 +49,11 @@ export async function cloneDisk(tools: CloneTools, { path, format, to, how, owne
     claims.claim(to, uuid, settings.name)
     undo.add(undefined, async () => claims.release(to, uuid))
     const made = (base?: string): void => {
-      undo.add(`disk ${to}`, async () => { await store.remove(to, undo.call); onRemoved(to) })
+      undo.add(`disk ${to}`, async () => {
+        await store.remove(to, undo.call)
+        onRemoved(to)
+        if (base !== undefined) await tools.collect(base, undo.call)
+      })
       onMade(to, base)
     }
     if (how === 'full') {

@@ -151,11 +151,15 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
     return device
   }
 
-  /** The seed's device, its file written; undefined: the VM has no context. */
+  /**
+   * The seed's device, its file written; undefined: the VM has neither a context nor an image. One made of an image has
+   * always a seed: a guest that finds none may look for it for two minutes (cloud.md section 4).
+   */
   const prepareSeed = async (before: DiskDevice | undefined, others: readonly DiskDevice[], instanceId: string, work: DiskWork): Promise<DiskDevice | undefined> => {
     const { uuid, settings, call, undo } = work
-    if (settings.context === undefined) return before
-    const files = seedFiles({ instanceId, hostname: hostnameOf(settings.name), context: settings.context })
+    const told = settings.context ?? (settings.image === undefined ? undefined : {})
+    if (told === undefined) return before
+    const files = seedFiles({ instanceId, hostname: hostnameOf(settings.name), context: told })
     const beside = others.map(placeOf).find((path) => path !== undefined)
     const fresh = join(beside === undefined ? defaultDirectory() : dirname(beside), `${fileStem(settings.name, uuid)}.seed.iso`)
     const given = before === undefined ? undefined : placeOf(before)
@@ -248,7 +252,7 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
         if (path === undefined || !writes) { cloned.push(disk); continue }
         const suffix = disk.role === 'root' || sources.length === 1 ? '' : `-${disk.target ?? i}`
         const to = join(dirname(path), `${fileStem(settings.name, uuid)}${suffix}.qcow2`)
-        const capacityBytes = await cloneDisk({ ...options, work, chain, unusable, note: noteFor(uuid, disk.role === 'root' ? 'root' : 'data') }, {
+        const capacityBytes = await cloneDisk({ ...options, work, chain, unusable, collect: collectBase, note: noteFor(uuid, disk.role === 'root' ? 'root' : 'data') }, {
           path, format: disk.format, to, how, owner: original.uuid,
           onProgress: (ratio) => onProgress?.((i + ratio) / sources.length),
         })

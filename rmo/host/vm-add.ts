@@ -135,7 +135,8 @@ export async function addVm(context: VmContext, draft: ReferenceRecord, { start 
 
 export async function removeVm(context: VmContext, { uuid, name, home }: ReferenceRecord, { force = false, keepDisks = false }: { readonly force?: boolean; readonly keepDisks?: boolean }, authority: Authority): Promise<void> {
   const { host, room } = context
-  const vm = room.get(uuid)
+  // One that is being added just now is removed when it is there.
+  const vm = room.get(uuid) ?? await host.exclusive(`VM/${uuid}`, async () => room.get(uuid))
   if (vm === undefined) {
     // Removing twice is removing once; one that lives elsewhere is not removed by asking here.
     if (home === host.self && host.objects.movedTo('VM', uuid) === undefined) return

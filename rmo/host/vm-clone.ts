@@ -7,7 +7,7 @@ import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import { RMO } from '../errors.ts'
 import { bareReference, referenceRecord } from '../schema.ts'
 import type { CloneWish } from '../kinds/vm.ts'
-import type { Device, VmSettings } from '../settings.ts'
+import type { Device, GuestContext, VmSettings } from '../settings.ts'
 import { randomUuid, vmmUuidOf } from '../uuid.ts'
 import { vmSettings } from '../vm-schema.ts'
 import { mustDo } from '../vm-state.ts'
@@ -44,6 +44,9 @@ export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, a
   const uuid = randomUuid(host.random)
   const elsewhere = wish.to !== undefined && wish.to.uuid !== host.machineUuid ? wish.to : undefined
   const settings = settingsOfClone(vm.settings(), uuid, wish)
+  // A seed is made where it is read: another machine makes its own from the context.
+  const { context: told, ...bare } = settings
+  const forDisks = elsewhere === undefined ? settings : bare
   const made = await host.exclusive(`name/${settings.name}`, () => withVm(context, vm, authority, async (record, call) => {
     mustDo('clone', { name: record.settings.name, state: record.state })
     if (elsewhere === undefined) await assertNameFree(context, settings.name, uuid)
@@ -53,9 +56,9 @@ export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, a
     }
     /** Disks of the clone; the original gets its fresh overlay before anything stands on the frozen one. */
     const prepare = async (): Promise<Prepared> => {
-      if (disks === undefined) return { settings, undo: async () => [] }
+      if (disks === undefined) return { settings: forDisks, undo: async () => [] }
       const tell = wish.disks === 'full' ? eachPercent((ratio) => host.publish('VM', vm.uuid, { type: 'copying', atMs: Math.round(host.clock.wallMs()), name: settings.name, ratio } as ObjectEvent)) : undefined
-      const cloned = await disks.cloneDisks({ original: { uuid: vm.uuid, settings: record.settings }, uuid, settings, how: wish.disks ?? 'overlay' }, call, tell)
+      const cloned = await disks.cloneDisks({ original: { uuid: vm.uuid, settings: record.settings }, uuid, settings: forDisks, how: wish.disks ?? 'overlay' }, call, tell)
       const { original } = cloned
       if (original === undefined) return cloned
       const define = async (as: VmSettings): Promise<void> => {
@@ -69,20 +72,27 @@ export async function cloneVm(context: VmContext, vm: HostVm, wish: CloneWish, a
       return { settings: cloned.settings, async undo() { await define(record.settings); return cloned.undo() } }
     }
     if (elsewhere === undefined) return (await defineVm(context, 'clone', { uuid, settings, start: wish.start ?? false, prepare }, authority)).reference()
-    return addElsewhere(context, { uuid, start: wish.start ?? false, to: elsewhere }, await prepare(), authority)
+    return addElsewhere(context, { uuid, start: wish.start ?? false, to: elsewhere, ...told === undefined ? {} : { told } }, await prepare(), authority)
   }))
   await reread(context)
   return elsewhere === undefined ? room.get(uuid)?.reference() ?? made : made
 }
 
 /** The other machine defines it on the disks made here, which it must see. */
-async function addElsewhere({ peers }: VmContext, clone: { readonly uuid: string; readonly start: boolean; readonly to: ReferenceRecord }, prepared: Prepared, authority: Authority): Promise<ReferenceRecord> {
-  const { uuid, start, to } = clone
+async function addElsewhere({ peers, ownCall }: VmContext, clone: { readonly uuid: string; readonly start: boolean; readonly to: ReferenceRecord; readonly told?: GuestContext }, prepared: Prepared, authority: Authority): Promise<ReferenceRecord> {
+  const { uuid, start, to, told } = clone
+  const vmm = { kind: 'VMM', uuid: vmmUuidOf(to.uuid), home: to.home }
   return allOrNothing('clone', prepared.settings.name, async (steps) => {
-    steps.note(`disks of ${prepared.settings.name}`, () => prepared.undo())
     const devices = prepared.settings.devices.map((device): Device => device.type === 'disk' ? { ...device, create: 'existing' } : device)
-    const draft: ReferenceRecord = { kind: 'VM', uuid, home: to.home, name: prepared.settings.name, attributes: { ...prepared.settings, devices }, cold: true }
-    const added = await peers.invoke({ kind: 'VMM', uuid: vmmUuidOf(to.uuid), home: to.home }, 'add', [bareReference(draft), { start }], authority)
+    const draft: ReferenceRecord = { kind: 'VM', uuid, home: to.home, name: prepared.settings.name, attributes: { ...prepared.settings, devices, ...told === undefined ? {} : { context: told } }, cold: true }
+    // When only the answer was lost it is there: its disks are not taken from under it.
+    steps.note(`VM ${prepared.settings.name} (${uuid}), which ${to.name} may have, with its disks`, async () => {
+      const { signal: _signal, operation: _operation, ...rest } = authority
+      const own = { ...rest, signal: new AbortController().signal, remainingMs: ownCall(LIMITS.vmUndoTimeoutMs).remainingMs }
+      await peers.invoke(vmm, 'remove', [bareReference(draft), { force: true, keepDisks: true }], own)
+      return prepared.undo()
+    })
+    const added = await peers.invoke(vmm, 'add', [bareReference(draft), { start }], authority)
     const reference = referenceRecord(added)
     if (reference === undefined) throw RMO.ARGUMENT_INVALID({ call: 'VMM.add', path: 'the answer', expected: 'a VM', got: typeof added })
     return reference

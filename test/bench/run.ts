@@ -23,6 +23,10 @@ const BENCHES: Readonly<Record<string, string>> = {
   'idle': 'idle.ts',
   'crash': 'crash.ts',
   'simulated': 'simulated.ts',
+  'objects-query': 'objects-query.ts',
+  'objects-fleet': 'objects-fleet.ts',
+  'objects-vms': 'objects-vms.ts',
+  'objects-many': 'objects-many.ts',
 }
 /** Of single parts, for whoever works on them: only by name. */
 const PARTS: Readonly<Record<string, string>> = { 'sandbox': 'sandbox.ts', 'rpc': 'rpc.ts', 'membership': 'membership.ts', 'rmo-refresh': 'rmo-refresh.ts' }
@@ -31,7 +35,8 @@ const HELP = `npm run bench [-- options]
 Measures every row of the table in README.md beside its peers and prints one JSON line per figure, then the table.
 
   --only NAME    one of: ${Object.keys(BENCHES).join(', ')};
-                 or of a single part: ${Object.keys(PARTS).join(', ')}; may be given more than once
+                 or of a single part: ${Object.keys(PARTS).join(', ')}; may be given more than once;
+                 a name also stands for those that begin with it and a dash (objects)
   --minutes N    length of the run that looks for false deaths (10 for the stated figure)
   --write        puts the table into README.md
   --list         the names
@@ -67,7 +72,8 @@ async function write(table: string): Promise<void> {
 }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, minutes: { type: 'string' }, write: { type: 'boolean' }, list: { type: 'boolean' }, help: { type: 'boolean' } } })
-const unknown = values.only?.filter((name) => BENCHES[name] === undefined && PARTS[name] === undefined) ?? []
+const isMeant = (by: string, name: string): boolean => name === by || name.startsWith(`${by}-`)
+const unknown = values.only?.filter((by) => !Object.keys({ ...BENCHES, ...PARTS }).some((name) => isMeant(by, name))) ?? []
 if (values.help === true) console.log(HELP)
 else if (values.list === true) console.log([...Object.keys(BENCHES), ...Object.keys(PARTS)].join('\n'))
 else if (unknown.length > 0 || !(values.minutes === undefined || Number(values.minutes) > 0)) {
@@ -81,7 +87,7 @@ else if (unknown.length > 0 || !(values.minutes === undefined || Number(values.m
   console.error(`load ${load.toFixed(2)} at the start`)
   const figures: Figure[] = []
   const loads: number[] = []
-  const chosen = Object.entries({ ...BENCHES, ...PARTS }).filter(([name]) => values.only?.includes(name) ?? BENCHES[name] !== undefined)
+  const chosen = Object.entries({ ...BENCHES, ...PARTS }).filter(([name]) => values.only?.some((by) => isMeant(by, name)) ?? BENCHES[name] !== undefined)
   for (const [name, file] of chosen) {
     if (process.exitCode === 130) break
     loads.push(loadavg()[0] ?? NaN)

@@ -95,3 +95,15 @@ t.test('from the shell and from a script', async (t) => {
   await writeFile(file, "import { connect, mac } from 'kumoi'\nconst dc = await connect()\nconst v = await dc.vms.at(0)\nv.name = 'centos2'\nconsole.log(v.name, mac(3))\n")
   t.match(await kumoi('run', file), { status: 1, stdout: 'centos2 52:54:00:00:00:03\n', stderr: /RMO_ERR_NAME_TAKEN/ })
 })
+
+t.test('what a machine has is a collection of objects: by index, again, and where they live', async (t) => {
+  const { vms } = pms.at(0)
+  const names = (await vms).map((vm) => vm.name)
+  t.equal(await vms.length, names.length, 'asked again, it answers again')
+  t.equal((await vms.at(0)).name, names[0])
+  await pms.at(0).vms.at(0).start()
+  t.match(await pms.at(0).vms.at(0).info(), { host: 'alpha' }, 'Table I: index')
+  t.same(await vms.dmap((vm) => vm.name), names)
+  const moved = await pms.at(0).vms.at(0).migrate(pms.at(1))
+  t.match([moved.name, moved.host, moved.state], [names[0], 'beta', 'running'])
+})

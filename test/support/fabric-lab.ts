@@ -27,6 +27,8 @@ export interface NodeWish {
   readonly data?: string
   /** Modules loaded before the launcher (to shift a clock). */
   readonly imports?: readonly string[]
+  /** A fleet of simulated machines on this node. */
+  readonly fleet?: { readonly hosts: number; readonly vmsPerHost: number }
   /** Network namespace to run in. */
   readonly namespace?: string
 }
@@ -124,7 +126,7 @@ export class Lab {
   /** Starts a node in the foreground and waits for its first word: its particulars, or why not. */
   async up(wish: NodeWish): Promise<LabNode> {
     const data = wish.data ?? this.dir(wish.name)
-    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join])]
+    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join]), ...(wish.fleet === undefined ? [] : ['--driver', 'memory', '--hosts', String(wish.fleet.hosts), '--vms-per-host', String(wish.fleet.vmsPerHost)])]
     const [file, argv] = wish.namespace === undefined ? [process.execPath, args] : ['ip', ['netns', 'exec', wish.namespace, process.execPath, ...args]]
     const child = spawn(file, argv, { cwd: this.root, env: this.env(data), stdio: ['ignore', 'pipe', 'pipe'] })
     this.#children.add(child)

@@ -6,7 +6,8 @@
 // A guest that boots loses what is typed too early, and answers what was typed twice twice: each question stands between
 // two marks of its own, is asked again until they come, and the answer is what is between them.
 
-import type { VM } from '../../rmo/mod.ts'
+import type { DataCenter } from '../../kali/mod.ts'
+import type { NewVm, PhysicalMachine, VM, VmEvent } from '../../rmo/mod.ts'
 import { until } from './fabric-lab.ts'
 import type { TestLab } from './lab.ts'
 import type { RunResult } from './processes.ts'
@@ -27,7 +28,7 @@ export async function ask(vm: VM, line: string, patienceMs = GUEST_PATIENCE_MS):
       if (NO_ANSWER.has((error as { readonly code?: string }).code ?? '')) return ''
       throw error
     })
-    const [, answer] = new RegExp(`<:${no}\\s(.*?):${no}>`, 's').exec(said) ?? []
+    const [, answer] = new RegExp(`<:${no}\\s+(.*?):${no}>`, 's').exec(said) ?? []
     return answer === undefined ? undefined : { answer: answer.replaceAll('\r', '').replace(/^kumoi-guest: ok\n/, '').replace(/kumoi-guest: \w+( \d+)?\n$/, '').trim() }
   }, patienceMs).then(({ answer }) => answer)
 }
@@ -70,4 +71,37 @@ export const libvirtdPid = async (lab: TestLab, host: string): Promise<number> =
 export async function prefer(lab: TestLab, host: string, name: string): Promise<void> {
   const pid = await emulatorPid(lab, host, name)
   await must(lab.exec(host, 'sh', '-c', `for thread in /proc/${pid}/task/*; do renice -n -20 -p "\${thread##*/}" >/dev/null; done; echo -20 2>/dev/null >/proc/${pid}/autogroup || true`))
+}
+
+/** A machine by its name, through this connection. */
+export async function machine(dc: DataCenter, name: string): Promise<PhysicalMachine> {
+  const found = (await dc.pms).find((pm) => pm.name === name)
+  if (found === undefined) throw new Error(`no machine ${name} is seen`)
+  return found
+}
+
+/** A running VM of the lab's guest image on a host, preferred by the scheduler; it may still boot. */
+export async function guestOn(lab: TestLab, dc: DataCenter, host: string, settings: NewVm & { readonly name: string }): Promise<VM> {
+  const { vmm } = await machine(dc, host)
+  const vm = await vmm.add(await vmm.createVM({ memoryMiB: 128, vcpus: 1, image: 'guest', context: { hostname: settings.name }, ...settings }), { start: true })
+  await prefer(lab, host, settings.name)
+  return vm
+}
+
+export interface Heard {
+  readonly events: readonly VmEvent[]
+  /** The first event that is so, of those that came and of those that will. */
+  heard(what: string, is: (event: VmEvent) => boolean): Promise<VmEvent>
+}
+
+/** Watches a running VM until the test ends. Open when this resolves: a first sample has come. */
+export async function listen(t: { teardown(after: () => void | Promise<void>): void }, vm: VM): Promise<Heard> {
+  const events: VmEvent[] = []
+  const watch = vm.watch({ sampleEveryMs: 1_000 })
+  const over = (async () => { for await (const event of watch) events.push(event) })()
+  over.catch(() => {})
+  t.teardown(async () => { watch.unwatch(); await over.catch(() => {}) })
+  const heard: Heard['heard'] = (what, is) => until(`${vm.name}: ${what}`, () => events.find(is), GUEST_PATIENCE_MS)
+  await heard('a first sample', ({ type }) => type === 'sampled')
+  return { events, heard }
 }

@@ -6,7 +6,7 @@ import type { StoragePool } from '../../../rmo/mod.ts'
 import { defineCommand, text } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { following } from '../../follow.ts'
-import { byNameThenHost, fewOf, fullName, pick, warnOfFailures } from '../../objects.ts'
+import { byNameThenHost, fewOf, findMachine, fullName, pick, warnOfFailures } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
 
 export const importCommand = defineCommand({
@@ -26,7 +26,11 @@ export const importCommand = defineCommand({
     warnOfFailures(shell.out, 'storage pools', listing)
     const pools = (listing.objects as readonly StoragePool[]).filter((each) => host === undefined || each.host === host)
     const [only] = pools
-    if (pool === undefined && pools.length !== 1) throw CLI.USAGE({ problem: 'kumoi image import: which storage pool?', hint: `Name one with --pool (and --host): ${fewOf(pools.toSorted(byNameThenHost).map(fullName)) || 'there are none'}.` })
+    if (only === undefined) {
+      if (host !== undefined) await findMachine(dc, host)
+      throw CLI.USAGE({ problem: `kumoi image import: there is no storage pool${host === undefined ? '' : ` on ${host}`}`, hint: "Make one: kumoi 'pms.at(0).vmm.createPool({ name: \"images\", path: \"/srv/images\" })'" })
+    }
+    if (pool === undefined && pools.length !== 1) throw CLI.USAGE({ problem: 'kumoi image import: which storage pool?', hint: `Name one with --pool (and --host): ${fewOf(pools.toSorted(byNameThenHost).map(fullName))}.` })
     const chosen = pool === undefined && only !== undefined ? only : pick('storage pool', pool ?? '', pools)
     const called = name ?? basename(file).replace(/\.(qcow2|raw|img)$/, '')
     const image = await following(shell, {

@@ -12,13 +12,15 @@ import { noLibrary } from './calls.ts'
 import type { Calls, Lease } from './calls.ts'
 import { acquireEventLoop } from './events.ts'
 import type { EventLoop, NoLibrary } from './events.ts'
-import type { RawEvent } from './messages.ts'
+import type { GuestName, RawEvent } from './messages.ts'
 import type { Opened, Registration } from './operations/connection.ts'
 
 export interface ConnectionOptions {
   readonly calls: Calls
   readonly clock: Clock
   readonly random: Random
+  /** Where the hypervisor writes its guests' NAME.pid, when it is of this machine. */
+  readonly stateDirectory?: string | undefined
   onEvent(event: RawEvent): void
   onState(connected: boolean, reason: string): void
 }
@@ -26,12 +28,14 @@ export interface Connection {
   /** Resolves after the first attempt, whether the hypervisor is there or not; rejects with RMO_ERR_TOOL_MISSING. */
   open(): Promise<void>
   close(): Promise<void>
+  /** Guests that run, as just read. */
+  running(guests: readonly GuestName[]): void
   readonly connected: boolean
   readonly events: EventLoop | undefined
 }
 interface Live { readonly lease: Lease; readonly token: number; readonly registrations: readonly Registration[] }
 
-export function createConnection({ calls, clock, random, onEvent, onState }: ConnectionOptions): Connection {
+export function createConnection({ calls, clock, random, stateDirectory, onEvent, onState }: ConnectionOptions): Connection {
   let events: EventLoop | undefined
   let live: Live | undefined
   let retry: Timer | undefined
@@ -85,7 +89,7 @@ export function createConnection({ calls, clock, random, onEvent, onState }: Con
     live = of
     pauseMs = LIMITS.libvirtReconnectMs
     calls.use(of.lease, '')
-    loop.watch(token, of.lease.pointer)
+    loop.watch(token, of.lease.pointer, stateDirectory)
     onState(true, 'connected')
     return undefined
   }
@@ -117,6 +121,7 @@ export function createConnection({ calls, clock, random, onEvent, onState }: Con
       if (left === 'gone') await loop.release()
       else void gone.then(() => loop.release())
     },
+    running(guests) { if (stateDirectory !== undefined && live !== undefined && guests.length > 0) events?.running(live.token, guests) },
     get connected() { return live !== undefined },
     get events() { return events },
   }

@@ -11,6 +11,7 @@ import { namedUuid } from '../../uuid.ts'
 import { createCalls } from './calls.ts'
 import { createConnection } from './connection.ts'
 import { createConsoles } from './console.ts'
+import { isActive } from './domain-state.ts'
 import { createLibvirtDomains } from './domains.ts'
 import { createIncoming } from './incoming.ts'
 import { createMigration } from './migration.ts'
@@ -30,6 +31,8 @@ export interface LibvirtDriverOptions {
   readonly migrationUri?: string
   /** Where the guest's memory is sent to ("tcp://HOST"). */
   readonly transportUri?: string
+  /** Where libvirtd writes NAME.pid of each guest; default /run/libvirt/qemu for qemu:///system, else none: deaths of emulators are told when libvirt tells them. */
+  readonly stateDirectory?: string
   /** Threads that wait in libvirt; default LIMITS.libvirtThreadsMax. */
   readonly threads?: number
 }
@@ -39,6 +42,9 @@ const versionText = (version: number): string => `${Math.floor(version / 1e6)}.$
 /** A hypervisor that has no uuid (test:///) gets one of its URI and host name. */
 const NO_UUID = '00000000-0000-0000-0000-000000000000'
 const ROOMS = 5
+const STATE_DIRECTORY = '/run/libvirt/qemu'
+/** Emulators of this machine, started by the system's libvirtd. */
+const LOCAL_SYSTEM = /^qemu:\/\/\/system(\?|$)/
 const HYPERVISORS: Readonly<Record<string, string>> = { QEMU: 'qemu', TEST: 'test', Xen: 'xen', LXC: 'lxc' }
 
 export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDriver {
@@ -57,7 +63,7 @@ export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDr
 
   const incoming = createIncoming()
   const connection = createConnection({
-    calls, clock, random,
+    calls, clock, random, stateDirectory: options.stateDirectory ?? (LOCAL_SYSTEM.test(uri) ? STATE_DIRECTORY : undefined),
     onEvent(raw) {
       const seen = incoming.see(raw)
       if (seen === undefined) return
@@ -99,6 +105,7 @@ export function createLibvirtDriver(options: LibvirtDriverOptions): HypervisorDr
     ])
     // Nothing could be read: that is no inventory, but a hypervisor that is not there.
     if (failures.length === ROOMS) throw failures[0]?.error
+    connection.running(domains.flatMap(({ uuid, state, settings: { name } }) => isActive(state) ? [{ uuid, name }] : []))
     return { domains, pools, volumes, networks, snapshots, failures }
   }
 

@@ -11,6 +11,8 @@ import { readSync } from 'node:fs'
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import koffi from 'koffi'
 import { LIMITS } from '../../../fabric/base.ts'
+import { createEmulators } from './emulators.ts'
+import type { Emulators } from './emulators.ts'
 import { EVENTS, tokenOf } from './event-table.ts'
 import type { EventSource } from './event-table.ts'
 import { loadLibrary } from './library.ts'
@@ -36,14 +38,17 @@ function readersOf(lib: Library): Readonly<Record<EventSource, (object: Pointer)
 }
 
 /** One C callback for each row of the table; an exception inside would be lost in C, so nothing here throws. */
-function registerCallbacks(lib: Library): CallbackAddresses {
+function registerCallbacks(lib: Library, emulators: Emulators): CallbackAddresses {
   const read = readersOf(lib)
   const addresses: Record<string, Pointer> = {}
   for (const [name, row] of Object.entries(EVENTS)) {
     const type = koffi.proto(`KumoiEvent_${name}`, 'int', ['void *', 'void *', ...row.parameters, 'void *'])
     addresses[name] = koffi.register((_connection: Pointer, object: Pointer, ...rest: (number | bigint | string | null)[]) => {
       const event = row.make(read[row.source](object), rest)
-      if (event !== undefined) post({ type: 'event', token: tokenOf(rest.at(-1) as Pointer | null), event })
+      if (event === undefined) return 0
+      const token = tokenOf(rest.at(-1) as Pointer | null)
+      post({ type: 'event', token, event })
+      emulators.see(token, event)
       return 0
     }, koffi.pointer(type))
   }
@@ -105,6 +110,7 @@ function serve(lib: Library): void {
   const [readFd, writeFd] = wakePipe()
   const watched = new Map<number, Pointer>()
   const streams = createStreams(lib)
+  const emulators = createEmulators(lib, (token, event) => post({ type: 'event', token, event }))
   const bytes = Buffer.alloc(64)
   let running = true
   const onWake = koffi.register(() => {
@@ -118,8 +124,12 @@ function serve(lib: Library): void {
 
   function obey(command: EventCommand): void {
     switch (command.type) {
-      case 'watch': watched.set(command.token, command.connection); return
-      case 'unwatch': watched.delete(command.token); post({ type: 'unwatched', token: command.token }); return
+      case 'watch':
+        watched.set(command.token, command.connection)
+        if (command.stateDirectory !== undefined) emulators.connected(command.token, command.stateDirectory)
+        return
+      case 'running': emulators.running(command.token, command.guests); return
+      case 'unwatch': watched.delete(command.token); emulators.disconnected(command.token); post({ type: 'unwatched', token: command.token }); return
       case 'stream-open': streams.open(command.id, command.stream); return
       case 'stream-close': streams.close(command.id, command.stream); return
       case 'stream-send': streams.send(command.id, command.send, command.bytes); return
@@ -129,7 +139,7 @@ function serve(lib: Library): void {
 
   lib.virEventRegisterDefaultImpl()
   const wake = lib.virEventAddHandle(readFd, READABLE, onWake, null, null)
-  post({ type: 'ready', callbacks: registerCallbacks(lib), wakeFd: writeFd })
+  post({ type: 'ready', callbacks: registerCallbacks(lib, emulators), wakeFd: writeFd })
   while (running) {
     lib.virEventRunDefaultImpl()
     if (port === null) break
@@ -140,6 +150,7 @@ function serve(lib: Library): void {
       post({ type: 'lost', token })
     }
   }
+  emulators.end()
   lib.virEventRemoveHandle(wake)
   koffi.load(null).func('int close(int fd)')(readFd)
   port?.close()

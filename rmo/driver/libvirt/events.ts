@@ -3,7 +3,7 @@
 
 import { closeSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import type { CallbackAddresses, EventCommand, EventReport, RawEvent } from './messages.ts'
+import type { CallbackAddresses, EventCommand, EventReport, GuestName, RawEvent } from './messages.ts'
 import type { Pointer } from './operation.ts'
 
 export interface ConnectionListener { onEvent(event: RawEvent): void; onLost(): void }
@@ -13,8 +13,10 @@ export interface EventLoop {
   readonly callbacks: CallbackAddresses
   /** Announces a connection before its callbacks are registered with the answered token. */
   reserve(listener: ConnectionListener): number
-  /** Tells when the connection is lost. */
-  watch(token: number, connection: Pointer): void
+  /** Tells when the connection is lost, and, with the hypervisor's state directory, when an emulator dies. */
+  watch(token: number, connection: Pointer, stateDirectory: string | undefined): void
+  /** Guests that run, so that their emulators are watched; those known already are no work. */
+  running(token: number, guests: readonly GuestName[]): void
   /** Resolves when the event thread will not touch the connection again. */
   unwatch(token: number, connection: Pointer): Promise<void>
   openStream(stream: Pointer, listener: StreamListener): number
@@ -121,7 +123,8 @@ function serve(worker: Worker, callbacks: CallbackAddresses, wakeFd: number): Sh
         connections.set(nextNumber, listener)
         return nextNumber++
       },
-      watch: (token, connection) => tell({ type: 'watch', token, connection }),
+      watch: (token, connection, stateDirectory) => tell({ type: 'watch', token, connection, ...(stateDirectory === undefined ? {} : { stateDirectory }) }),
+      running: (token, guests) => tell({ type: 'running', token, guests }),
       async unwatch(token, connection) {
         connections.delete(token)
         await ask(`unwatch ${token}`, { type: 'unwatch', token, connection })

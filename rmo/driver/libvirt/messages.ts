@@ -24,9 +24,15 @@ type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 /** An event before the main thread has stamped it. */
 export type RawEvent = Without<Exclude<DriverEvent, { type: 'connection' }>, 'atMs'>
 
+/** A guest that runs. */
+export interface GuestName { readonly uuid: string; readonly name: string }
+
 /** To the event thread, with a byte in its wake-up pipe. */
 export type EventCommand =
-  | { readonly type: 'watch' | 'unwatch'; readonly token: number; readonly connection: Pointer }
+  /** `stateDirectory`: where its NAME.pid files are, when its emulators are processes of this machine. */
+  | { readonly type: 'watch'; readonly token: number; readonly connection: Pointer; readonly stateDirectory?: string }
+  | { readonly type: 'unwatch'; readonly token: number; readonly connection: Pointer }
+  | { readonly type: 'running'; readonly token: number; readonly guests: readonly GuestName[] }
   | { readonly type: 'stream-open' | 'stream-close'; readonly stream: Pointer; readonly id: number }
   | { readonly type: 'stream-send'; readonly id: number; readonly send: number; readonly bytes: Uint8Array }
   | { readonly type: 'end' }
