@@ -62,7 +62,7 @@ export interface NodeCapabilities extends Capabilities {
   list(kind: string, options: { readonly withAttributes: boolean }, authority: Authority): Promise<Listing>
   /** This node's own objects of a kind. */
   listHere(kind: string): readonly ReferenceRecord[]
-  /** An object of this node; throws RMO_ERR_MOVED or RMO_ERR_OBJECT_UNKNOWN. */
+  /** An object of this node; throws RMO_ERR_MOVED, RMO_ERR_GONE (it was here) or RMO_ERR_OBJECT_UNKNOWN (it was not, as far as this node remembers). */
   find(target: Target): FoundObject
   /** As find(), but undefined when it is not here. */
   objectHere(target: Target): LocalObject | undefined
@@ -120,6 +120,8 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     if (object !== undefined) return { kind, object, name: String(kind.observe(object.local).name) }
     const home = objects.movedTo(target.kind, target.uuid)
     if (home !== undefined) throw RMO.MOVED({ kind: target.kind, uuid: target.uuid, home })
+    const tombstone = objects.tombstone(target.kind, target.uuid)
+    if (tombstone !== undefined) throw RMO.GONE({ kind: target.kind, ...tombstone })
     throw RMO.OBJECT_UNKNOWN({ kind: target.kind, uuid: target.uuid, node: selfName() })
   }
   const operations = createOperations({ clock, random })

@@ -114,6 +114,11 @@ export const RMO = defineErrors('RMO_ERR', {
     retryable: true,
     outcome: 'not-started',
   },
+  NO_HYPERVISOR: {
+    message: (d: { machine: string; what: string }) =>
+      `${d.machine} has no ${d.what}: its node was started without a hypervisor. Start that node with --driver libvirt, or with --driver memory for simulated ones.`,
+    outcome: 'not-started',
+  },
   DRIVER_TIMEOUT: {
     message: (d: { uri: string; operation: string; timeoutMs: number }) =>
       `The hypervisor at ${d.uri} did not answer ${d.operation} within ${d.timeoutMs} ms. It may still be done: look at the object's state before trying again.`,

@@ -3,6 +3,7 @@
 // ResourceObject is the user's side: attributes read synchronously, everything else asynchronous.
 // LocalObjects is the home's side: the table of objects whose life this node manages.
 
+import { LIMITS } from '../fabric/base.ts'
 import type { NodeId } from '../fabric/base.ts'
 import type { AclVerb } from './gate.ts'
 
@@ -91,36 +92,52 @@ export interface ResourceObject<Info = unknown, Stats = unknown, Event extends O
 /** One object at home. `local` is what the kind's verbs work on; only the kind knows its type. */
 export interface LocalObject { readonly kind: string; readonly uuid: string; readonly local: unknown }
 
+/** What is left of an object that went away for good: for whoever still holds a reference. */
+export interface Tombstone { readonly name: string; readonly reason: string }
+
 /** The objects that live on this node. */
 export interface LocalObjects {
   add(object: LocalObject): void
-  /** Forgets an object; `movedTo` remembers where it went, so that a stale reference can follow. */
-  remove(kind: string, uuid: string, movedTo?: NodeId): void
+  /**
+   * Forgets an object. A node id remembers where it went, so that a stale reference can follow; a tombstone (left out: its
+   * uuid, "it was removed") what it was called and why it went. Both are bounded, the oldest go first; a restart forgets them.
+   */
+  remove(kind: string, uuid: string, left?: NodeId | Tombstone): void
   get(kind: string, uuid: string): LocalObject | undefined
   list(kind: string): readonly LocalObject[]
   movedTo(kind: string, uuid: string): NodeId | undefined
+  /** Of an object that was here and was removed; never of one that was not, or has moved, or is here again. */
+  tombstone(kind: string, uuid: string): Tombstone | undefined
 }
 
-export function createLocalObjects(options: { readonly forwardsMax: number }): LocalObjects {
+export function createLocalObjects({ forwardsMax, tombstonesMax = LIMITS.tombstonesMax }: { readonly forwardsMax: number; readonly tombstonesMax?: number }): LocalObjects {
   const kinds = new Map<string, Map<string, LocalObject>>()
   const forwards = new Map<string, NodeId>()
+  const tombstones = new Map<string, Tombstone>()
   const key = (kind: string, uuid: string): string => `${kind}/${uuid}`
+  /** As the newest; the oldest goes. */
+  const keep = <T>(map: Map<string, T>, at: string, value: T, max: number): void => {
+    map.delete(at)
+    map.set(at, value)
+    const oldest = map.keys().next().value
+    if (map.size > max && oldest !== undefined) map.delete(oldest)
+  }
   return {
     add(object) {
       const ofKind = kinds.get(object.kind) ?? new Map<string, LocalObject>()
       ofKind.set(object.uuid, object)
       kinds.set(object.kind, ofKind)
       forwards.delete(key(object.kind, object.uuid))
+      tombstones.delete(key(object.kind, object.uuid))
     },
-    remove(kind, uuid, movedTo) {
-      kinds.get(kind)?.delete(uuid)
-      if (movedTo === undefined) return
-      forwards.set(key(kind, uuid), movedTo)
-      const oldest = forwards.keys().next().value
-      if (forwards.size > options.forwardsMax && oldest !== undefined) forwards.delete(oldest)
+    remove(kind, uuid, left) {
+      const wasHere = kinds.get(kind)?.delete(uuid) === true
+      if (typeof left === 'string') keep(forwards, key(kind, uuid), left, forwardsMax)
+      else if (wasHere) keep(tombstones, key(kind, uuid), left ?? { name: uuid, reason: 'it was removed' }, tombstonesMax)
     },
     get: (kind, uuid) => kinds.get(kind)?.get(uuid),
     list: (kind) => [...kinds.get(kind)?.values() ?? []],
     movedTo: (kind, uuid) => forwards.get(key(kind, uuid)),
+    tombstone: (kind, uuid) => tombstones.get(key(kind, uuid)),
   }
 }

@@ -133,7 +133,7 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     const judge = (error: unknown): 'again' | 'at once' | 'over' => {
       const code = errorCode(error)
       if (code === RMO.MOVED.code && follow((error as { readonly details?: { readonly home?: unknown } }).details?.home)) return 'at once'
-      if (code === RMO.OBJECT_UNKNOWN.code && seen) {
+      if ((code === RMO.OBJECT_UNKNOWN.code || code === RMO.GONE.code) && seen) {
         // It may be known there in a moment: it is just arriving.
         if (follows > 0 && follows++ < LIMITS.movedFollowsMax) return 'again'
         events.push({ type: 'gone', atMs: Math.round(clock.wallMs()), reason: 'it was removed while the watch was interrupted' } as { type: string; atMs: number })

@@ -116,6 +116,11 @@ async function importGuest(place: NodePlace, host: LabHost, path: string): Promi
     }, place.signal)
     if (pool === undefined) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: `${host.name} shows no storage pool "images"` })
     await pool.importImage({ name: 'guest', path, description: 'Debian kernel and busybox: answers on its serial port' })
+    // Each host reads the shared directory for itself; one that has not yet would say it has no such image.
+    const hosts = await dc.pms
+    const known = await until(place.clock, LIMITS.labDaemonStartTimeoutMs, async () =>
+      (await Promise.all(hosts.map(async (pm) => (await pm.images).some((image) => image.name === 'guest')))).every(Boolean), place.signal)
+    if (!known) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: 'not every host shows it' })
   })
 }
 

@@ -61,6 +61,8 @@ export const DRIVER_LIMITS = {
   libvirtProgressMs: 250,
   /** Bytes of one write to a console (libvirt's stream packets hold 256 KiB), and those read in one turn of the event loop. */
   libvirtConsoleBytes: 64 * KiB,
+  /** Emulators watched at once, one descriptor each (a process may have 1,024 and more); the others' ends are told when libvirt tells them. */
+  libvirtEmulatorsMax: 512,
   /** Consoles of one driver open at once. */
   libvirtConsolesMax: 64,
   // --- simulated machines (memory/)

@@ -38,6 +38,8 @@ export const RMO_LIMITS = {
   movedFollowsMax: 3,
   /** Forwarding addresses a node keeps of objects that moved away; the oldest goes first. */
   movedForwardsMax: 4_096,
+  /** Names and reasons a node keeps of objects that went away for good, some 200 bytes each; after that a reference to one is "unknown". */
+  tombstonesMax: 8_192,
   /** Changes whose outcome is kept for whoever asks again with the same operation id, and how long. */
   operationsMax: 1_024,
   operationWindowMs: 60_000,
@@ -65,6 +67,10 @@ export const RMO_LIMITS = {
   hostCoalesceMs: 15,
   /** A state that differs from the last event told is told as an event itself when it still differs after this: the event may only be late. */
   hostEventGraceMs: 250,
+  /** From an emulator's death to the event "crashed": what explains it otherwise may be on its way (libvirt's "shutdown" comes within some 5 ms). */
+  hostDeathGraceMs: 20,
+  /** How long the hypervisor may go on counting a guest as running whose emulator has died. libvirt needs 200 ms, and as long as the first process of a container takes to reap it. */
+  hostDeathConfirmMs: 5_000,
   /** Figures of all VMs, one call to the hypervisor; cpuRatio is over the window. */
   hostSampleMs: 1_000,
   hostCpuWindowMs: 5_000,

@@ -6,6 +6,7 @@
 //     complete {id, uuid, handover} -> goes on, object is there -> state
 //     refuse {id, uuid} ->             gives back what it reserved
 //     status {id, uuid} ->             what is there now       (asked by either side)
+//     find {id, uuid} ->               the same, there or wherever it moved on to
 
 import type { DomainMetadata, DomainState, MigrationTicket } from '../driver/contract.ts'
 import type { VmSettings } from '../settings.ts'
@@ -18,7 +19,7 @@ export const MIGRATION_METHOD = 'rmo.migration'
 
 const id = text({ charsMax: 64, pattern: /^[0-9a-f-]+$/ })
 const body = record({
-  step: oneOf('accept', 'complete', 'refuse', 'status'),
+  step: oneOf('accept', 'complete', 'refuse', 'status', 'find'),
   id, uuid: uuid(),
   /** Whose host is meant: the destination's machine for accept, complete and refuse, the asked one's for status. */
   machine: uuid(),

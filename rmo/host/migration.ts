@@ -153,6 +153,14 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     return verdict
   }
 
+  /** Of a VM that has left here, wherever it is now; 'absent': it was removed since, or never left. */
+  const whereabouts = async (uuid: string, authority: Authority): Promise<{ readonly state: MigrationStatus['state']; readonly to: string }> => {
+    const note = notes.get(uuid)
+    if (note?.role !== 'outgoing' || note.phase !== 'done') return { state: 'absent', to: '' }
+    // Ends: where it came last, its last note is an incoming one.
+    return { state: readStatus(await ask(note, { step: 'find' }, authority)).state, to: note.to }
+  }
+
   const assertSettled = async (uuid: string): Promise<void> => {
     const note = notes.get(uuid)
     if (note === undefined || note.role !== 'outgoing' || hasEnded(note)) return
@@ -245,7 +253,8 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
   /** The destination asks what became of it: a source that does not work on it any more and has it, keeps it. */
   const sweepIncoming = async (note: MigrationNote): Promise<void> => {
     const status = readStatus(await ask(note, { step: 'status' }, ownAuthority(note.principal)))
-    if (!status.migrating && status.state !== 'absent') await incoming.refuse(note.uuid, note.id, note.peer, `${note.from} kept it`)
+    // A source that has neither the VM nor anything to do with its migration any more will never send it.
+    if (!status.migrating && (status.state !== 'absent' || await here(note.uuid) === 'absent')) await incoming.refuse(note.uuid, note.id, note.peer, `${note.from} kept it`)
   }
   const sweep = async (): Promise<void> => {
     for (const note of notes.open()) {
@@ -270,6 +279,10 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
       return note === undefined ? undefined : recordOf(note)
     },
     assertSettled,
+    async assertNotElsewhere(uuid, authority) {
+      const { state, to } = await whereabouts(uuid, authority)
+      if (state !== 'absent') throw RMO.ALREADY_EXISTS({ what: `VM ${uuid}, which has moved to ${to} since,`, host: host.hostName() })
+    },
     async migrate(vm, to, options, authority) {
       if (to.uuid === host.machineUuid) return vm.reference()
       if (active.size >= LIMITS.migrationsMax) throw RMO.BUSY({ what: 'migrations', machine: host.hostName(), limit: LIMITS.migrationsMax })
@@ -288,9 +301,14 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
         }
         case 'complete': return { state: await incoming.complete(message, from.node, authority) }
         case 'refuse': await incoming.refuse(message.uuid, message.id, from.node, `${from.name} kept it`); return null
+        case 'find': {
+          const found = await host.driver.domains.get(message.uuid, host.call(authority))
+          return { state: found?.state ?? (await whereabouts(message.uuid, authority)).state, migrating: active.has(message.uuid) } satisfies MigrationStatus
+        }
         case 'status': {
           const state = (await host.driver.domains.get(message.uuid, host.call(authority)))?.state ?? 'absent'
-          return { state, migrating: active.has(message.uuid) } satisfies MigrationStatus
+          const note = notes.get(message.uuid)
+          return { state, migrating: active.has(message.uuid) || (note?.id === message.id && note.role === 'outgoing' && !hasEnded(note)) } satisfies MigrationStatus
         }
       }
     },

@@ -50,7 +50,7 @@ export function createObjectTable<A extends NamedAttributes, L>(context: HostCon
       for (const [uuid, row] of rows) {
         if (seen.has(uuid)) continue
         rows.delete(uuid)
-        context.objects.remove(spec.kind, uuid)
+        context.objects.remove(spec.kind, uuid, { name: row.name, reason: `it is not on ${context.hostName()} any more` })
         tell(row, 'removed')
       }
     },

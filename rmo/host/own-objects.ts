@@ -11,9 +11,9 @@ export function createOwnObjects(all: LocalObjects): LocalObjects {
       own.set(object.kind, ofKind.add(object.uuid))
       all.add(object)
     },
-    remove(kind, uuid, movedTo) {
+    remove(kind, uuid, left) {
       own.get(kind)?.delete(uuid)
-      all.remove(kind, uuid, movedTo)
+      all.remove(kind, uuid, left)
     },
     get: (kind, uuid) => all.get(kind, uuid),
     list: (kind) => [...own.get(kind) ?? []].flatMap((uuid): LocalObject[] => {
@@ -21,5 +21,6 @@ export function createOwnObjects(all: LocalObjects): LocalObjects {
       return object === undefined ? [] : [object]
     }),
     movedTo: (kind, uuid) => all.movedTo(kind, uuid),
+    tombstone: (kind, uuid) => all.tombstone(kind, uuid),
   }
 }

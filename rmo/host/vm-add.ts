@@ -123,9 +123,7 @@ export async function addVm(context: VmContext, draft: ReferenceRecord, { start 
       }
       return vm.reference()
     }
-    // Asked again after it has moved on: made here too, it would run twice on the same disks.
-    const moved = host.objects.movedTo('VM', uuid)
-    if (moved !== undefined) throw RMO.ALREADY_EXISTS({ what: `VM ${settings.name} (${uuid}), which has moved to ${context.peers.nameOf(moved)},`, host: host.hostName() })
+    await context.migrations().assertNotElsewhere(uuid, authority)
     await assertNameFree(context, settings.name, uuid)
     return (await defineVm(context, 'add', { uuid, settings, start }, authority)).reference()
   }))

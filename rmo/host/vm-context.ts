@@ -32,6 +32,11 @@ export interface Migrations {
   last(uuid: string): MigrationRecord | undefined
   /** Throws RMO_ERR_STATE_INVALID while an interrupted migration may have left it running elsewhere: it must not be started here. Looks at both sides first. Under the VM's lock. */
   assertSettled(uuid: string): Promise<void>
+  /**
+   * Throws RMO_ERR_ALREADY_EXISTS for a VM that was here and moved on: made here again (an add() that is repeated after its
+   * answer was lost), it would run twice on the same disks. Asks where it went; rejects when that does not answer.
+   */
+  assertNotElsewhere(uuid: string, authority: Authority): Promise<void>
   /** On its way here: neither an object yet nor a free name. */
   expectsUuid(uuid: string): boolean
   expectsName(name: string, uuid: string): boolean

@@ -11,6 +11,7 @@ import type { Call, DomainRecord, DriverEvent, Inventory, SnapshotRecord } from 
 import { RMO } from '../errors.ts'
 import type { ObjectEvent } from '../object.ts'
 import { levelOf } from '../vm-state.ts'
+import { createEmulatorDeaths } from './emulator-deaths.ts'
 import { changedByEvent, toldByLevel } from './vm-events.ts'
 import { HostSnapshot } from './snapshots.ts'
 import type { VmContext, VmRoom } from './vm-context.ts'
@@ -34,6 +35,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
   /** Removed by ourselves: an older reading must not bring them back. */
   const forgotten = new Map<string, number>()
   const reserved = new Map<string, number>()
+  const deaths = createEmulatorDeaths({ clock: host.clock, later })
   const wallMs = (): number => Math.round(host.clock.wallMs())
 
   const tellVmm = (event: ObjectEvent & Readonly<Record<string, unknown>>): void => host.publish('VMM', vmmUuid, event)
@@ -61,7 +63,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
   }
   const dropSnapshot = (snapshot: HostSnapshot, reason: string): void => {
     snapshots.delete(snapshot.uuid)
-    host.objects.remove('Snapshot', snapshot.uuid)
+    host.objects.remove('Snapshot', snapshot.uuid, { name: snapshot.record.name, reason })
     host.publish('Snapshot', snapshot.uuid, { type: 'gone', atMs: wallMs(), reason } as ObjectEvent)
   }
   const forget: VmRoom['forget'] = (uuid, reason, moved) => {
@@ -70,7 +72,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
     vms.delete(uuid)
     forgotten.set(uuid, numbers.next())
     // Simulated hosts of one node share the table: a VM that moved between them is there as the other's already.
-    if (host.objects.get('VM', uuid)?.local === vm) host.objects.remove('VM', uuid, moved?.home === host.self ? undefined : moved?.home)
+    if (host.objects.get('VM', uuid)?.local === vm) host.objects.remove('VM', uuid, moved !== undefined && moved.home !== host.self ? moved.home : { name: vm.name, reason })
     for (const snapshot of [...snapshots.values()]) if (snapshot.record.domain === uuid) dropSnapshot(snapshot, reason)
     vm.end(reason)
     tell(vm, moved === undefined ? { type: 'gone', atMs: wallMs(), reason } : { type: 'migrated', atMs: wallMs(), ...moved })
@@ -98,7 +100,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
         if ((forgotten.get(record.uuid) ?? -1) <= readFrom && !context.migrations().expectsUuid(record.uuid)) add(record, readFrom)
         continue
       }
-      if (vm.touched > readFrom) continue
+      if (vm.touched > readFrom || deaths.doubts(vm, record)) continue
       see(vm, record)
       compare(vm)
     }
@@ -127,8 +129,13 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
     forget,
     async current(vm, call: Call) {
       if (vm.gone === undefined) {
-        const number = numbers.next()
-        const record = await host.driver.domains.get(vm.uuid, call)
+        let number = numbers.next()
+        let record = await host.driver.domains.get(vm.uuid, call)
+        if (record !== undefined && deaths.doubts(vm, record)) {
+          await deaths.confirmed(vm, call)
+          number = numbers.next()
+          record = await host.driver.domains.get(vm.uuid, call)
+        }
         if (record !== undefined) {
           // An event that came meanwhile is newer.
           if (vm.touched <= number) { vm.touched = number; see(vm, record) }
@@ -144,6 +151,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
       forgotten.delete(record.uuid)
       if (vm === undefined) return add(record, number)
       vm.touched = number
+      vm.diedAtMs = undefined
       see(vm, record)
       return vm
     },
@@ -190,18 +198,30 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
       vm.touched = numbers.now()
       const atMs = Math.round(event.atMs)
       if (event.type === 'domain-signal') {
-        if (event.event === 'reboot') tell(vm, { type: 'rebooted', atMs, state: vm.record.state, reason: event.detail })
+        if (event.event === 'emulatorDied') {
+          deaths.died(vm, () => {
+            vm.touched = numbers.next()
+            vm.see({ ...vm.record, state: 'crashed', reason: `emulator ended: ${event.detail}` })
+            tellState(vm, 'crashed', atMs)
+          })
+        } else if (event.event === 'reboot') tell(vm, { type: 'rebooted', atMs, state: vm.record.state, reason: event.detail })
         else if (SIGNALS.has(event.event)) tell(vm, { type: 'signal', atMs, signal: event.event, detail: event.detail })
         return
       }
+      vm.lifecycle++
+      vm.leaving = event.event === 'shutdown' || (vm.leaving && event.event !== 'started' && event.event !== 'resumed')
       const change = changedByEvent(event)
       if (change === undefined || vm.moving) return
+      // Its end was told already: only what it was, if not a crash, is news. Whatever it did before is not.
+      const wasDead = vm.diedAtMs !== undefined
+      if (wasDead && (change.type === 'suspended' || change.type === 'resumed')) return
+      vm.diedAtMs = undefined
       // libvirt says of a start first "resumed" (or "suspended"), then "started": only the latter is told.
       const boots = vm.told === 'off' && change.type !== 'started' && levelOf(change.state) !== 'off'
       const state = change.type === 'started' && vm.told === 'off' && vm.record.state === 'paused' ? 'paused' : change.state
       vm.see({ ...vm.record, state, reason: change.reason })
       if (boots) later(LIMITS.hostEventGraceMs)
-      else if (levelOf(change.state) !== vm.told) tellState(vm, change.type, atMs)
+      else if (levelOf(change.state) !== vm.told || (wasDead && change.type !== 'crashed')) tellState(vm, change.type, atMs)
       else vm.differsSinceMs = undefined
     },
     onStats(stats, atMs) {

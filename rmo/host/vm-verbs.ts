@@ -20,7 +20,11 @@ export function withVm<T>(context: VmContext, vm: HostVm, authority: Authority, 
     authority.signal.throwIfAborted()
     const call = context.host.call(authority)
     const record = await context.room.current(vm, call)
-    try { return await work(record, call) } finally { await context.room.refresh(vm.uuid) }
+    vm.changing++
+    try { return await work(record, call) } finally {
+      vm.changing--
+      await context.room.refresh(vm.uuid)
+    }
   })
 }
 

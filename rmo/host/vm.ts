@@ -38,6 +38,14 @@ export class HostVm implements LocalVm {
   differsSinceMs: number | undefined
   /** A migration is moving it away: its events here are the migration's steps. */
   moving = false
+  /** Changes of our own under way: what happens to it meanwhile is theirs to tell. */
+  changing = 0
+  /** Lifecycle events of the hypervisor seen so far. */
+  lifecycle = 0
+  /** The guest, or the hypervisor, has said that it is about to end. */
+  leaving = false
+  /** Told as crashed because its emulator died; the hypervisor has not said so yet (emulator-deaths.ts). */
+  diedAtMs: number | undefined
   readonly #context: VmContext
   #record: DomainRecord
   #attributes: VmAttributes | undefined

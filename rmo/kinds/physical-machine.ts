@@ -246,7 +246,7 @@ export const physicalMachine = defineKind<PhysicalMachine, LocalMachine>({
       kind: 'VMM', doc: 'Monitor of its virtual machines.',
       async get(machine) {
         const found = machine.related?.('VMM')[0]
-        if (found === undefined) throw RMO.DRIVER_UNAVAILABLE({ uri: 'none', reason: `${machine.attributes().name} was started without a hypervisor` })
+        if (found === undefined) throw RMO.NO_HYPERVISOR({ machine: machine.attributes().name, what: 'vmm' })
         return found
       },
     },

@@ -28,7 +28,7 @@ export const bench: Bench = {
     }
     await timed(WARM_UP, ask)
     const times = low(await timed(ROUNDS, ask))
-    const seen = await dc.pms.dmap(async (pm) => (await pm.vms).length).sum()
+    const seen = await dc.pms.dmap(async (pm) => (await pm.vms).length).dsum()
     if (seen !== HOSTS * VMS) wrong++
     return [{
       name: 'objects-fleet', what: `VMs with cpuRatio above 0.9 of ${HOSTS.toLocaleString('en-US')} simulated hosts with ${VMS} each, one process`, toReach: `<= ${REACH_MS} ms`, unit: 'ms',

@@ -100,7 +100,11 @@ const OPERATIONS: Readonly<Record<string, { readonly weight: number; readonly ru
   clone: { weight: 8, run: onVm((vm, { random, hosts }, by) => vm.clone({
     disks: pick(random, ['overlay', 'full']), ...random.int(2) === 0 ? { name: pick(random, NAMES) } : {}, ...random.int(3) === 0 ? { to: pick(random, hosts.hosts).pm } : {}, start: random.int(2) === 0,
   }, by)) },
-  migrate: { weight: 14, run: onVm((vm, { random, hosts }, by) => vm.migrate(pick(random, hosts.hosts).pm, { live: random.int(3) > 0 }, by)) },
+  migrate: { weight: 14, run: onVm((vm, { random, hosts, left }, by) => {
+    // Notes of a simulated host do not move with a file, and only of a name that Kumoi chose is it known whose it is.
+    left.push(...disksOf(vm.settings()).flatMap(({ path }) => path?.includes('/own-') === true ? [path] : []))
+    return vm.migrate(pick(random, hosts.hosts).pm, { live: random.int(3) > 0 }, by)
+  }) },
   remove: { weight: 10, run: onVm(async (vm, { random }, by, { host }) => host.vmm.remove(vm.reference(), { force: random.int(2) === 0 }, by)) },
   start: { weight: 8, run: onVm((vm, { random }, by) => vm.start({ paused: random.int(4) === 0 }, by)) },
   stop: { weight: 6, run: onVm((vm, { random }, by) => vm.stop({ force: random.int(2) === 0, timeoutMs: 1 + random.int(3_000) }, by)) },

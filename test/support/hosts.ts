@@ -2,7 +2,7 @@
 // tests of rmo/host. Links can be cut; a host can be stopped and started again on the same hypervisor.
 
 import { CodedError, fromErrorRecord, seededRandom, systemClock, toErrorRecord, uuidOfNode } from '../../fabric/base.ts'
-import type { Clock, NodeId } from '../../fabric/base.ts'
+import type { Clock, NodeId, Random } from '../../fabric/base.ts'
 import { createMemoryStore } from '../../fabric/mod.ts'
 import type { CallContext, LocalStore } from '../../fabric/mod.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
@@ -81,12 +81,19 @@ export async function createTestHosts(names: readonly string[], options: TestHos
   const shared = { objects: createLocalObjects({ forwardsMax: 16 }), store: createMemoryStore() }
   const machineOf = (name: string, id: NodeId): string => options.oneNode === true ? namedUuid(uuidOfNode(id), name) : uuidOfNode(id)
   const nameOf = (id: NodeId): string => names[Number.parseInt(id.slice(0, 2), 16) - 1] ?? id.slice(0, 8)
+  // A node that starts again does not draw the same uuids again.
+  const randoms = new Map<string, Random>()
+  const randomOf = (name: string, id: NodeId): Random => {
+    const random = randoms.get(name) ?? seededRandom(id.charCodeAt(1))
+    randoms.set(name, random)
+    return random
+  }
   let hook: Parameters<TestHosts['intercept']>[0]
 
   const start = (name: string, id: NodeId, driver: MemoryDriver, objects: LocalObjects, store: LocalStore): Host => {
     const machineUuid = machineOf(name, id)
     const host: Host = createHost({
-      self: id, machineUuid, hostName: () => name, driver: options.wrap?.(driver, name) ?? driver, objects, kinds: rmoKinds, clock, random: seededRandom(id.charCodeAt(1)), directory: options.directory?.(name) ?? '/nonexistent',
+      self: id, machineUuid, hostName: () => name, driver: options.wrap?.(driver, name) ?? driver, objects, kinds: rmoKinds, clock, random: randomOf(name, id), directory: options.directory?.(name) ?? '/nonexistent',
       store, log: { info: () => {}, warn: () => {} },
       parts(context) {
         if (options.storage !== true) return {}

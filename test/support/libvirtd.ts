@@ -31,6 +31,8 @@ export interface Libvirtd {
   readonly migrationUri: string
   /** Visible in both namespaces at the same path. */
   readonly directory: string
+  /** Where it writes NAME.pid of each guest, as the test sees it; the numbers are those of its own process namespace. */
+  readonly stateDirectory: string
   /** Process id of the guest's QEMU. */
   pidOf(name: string): Promise<number>
   /** To the daemon. */
@@ -112,6 +114,7 @@ export async function startLibvirtd(name = 'host'): Promise<Libvirtd> {
 
   const host: Libvirtd = {
     uri: `qemu:///system?socket=${socket}`, migrationUri: `qemu+tcp://127.0.0.1:${port}/system`, directory, start, signal,
+    stateDirectory: join(roots[0] as string, 'libvirt/qemu'),
     pidOf: (guest) => pidIn(join(roots[0] as string, `libvirt/qemu/${guest}.pid`)),
     async kill() {
       await signal('SIGKILL')

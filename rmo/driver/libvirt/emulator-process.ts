@@ -32,6 +32,14 @@ const textOf = (path: string): string => {
   }
 }
 
+const processes = (): readonly string[] => {
+  try {
+    return readdirSync('/proc')
+  } catch {
+    return []
+  }
+}
+
 /** libvirt gives every QEMU "-uuid UUID". */
 const runs = (pid: string, uuid: string): boolean => textOf(`/proc/${pid}/cmdline`).includes(`\0-uuid\0${uuid}\0`)
 
@@ -41,7 +49,7 @@ export function emulatorOf(stateDirectory: string, name: string, uuid: string): 
   if (!/^\d{1,9}$/.test(told)) return undefined
   if (runs(told, uuid)) return Number(told)
   const inner = new RegExp(`^NSpid:.*\\t${told}$`, 'm')
-  const found = readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && runs(pid, uuid) && inner.test(textOf(`/proc/${pid}/status`)))
+  const found = processes().find((pid) => /^\d+$/.test(pid) && runs(pid, uuid) && inner.test(textOf(`/proc/${pid}/status`)))
   return found === undefined ? undefined : Number(found)
 }
 
@@ -74,7 +82,8 @@ export const closeProcess = ({ fd }: EmulatorProcess): void => { closeFd(fd) }
 function waitStatus({ pid, fd }: EmulatorProcess): number | undefined {
   const stat = textOf(`/proc/${pid}/stat`)
   const fields = stat.slice(stat.lastIndexOf(')') + 2).trim().split(' ')
-  if (fields[0] === 'Z') return Number(fields.at(-1))
+  // Ended and not reaped yet, or just being reaped: the descriptor knows only afterwards.
+  if (fields[0] === 'Z' || fields[0] === 'X') return Number(fields.at(-1))
   const info = Buffer.alloc(INFO_BYTES)
   info.writeBigUInt64LE(INFO_EXIT)
   if (ioctl(fd, PIDFD_GET_INFO, info) !== 0 || (info.readBigUInt64LE() & INFO_EXIT) === 0n) return undefined

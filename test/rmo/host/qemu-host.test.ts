@@ -34,7 +34,7 @@ test('hosts over QEMU', { skip, timeout: 120_000 }, async (t) => {
   const daemonOf = (name: string) => must(daemons[name === 'qh1' ? 0 : 1])
   const fabric = await createTestHosts(['qh1', 'qh2'], {
     storage: true, directory: (name) => daemonOf(name).directory,
-    wrap: (_memory, name) => createLibvirtDriver({ uri: daemonOf(name).uri, migrationUri: daemonOf(name).migrationUri, transportUri: 'tcp://127.0.0.1', clock: systemClock, random: seededRandom(7), threads: 3 }),
+    wrap: (_memory, name) => createLibvirtDriver({ uri: daemonOf(name).uri, stateDirectory: daemonOf(name).stateDirectory, migrationUri: daemonOf(name).migrationUri, transportUri: 'tcp://127.0.0.1', clock: systemClock, random: seededRandom(7), threads: 3 }),
   })
   t.teardown(() => fabric.stop())
   const [a, b] = [fabric.host('qh1'), fabric.host('qh2')]
