@@ -23,9 +23,15 @@ export const CLI = defineErrors('CLI_ERR', {
     outcome: 'unknown',
   },
   NOT_FOUND: {
-    message: (d: { readonly what: string; readonly name: string; readonly near?: string | undefined; readonly known: readonly string[]; readonly more: number }) =>
-      `There is no ${d.what} "${d.name}".${d.near === undefined ? '' : ` Did you mean ${d.near}?`} ${d.known.length === 0 ? 'There are none.' : `There are: ${d.known.join(', ')}${d.more > 0 ? ` and ${d.more} more` : ''}.`}`,
+    message: (d: { readonly what: string; readonly name: string; readonly near?: string | undefined; readonly known: readonly string[]; readonly more: number; readonly away?: readonly string[] }) =>
+      `There is no ${d.what} "${d.name}"${d.away === undefined || d.away.length === 0 ? '' : ` on the machines that answer; not asked: ${d.away.join(', ')}`}.${d.near === undefined ? '' : ` Did you mean ${d.near}?`} ` +
+      `${d.known.length === 0 ? 'There are none.' : `There are: ${d.known.join(', ')}${d.more > 0 ? ` and ${d.more} more` : ''}.`}`,
     outcome: 'not-started',
+  },
+  MACHINE_AWAY: {
+    message: (d: { readonly name: string; readonly state: string; readonly known: readonly string[] }) =>
+      `${d.name} ${d.state === 'left' ? 'has left the fabric' : 'is dead'}: nothing can be done there. Start its node again, or choose another machine: ${d.known.length === 0 ? 'there is none' : d.known.join(', ')}. See \`kumoi nodes\`.`,
+    retryable: true, outcome: 'not-started',
   },
   AMBIGUOUS: {
     message: (d: { readonly what: string; readonly name: string; readonly found: readonly string[] }) =>

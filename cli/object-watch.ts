@@ -8,9 +8,10 @@ import { LIMITS } from '../fabric/base.ts'
 import type { Clock } from '../fabric/base.ts'
 import type { DataCenter } from '../kali/contract.ts'
 import type { VMM, VmmEvent } from '../rmo/mod.ts'
-import { attributeOf, hostOf } from './objects.ts'
+import { attributeOf, awayMembers, hostOf } from './objects.ts'
 import type { Named } from './objects.ts'
 import { toJson } from './render/json.ts'
+import { referenceOf } from './render/shapes.ts'
 
 export interface ObjectChange {
   readonly kind: string
@@ -18,14 +19,18 @@ export interface ObjectChange {
   readonly uuid: string
   /** Machine; "" for kinds that do not say. */
   readonly host: string
-  /** 'present' at the start; then 'added', 'changed', 'removed', or the object's own word ("started", "crashed"); 'lost': changes came faster than they were read. */
+  /**
+   * 'present' at the start; then 'added', 'changed', 'removed', or the object's own word ("started", "crashed"); 'unreachable' and
+   * 'reachable': the machine it is on died or left, and came back; 'lost': changes came faster than they were read.
+   */
   readonly event: string
   readonly state?: string
   readonly atMs: number
 }
 interface Options { readonly host: string | undefined; readonly clock: Clock; readonly signal: AbortSignal }
 
-interface Seen { readonly name: string; readonly host: string; readonly text: string }
+/** `home`: node that has it. */
+interface Seen { readonly name: string; readonly host: string; readonly home: string | undefined; readonly text: string }
 
 /** Ends when the signal does. */
 export async function* watchObjects(dc: DataCenter, kind: string, { host, clock, signal }: Options): AsyncGenerator<ObjectChange> {
@@ -43,6 +48,8 @@ export async function* watchObjects(dc: DataCenter, kind: string, { host, clock,
   signal.addEventListener('abort', () => wake(), { once: true })
 
   const seen = new Map<string, Seen>()
+  /** On machines that cannot be asked: what became of these nobody knows. */
+  const unreachable = new Set<string>()
   /** VMs said to have gone to another machine: their removal from this one is no news. */
   const leaving = new Map<string, string>()
   /** What a listing can tell has changed; a VM's own events tell it better. */
@@ -57,16 +64,25 @@ export async function* watchObjects(dc: DataCenter, kind: string, { host, clock,
       there.add(uuid)
       const known = seen.get(uuid), on = hostOf(object), state = attributeOf(object, 'state')
       const told = { name, uuid, host: on, ...(state === undefined ? {} : { state: String(state) }) }
-      seen.set(uuid, { name, host: on, text: signature(object) })
-      if (known === undefined) push({ ...told, event: first ? 'present' : 'added' })
+      seen.set(uuid, { name, host: on, home: referenceOf(object)?.home, text: signature(object) })
+      if (unreachable.delete(uuid)) push({ ...told, event: 'reachable' })
+      else if (known === undefined) push({ ...told, event: first ? 'present' : 'added' })
       else if (known.text !== signature(object)) push({ ...told, event: 'changed' })
     }
     // A machine that did not answer may still have them.
     if (failures.length > 0) return
-    for (const [uuid, { name, host: on }] of seen) if (!there.has(uuid)) { seen.delete(uuid); push({ name, uuid, host: on, event: 'removed' }) }
+    const missing = [...seen].filter(([uuid]) => !there.has(uuid))
+    if (missing.length === 0) return
+    const away = new Set<string>((await awayMembers(dc)).map(({ id }) => id))
+    for (const [uuid, { name, host: on, home }] of missing) {
+      const gone = home === undefined || !away.has(home)
+      if (!gone && unreachable.has(uuid)) continue
+      if (gone) { seen.delete(uuid); unreachable.delete(uuid) } else unreachable.add(uuid)
+      push({ name, uuid, host: on, event: gone ? 'removed' : 'unreachable' })
+    }
   }
 
-  const onEvent = (vmm: string, event: VmmEvent): void => {
+  const onEvent = ({ name: vmm, home }: { readonly name: string; readonly home: string | undefined }, event: VmmEvent): void => {
     if (event.type !== 'vm' && event.type !== 'vmAdded' && event.type !== 'vmRemoved') return
     const { uuid, name, atMs } = event
     const told = { name, uuid, host: vmm, atMs }
@@ -75,8 +91,9 @@ export async function* watchObjects(dc: DataCenter, kind: string, { host, clock,
       // 'vmAdded' and 'vmRemoved' say these two.
       if (event.event !== 'defined' && event.event !== 'gone') push({ ...told, event: event.event, ...(event.state === 'gone' ? {} : { state: event.state }) })
     } else if (event.type === 'vmAdded') {
-      if (seen.get(uuid)?.host !== vmm) push({ ...told, event: 'added' })
-      seen.set(uuid, { name, host: vmm, text: '' })
+      if (unreachable.delete(uuid)) push({ ...told, event: 'reachable' })
+      else if (seen.get(uuid)?.host !== vmm) push({ ...told, event: 'added' })
+      seen.set(uuid, { name, host: vmm, home, text: '' })
     } else {
       const left = leaving.get(uuid) === vmm
       leaving.delete(uuid)
@@ -91,7 +108,7 @@ export async function* watchObjects(dc: DataCenter, kind: string, { host, clock,
     const stop = (): void => watch.unwatch()
     signal.addEventListener('abort', stop, { once: true })
     try {
-      for await (const event of watch) onEvent(vmm.name, event)
+      for await (const event of watch) onEvent({ name: vmm.name, home: referenceOf(vmm)?.home }, event)
     } catch { /* a machine that went away; the next listing says what is left */ } finally {
       signal.removeEventListener('abort', stop)
       watched.delete(vmm.uuid)

@@ -1,5 +1,6 @@
 // Objects by the names people type: "web1", "host1/web1", a uuid or the beginning of one.
 
+import type { Member } from '../fabric/mod.ts'
 import type { DataCenter, ObjectListing } from '../kali/contract.ts'
 import type { PhysicalMachine, VM, VMM } from '../rmo/mod.ts'
 import { CLI } from './errors.ts'
@@ -38,8 +39,17 @@ function namesOf(objects: readonly Named[]): readonly string[] {
 export const fewOf = (names: readonly string[]): string =>
   `${names.slice(0, KNOWN_SHOWN_MAX).join(', ')}${names.length > KNOWN_SHOWN_MAX ? ` and ${names.length - KNOWN_SHOWN_MAX} more` : ''}`
 
-/** The one object that `wanted` names; a refusal says what there is. */
-export function pick<T extends Named>(what: string, wanted: string, objects: readonly T[]): T {
+/** Members that cannot be asked: nobody knows what they have. */
+export const awayMembers = async (dc: DataCenter): Promise<readonly Member[]> => (await dc.members()).filter(({ state }) => state === 'dead' || state === 'left')
+
+/** An answer of the whole fleet leaves out who is dead; it is said, not left to be noticed. */
+export async function noteDead(dc: DataCenter, out: Output): Promise<void> {
+  const dead = (await awayMembers(dc)).filter(({ state }) => state === 'dead').map(({ name }) => name)
+  if (dead.length > 0) out.note(`not asked, being dead: ${dead.join(', ')} (kumoi nodes)`)
+}
+
+/** The one object that `wanted` names; a refusal says what there is, and who (`away`) could not be asked. */
+export function pick<T extends Named>(what: string, wanted: string, objects: readonly T[], away: readonly Member[] = []): T {
   const slash = wanted.indexOf('/')
   const [host, name] = slash < 0 ? [undefined, wanted] : [wanted.slice(0, slash), wanted.slice(slash + 1)]
   const named = objects.filter((object) => object.name === wanted || (host !== undefined && object.name === name && hostOf(object) === host))
@@ -50,7 +60,7 @@ export function pick<T extends Named>(what: string, wanted: string, objects: rea
   if (found.length > 1) throw CLI.AMBIGUOUS({ what, name: wanted, found: found.toSorted(byNameThenHost).map((object) => `${fullName(object)} (${object.uuid})`) })
   const known = namesOf(objects.toSorted(byNameThenHost))
   const near = nearest(wanted, known) ?? (host === undefined ? undefined : nearest(wanted, objects.map(fullName)))
-  throw CLI.NOT_FOUND({ what, name: wanted, near, known: known.slice(0, KNOWN_SHOWN_MAX), more: Math.max(0, known.length - KNOWN_SHOWN_MAX) })
+  throw CLI.NOT_FOUND({ what, name: wanted, near, known: known.slice(0, KNOWN_SHOWN_MAX), more: Math.max(0, known.length - KNOWN_SHOWN_MAX), away: away.map(({ name: member, state }) => `${member} (${state})`) })
 }
 
 /** Says which machines did not answer: what they have is not in the list. */
@@ -62,7 +72,8 @@ export function warnOfFailures(out: Output, what: string, { failures }: ObjectLi
 export async function findObjects<T extends Named>(dc: DataCenter, out: Output, kind: { readonly kind: string; readonly one: string; readonly many: string }, wanted: readonly string[]): Promise<T[]> {
   const listing = await dc.list(kind.kind)
   warnOfFailures(out, kind.many, listing)
-  const found = wanted.map((name) => pick(kind.one, name, listing.objects as readonly Named[] as readonly T[]))
+  const away = await awayMembers(dc)
+  const found = wanted.map((name) => pick(kind.one, name, listing.objects as readonly Named[] as readonly T[], away))
   return [...new Map(found.map((object) => [object.uuid, object])).values()]
 }
 
@@ -80,7 +91,14 @@ function only<T>([object]: readonly T[]): T {
   return object
 }
 
-export const findMachine = async (dc: DataCenter, wanted: string): Promise<PhysicalMachine> => pick('machine', wanted, await dc.pms)
+/** A machine; one that is dead or has left is there no more, but is no unknown name. */
+async function pickMachine<T extends Named>(dc: DataCenter, what: string, wanted: string, machines: readonly T[]): Promise<T> {
+  const gone = machines.some(({ name }) => name === wanted) ? undefined : (await awayMembers(dc)).find(({ name }) => name === wanted)
+  if (gone !== undefined) throw CLI.MACHINE_AWAY({ name: gone.name, state: gone.state, known: machines.map(({ name }) => name).slice(0, KNOWN_SHOWN_MAX) })
+  return pick(what, wanted, machines)
+}
+
+export const findMachine = async (dc: DataCenter, wanted: string): Promise<PhysicalMachine> => pickMachine(dc, 'machine', wanted, await dc.pms)
 
 /** The VMM of a machine; without a name the only one there is. */
 export async function findVmm(dc: DataCenter, out: Output, host: string | undefined): Promise<VMM> {
@@ -89,7 +107,7 @@ export async function findVmm(dc: DataCenter, out: Output, host: string | undefi
   const vmms = listing.objects as readonly VMM[]
   const [first] = vmms
   if (first === undefined) throw CLI.NO_HYPERVISOR({})
-  if (host !== undefined) return pick('machine with a hypervisor', host, vmms)
+  if (host !== undefined) return pickMachine(dc, 'machine with a hypervisor', host, vmms)
   if (vmms.length === 1) return first
   throw CLI.USAGE({ problem: 'Which machine?', hint: `Name one with --host: ${fewOf(vmms.map(({ name }) => name))}.` })
 }

@@ -1,6 +1,6 @@
 // The local store: a node's own durable key-value table in its data directory. Ordered keys, texts as
 // values, atomic batches. Two implementations of one contract: LMDB (its only owner) and memory, for
-// simulation and tests; test/conformance/local-store.ts runs over both.
+// simulation and tests; test/fabric/local-store.test.ts runs over both.
 
 import { FABRIC } from './errors-table.ts'
 

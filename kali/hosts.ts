@@ -10,8 +10,8 @@ import { uuidOfNode } from '../fabric/base.ts'
 import { systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, LocalStore } from '../fabric/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
-import { createFleet, createHost, createMemoryDriver, createMemorySwitches, createNetworkRoom, createStorageRoom, createSwitchDriver, createSwitchRoom, rmoKinds } from '../rmo/mod.ts'
-import type { Host, HostOptions, HostPeers, HypervisorDriver, LocalObjects, NodeCapabilities, SwitchDriver } from '../rmo/mod.ts'
+import { RMO, createFleet, createHost, createMemoryDriver, createMemorySwitches, createNetworkRoom, createStorageRoom, createSwitchDriver, createSwitchRoom, rmoKinds, serveMigrations } from '../rmo/mod.ts'
+import type { Host, HostOptions, HostPeers, HypervisorDriver, Ledger, LocalObjects, NodeCapabilities, SwitchDriver } from '../rmo/mod.ts'
 import type { HypervisorOptions } from './contract.ts'
 
 export interface HostsOptions {
@@ -19,6 +19,7 @@ export interface HostsOptions {
   readonly capabilities: NodeCapabilities
   readonly objects: LocalObjects
   readonly store: LocalStore
+  readonly ledger: Ledger
   readonly data: string
   readonly hypervisor: HypervisorOptions
 }
@@ -62,7 +63,7 @@ const NO_HOSTS: Hosts = { related: () => [], stop: async () => {} }
 const relatedTo = ({ vmm, reference }: Host) => (kind: string): readonly ReferenceRecord[] =>
   kind === 'VMM' ? [reference('VMM', vmm.uuid)] : vmm.related(kind as Parameters<typeof vmm.related>[0])
 
-export async function startHosts({ fabric, capabilities, objects, store, data, hypervisor }: HostsOptions): Promise<Hosts> {
+export async function startHosts({ fabric, capabilities, objects, store, ledger, data, hypervisor }: HostsOptions): Promise<Hosts> {
   const driverName = hypervisor.driver === 'auto' ? (libvirtInstalled() ? 'libvirt' : 'memory') : hypervisor.driver
   if (driverName === 'none') return NO_HOSTS
 
@@ -73,11 +74,27 @@ export async function startHosts({ fabric, capabilities, objects, store, data, h
     },
     invoke: (target, verb, args, authority) => capabilities.invoke(target, verb, args, authority),
     nameOf: (node) => fabric.membership.member(node)?.name ?? node.slice(0, 8),
+    async holder(kind, uuid, authority) {
+      const { references, failures } = await capabilities.list(kind, { withAttributes: false }, authority)
+      const found = references.find((record) => record.uuid === uuid)
+      const [silent] = failures
+      if (found === undefined && silent !== undefined) throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: silent.error.message })
+      return found?.home
+    },
+    sibling: (machineUuid) => hosts.get(machineUuid),
   }
-  const start = ({ switches, ...site }: Site): Host => createHost({
-    ...site, self: fabric.id, objects, kinds: rmoKinds, clock: systemClock, random: systemRandom, store, peers, log: fabric.log, parts: partsOf(switches),
-    ...(hypervisor.migrationUri === undefined ? {} : { migrationUri: hypervisor.migrationUri }),
-  })
+  /** By machine. */
+  const hosts = new Map<string, Host>()
+  const start = ({ switches, ...site }: Site): Host => {
+    const host: Host = createHost({
+      ...site, self: fabric.id, objects, kinds: rmoKinds, clock: systemClock, random: systemRandom, store, ledger, peers, log: fabric.log, parts: partsOf(switches),
+      // A VM that comes is one more in its VMM, as by add(), on behalf of whoever moves it.
+      admit: (authority) => capabilities.pass(capabilities.find({ kind: 'VMM', uuid: host.vmm.uuid, home: fabric.id }), 'add', 'create', authority),
+      ...(hypervisor.migrationUri === undefined ? {} : { migrationUri: hypervisor.migrationUri }),
+    })
+    hosts.set(site.machineUuid, host)
+    return host
+  }
   const ownUuid = uuidOfNode(fabric.id)
   const hostName = (): string => fabric.membership.self.name
   const directory = join(data, 'host')
@@ -123,6 +140,7 @@ async function startFleet({ fabric, objects, hypervisor, start, directory }: Pic
     objects.add({ kind: 'PhysicalMachine', uuid, local: { ...machine, related: relatedTo(host) } })
     return host
   })
+  serveMigrations(fabric.registry, hosts)
   await Promise.all(hosts.map((host) => host.ready))
   return {
     related: () => [],

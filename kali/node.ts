@@ -49,7 +49,7 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
     const capabilities = serveObjects(fabric, objects, ledger)
     stoppers.push(startAccounting({ kinds: rmoKinds, objects, ledger, clock: systemClock }))
-    hosts = await startHosts({ fabric, capabilities, objects, store, data, hypervisor: options.hypervisor ?? { driver: 'none' } })
+    hosts = await startHosts({ fabric, capabilities, objects, store, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' } })
     stoppers.push(hosts.stop)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())

@@ -8,6 +8,8 @@ import { LIMITS } from '../fabric/base.ts'
 import { ACL_VERBS } from './gate.ts'
 import { anything, dictionary, integer, list, oneOf, optional, record, text, uuid } from './schema.ts'
 import type { AclVerb } from './gate.ts'
+import type { AclRule } from './object.ts'
+import type { Type } from './schema.ts'
 import type { Attribute, Parameter, ResultSpec } from './verb.ts'
 
 export const COMMON_ATTRIBUTES = {
@@ -24,7 +26,8 @@ export interface CommonVerb {
 }
 export type CommonVerbName = 'info' | 'stats' | 'dump' | 'patch' | 'acls' | 'account' | 'audit'
 
-const aclRule = record({ effect: oneOf('allow', 'deny'), principal: text({ charsMax: 256, pattern: /^\S+$/, expected: 'a principal such as "local:0/tenant", "user:alice" or "*"' }), verbs: list(oneOf(...Object.keys(ACL_VERBS)), { itemsMax: 16 }) })
+/** Rules as acls() takes them, and as they travel with an object. */
+export const ACL_RULES: Type<readonly AclRule[]> = list(record({ effect: oneOf('allow', 'deny'), principal: text({ charsMax: 256, pattern: /^\S+$/, expected: 'a principal such as "local:0/tenant", "user:alice" or "*"' }), verbs: list(oneOf(...Object.keys(ACL_VERBS) as AclVerb[]), { itemsMax: 16 }) }), { itemsMax: LIMITS.aclRulesMax })
 
 const plain = (doc: string): ResultSpec => ({ doc, type: anything() })
 
@@ -42,7 +45,7 @@ export const COMMON_VERBS: Readonly<Record<CommonVerbName, CommonVerb>> = {
   },
   acls: {
     doc: 'Who may do what with it; with rules, replaces them.', acl: 'administer', idempotent: true,
-    parameters: [{ name: 'rules', type: optional(list(aclRule, { itemsMax: LIMITS.aclRulesMax })), doc: 'The new rules, all of them.' }],
+    parameters: [{ name: 'rules', type: optional(ACL_RULES), doc: 'The new rules, all of them.' }],
     result: plain('access rules'),
   },
   account: { doc: 'What was used, by whom.', acl: 'read', idempotent: true, parameters: [], result: plain('usage records') },

@@ -5,6 +5,8 @@
 import { defineErrors } from '../fabric/base.ts'
 
 const listed = (names: readonly string[]): string => names.length === 0 ? 'none' : names.join(', ')
+/** A reason may be a message of its own, with its full stop. */
+const clause = (text: string): string => text.replace(/\.$/, '')
 const meant = (near: string | undefined): string => near === undefined ? '' : ` Did you mean ${near}?`
 
 export const RMO = defineErrors('RMO_ERR', {
@@ -214,12 +216,12 @@ export const RMO = defineErrors('RMO_ERR', {
   },
   MIGRATION_REFUSED: {
     message: (d: { name: string; to: string; reason: string }) =>
-      `${d.name} cannot move to ${d.to}: ${d.reason}. It is where it was.`,
+      `${d.name} cannot move to ${d.to}: ${clause(d.reason)}. It is where it was.`,
     outcome: 'not-started',
   },
   MIGRATION_FAILED: {
     message: (d: { name: string; to: string; phase: string; reason: string; left: string }) =>
-      `The migration of ${d.name} to ${d.to} failed while ${d.phase}: ${d.reason}. ${d.left}`,
+      `The migration of ${d.name} to ${d.to} failed while ${d.phase}: ${clause(d.reason)}. ${d.left}`,
     outcome: 'failed',
   },
   STOP_TIMEOUT: {
@@ -229,7 +231,7 @@ export const RMO = defineErrors('RMO_ERR', {
   },
   PARTLY_DONE: {
     message: (d: { operation: string; name: string; reason: string; left: readonly string[] }) =>
-      `${d.operation} of ${d.name} failed and could not be undone completely: ${d.reason}. Left behind: ${listed(d.left)}. Remove these by hand.`,
+      `${d.operation} of ${d.name} failed and could not be undone completely: ${clause(d.reason)}. Left behind: ${listed(d.left)}. Remove these by hand.`,
     outcome: 'failed',
   },
   TOOL_MISSING: {
@@ -244,7 +246,7 @@ export const RMO = defineErrors('RMO_ERR', {
   },
   DISK_FAILED: {
     message: (d: { operation: string; path: string; host: string; reason: string }) =>
-      `${d.operation} ${d.path} on ${d.host} failed: ${d.reason}. What was begun has been removed; nothing else was changed.`,
+      `${d.operation} ${d.path} on ${d.host} failed: ${clause(d.reason)}. What was begun has been removed; nothing else was changed.`,
     outcome: 'failed',
   },
 })

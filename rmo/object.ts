@@ -110,7 +110,7 @@ export interface LocalObjects {
   tombstone(kind: string, uuid: string): Tombstone | undefined
 }
 
-export function createLocalObjects({ forwardsMax, tombstonesMax = LIMITS.tombstonesMax }: { readonly forwardsMax: number; readonly tombstonesMax?: number }): LocalObjects {
+export function createLocalObjects({ forwardsMax, tombstonesMax = LIMITS.objectTombstonesMax }: { readonly forwardsMax: number; readonly tombstonesMax?: number }): LocalObjects {
   const kinds = new Map<string, Map<string, LocalObject>>()
   const forwards = new Map<string, NodeId>()
   const tombstones = new Map<string, Tombstone>()

@@ -81,6 +81,8 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     let seen = false
     /** Times that the object was followed, or was not there yet, since its last event. */
     let follows = 0
+    /** The event read last said that it moved. */
+    let moved = false
 
     const finish = (error?: unknown): void => { ended = true; events.close(error); leave(); retry() }
     const tell = (member: Member): void => {
@@ -90,32 +92,34 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     }
     const unsubscribe = onMembership(({ member }) => { if (member.id === home && !ended) tell(member) })
 
-    /** Answers whether the object is followed elsewhere. */
+    /** Answers whether the object is followed to where it is now: elsewhere, or another host of the same node. */
     const follow = (next: unknown): boolean => {
-      if (!isNodeId(next) || next === home || ++follows > LIMITS.movedFollowsMax) return false
+      if (!isNodeId(next) || ++follows > LIMITS.movedFollowsMax) return false
       home = next
       capabilities.directory.learn(target.kind, target.uuid, next)
       return true
     }
-    /** Passes an event on; true: nothing more is to be read from this home. */
+    /** Passes an event on; true: nothing more is to be read from where it was. */
     const take = (event: ObjectEvent): boolean => {
-      const moved = event.type === 'migrated' && follow((event as { readonly home?: unknown }).home)
+      moved = event.type === 'migrated' && follow((event as { readonly home?: unknown }).home)
       seen = true
       events.push(event)
       if (event.type === 'gone') finish()
       return moved || ended
     }
-    const pump = async (): Promise<void> => {
+    /** Reads until the end, or until the object has moved on: then true. */
+    const pump = async (): Promise<boolean> => {
+      moved = false
       if (home === capabilities.self) {
         const local = await start(target, options, authority)
         leave = local.stop
         seen = true
-        if (ended) return leave()
+        if (ended) { leave(); return false }
         for (let event = await local.events.next(); event !== undefined && !take(event);) { follows = 0; event = await local.events.next() }
       } else {
         const stream = await openPeer(home, METHODS.watch, { ...target, home, options }, authority)
         leave = () => stream.cancel()
-        if (ended) return leave()
+        if (ended) { leave(); return false }
         stream.result.catch(() => {})
         for await (const body of stream) {
           if (take(readEvent(body))) break
@@ -123,6 +127,7 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
         }
       }
       leave()
+      return moved
     }
     /** Resolves after the pause, or as soon as membership says that the home is back. */
     const pause = (delayMs: number): Promise<void> => new Promise((resolve) => {
@@ -151,10 +156,8 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     const run = async (): Promise<void> => {
       for (let attempt = 0; !ended; attempt++) {
         const before = clock.nowMs()
-        const at = home
         try {
-          await pump()
-          if (home !== at) { attempt = -1; continue }
+          if (await pump()) { attempt = -1; continue }
           // A home that ends the stream at once (it is stopping) is asked again no faster than one that fails.
           if (clock.nowMs() - before > LIMITS.watchReopenMsMax) attempt = 0
         } catch (error) {

@@ -1,9 +1,10 @@
-// The house rules as a test: layout, one-way imports, owner files, sizes, error tables against
-// ERRORS.md, decision numbers, leftovers.
+// The house rules as a test: layout, one-way imports, owner files, sizes, limits, error tables against
+// ERRORS.md, decision numbers, what the README says of tests and kinds, leftovers.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { test } from 'tap'
+import { kindsTable, writtenTable } from './support/kinds-table.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const FOLDERS = ['fabric', 'functions', 'rmo', 'kali', 'cli'] as const
@@ -127,6 +128,48 @@ test('every error code stands in a table and in ERRORS.md, every row there in th
   t.same(idle, [], 'rows that nobody raises')
   const literal = sources.flatMap((file) => [...codeOf(file).matchAll(/'((?:FABRIC|FUNCTIONS|RMO|KALI|CLI)_ERR_[A-Z_0-9]*[A-Z0-9])'/g)].map((match) => ({ file, code: match[1]! })))
   t.same(literal.filter(({ code }) => !inCode.has(code)), [], 'codes of no table')
+})
+
+test('each limit is used and stands in one table', async (t) => {
+  const tables = readdirSync(join(ROOT, 'fabric/limits'), { encoding: 'utf8' }).filter((file) => file !== 'units.ts').map((file) => `fabric/limits/${file}`)
+  const others = sources.filter((source) => !source.startsWith('fabric/limits')).map(codeOf).join('\n')
+  const owner = new Map<string, string>()
+  const wrong: string[] = []
+  for (const file of tables) {
+    const rows = Object.values(await import(join(ROOT, file)) as Record<string, Record<string, unknown>>).flatMap((table) => Object.keys(table))
+    for (const row of rows) {
+      if (owner.has(row)) wrong.push(`${row} stands in ${owner.get(row)} and in ${file}`)
+      owner.set(row, file)
+      if (!new RegExp(`\\b(LIMITS|limits)\\.${row}\\b|\\b${row}\\b[^\\n]*\\bLIMITS\\b|['"]${row}['"]`).test(others)) wrong.push(`${file}: nobody uses ${row}`)
+    }
+  }
+  t.same(wrong, [])
+})
+
+test('tests that the README names exist, and its table of kinds is the registry\'s', (t) => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const wrong: string[] = []
+  for (const [, file = '', titles = ''] of readme.matchAll(/`(test\/[\w./-]+\.ts)`((?:[:,] "[^"]+")*)/g)) {
+    if (!existsSync(join(ROOT, file))) { wrong.push(`${file} is not there`); continue }
+    const text = textOf(file).replaceAll("\\'", "'")
+    for (const [, title = ''] of titles.matchAll(/"([^"]+)"/g)) if (!['\'', '`', '"'].some((quote) => text.includes(`test(${quote}${title}${quote}`))) wrong.push(`${file} has no test "${title}"`)
+  }
+  t.same(wrong, [])
+  t.equal(writtenTable(readme), kindsTable(), 'node test/support/kinds-table.ts writes it')
+  t.end()
+})
+
+test('files that folder READMEs name exist', (t) => {
+  const wrong: string[] = []
+  for (const folder of [...FOLDERS, 'test']) {
+    const readmes = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('README.md'))
+    const files = new Set(filesUnder(folder).flatMap((file) => file.split('/').map((_, at, parts) => parts.slice(at).join('/'))))
+    for (const readme of readmes) {
+      for (const [, name = ''] of readFileSync(join(ROOT, folder, readme), 'utf8').matchAll(/`([\w./-]+\.ts)`/g)) if (!files.has(name.replace(/^(\.\/|\.\.\/)+/, '')) && !existsSync(join(ROOT, name))) wrong.push(`${folder}/${readme}: ${name}`)
+    }
+  }
+  t.same(wrong, [])
+  t.end()
 })
 
 test('cited decisions exist', (t) => {

@@ -5,6 +5,7 @@ import { defineCommand } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { Evaluator } from '../evaluate.ts'
 import { bindingsOf, settleAssignments, show } from '../expression.ts'
+import { noteDead } from '../objects.ts'
 import { JSON_RULES } from '../render/json.ts'
 import { withDataCenter } from '../session.ts'
 import type { Shell } from '../session.ts'
@@ -44,7 +45,7 @@ export const evaluateCommand = defineCommand({
           const completion = await evaluator.run(text, { timeoutMs: shell.settings.timeoutMs })
           return show(completion?.value, shell.out, shell.settings)
         })
-        if (/\bpms\b/.test(text)) await noteDead(dc, shell)
+        if (/\bpms\b/.test(text)) await noteDead(dc, shell.out)
         return status
       } finally {
         evaluator.close()
@@ -64,12 +65,6 @@ async function settling(dc: DataCenter, shell: Shell, work: () => Promise<number
     if (status === EXIT.done) status = assigned
   }
   return status
-}
-
-/** An answer of the whole fleet leaves out who is dead; it is said, not left to be noticed. */
-async function noteDead(dc: DataCenter, shell: Shell): Promise<void> {
-  const dead = (await dc.members()).filter((member) => member.state === 'dead').map((member) => member.name)
-  if (dead.length > 0) shell.out.note(`not asked, being dead: ${dead.join(', ')} (kumoi nodes)`)
 }
 
 /** Sends the console's stdout methods to stderr; answers how to undo it. */

@@ -9,7 +9,7 @@ import type { AnyCommand } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { watchObjects } from '../object-watch.ts'
 import type { ObjectChange } from '../object-watch.ts'
-import { byNameThenHost, findMachine, hostOf, warnOfFailures } from '../objects.ts'
+import { byNameThenHost, findMachine, hostOf, noteDead, warnOfFailures } from '../objects.ts'
 import type { Named } from '../objects.ts'
 import { columnsOf, referencesTable } from '../render/references.ts'
 import { referenceOf } from '../render/shapes.ts'
@@ -53,6 +53,7 @@ async function printOnce(shell: Shell, dc: DataCenter, { kind, host, wide }: Wis
   shell.out.result(objects, (layout) => objects.length === 0 ? undefined : referencesTable(objects, columns, layout))
   if (objects.length === 0 && !shell.settings.json) shell.out.note(host === undefined ? `No ${many}.${hint === undefined ? '' : ` ${hint}`}` : `No ${many} on ${host}.`)
   warnOfFailures(shell.out, many, listing)
+  await noteDead(dc, shell.out)
   return listing.failures.length > 0 ? EXIT.failed : EXIT.done
 }
 

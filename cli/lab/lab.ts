@@ -11,11 +11,11 @@ import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { LIMITS } from '../../fabric/base.ts'
-import type { StoragePool } from '../../rmo/mod.ts'
+import type { PhysicalMachine, StoragePool } from '../../rmo/mod.ts'
 import { CLI } from '../errors.ts'
 import type { HostState, LabHost, LabRecord, LabStatus, LabUpOptions } from './contract.ts'
 import { guestImage } from './guest-image/build.ts'
-import { configureLibvirt, definePools, startLibvirt } from './libvirt.ts'
+import { bringCapabilities, configureLibvirt, definePools, keepCapabilities, startLibvirt } from './libvirt.ts'
 import { CABLE, addressOf, folderOf, groupsOf, holderOf, makeCable, makeHost, part, plugBridge, processesOf, runIn } from './namespaces.ts'
 import { nodeOf, processesOfHost, startNode, stopNode, withNode } from './nodes.ts'
 import type { NodePlace } from './nodes.ts'
@@ -96,12 +96,14 @@ async function raise(place: NodePlace & LabWorld, { onProgress = () => {} }: Pic
 }
 
 /** Everything of a libvirt host but its node. */
-async function raiseHost(place: NodePlace, host: LabHost): Promise<void> {
+async function raiseHost(place: NodePlace & LabWorld, host: LabHost): Promise<void> {
   await makeHost(place, host)
   if (place.record.switch === 'ovs') await startOvs(place, host)
   else await plugBridge(place, host)
   await configureLibvirt(place, host)
+  await bringCapabilities(place, host, place.imageCache)
   await startLibvirt(place, host)
+  await keepCapabilities(place, host, place.imageCache)
   await definePools(place, host)
 }
 
@@ -116,12 +118,22 @@ async function importGuest(place: NodePlace, host: LabHost, path: string): Promi
     }, place.signal)
     if (pool === undefined) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: `${host.name} shows no storage pool "images"` })
     await pool.importImage({ name: 'guest', path, description: 'Debian kernel and busybox: answers on its serial port' })
-    // Each host reads the shared directory for itself; one that has not yet would say it has no such image.
     const hosts = await dc.pms
-    const known = await until(place.clock, LIMITS.labDaemonStartTimeoutMs, async () =>
-      (await Promise.all(hosts.map(async (pm) => (await pm.images).some((image) => image.name === 'guest')))).every(Boolean), place.signal)
-    if (!known) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: 'not every host shows it' })
+    const seen = await all(hosts.map((pm) => seesGuest(place, pm)))
+    if (!seen.every(Boolean)) throw CLI.LAB_FAILED({ step: 'Importing the guest image', reason: `not seen by ${hosts.filter((_, at) => seen[at] === false).map(({ name }) => name).join(', ')}` })
   })
+}
+
+/** Each host reads the shared directory for itself; one that has not yet would say that it has no such image. */
+async function seesGuest({ clock, signal }: NodePlace, pm: PhysicalMachine): Promise<boolean> {
+  let asked = false
+  return until(clock, LIMITS.labDaemonStartTimeoutMs, async () => {
+    if ((await pm.images).some(({ name }) => name === 'guest')) return true
+    const pool = asked ? undefined : (await pm.storagePools).find(({ name }) => name === 'images')
+    asked ||= pool !== undefined
+    await pool?.refresh()
+    return false
+  }, signal)
 }
 
 /** Ends all of the lab, however much of it there is, and removes it. */

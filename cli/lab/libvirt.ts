@@ -6,8 +6,8 @@
 
 import { spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { open, mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, open, mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 import { LIMITS } from '../../fabric/base.ts'
 import { CLI } from '../errors.ts'
@@ -66,6 +66,23 @@ export async function startLibvirt(place: Place, host: LabHost): Promise<void> {
   const log = join(folderOf(place.directory, host.name), 'log', 'libvirtd.log')
   await startDaemon(place, host, ['libvirtd', '--listen', '--config', '/etc/libvirt/libvirtd.conf'], log)
   if (!await until(place.clock, LIMITS.labDaemonStartTimeoutMs, answers, place.signal)) throw CLI.LAB_FAILED({ step: `Starting libvirtd of ${host.name}`, reason: `it did not answer within ${LIMITS.labDaemonStartTimeoutMs} ms; its log is ${log}` })
+}
+
+const capabilitiesOf = (place: Place, host: LabHost): string => join(folderOf(place.directory, host.name), 'cache', 'qemu', 'capabilities')
+const keptCapabilities = (imageCache: string): string => join(dirname(imageCache), 'libvirt-capabilities')
+
+/**
+ * What an emulator can do costs libvirtd 9 s to find out, and each host would. It is kept between labs, and handed to hosts
+ * before their libvirtd starts, which checks it against the emulator's file and asks anew when that has changed.
+ */
+export async function bringCapabilities(place: Place, host: LabHost, imageCache: string): Promise<void> {
+  await cp(keptCapabilities(imageCache), capabilitiesOf(place, host), { recursive: true, force: false }).catch(() => {})
+}
+/** Makes libvirtd find out now, not at a node's first question, which has a deadline. */
+export async function keepCapabilities(place: Place, host: LabHost, imageCache: string): Promise<void> {
+  await virsh(place, host, ['capabilities'])
+  // Hosts of one lab may be at it at once: libvirtd discards what it cannot read.
+  await cp(capabilitiesOf(place, host), keptCapabilities(imageCache), { recursive: true }).catch(() => {})
 }
 
 export const virsh = (place: Pick<Place, 'record' | 'signal'>, host: LabHost, args: readonly string[]): Promise<string> =>

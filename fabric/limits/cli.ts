@@ -7,6 +7,8 @@ export const CLI_LIMITS = {
   // --- shell
   /** A console without a terminal ends when its input has ended and the guest has been quiet this long. */
   consoleQuietMs: 1_000,
+  /** And for its first word: a guest that has other things to do answers late, one that is mute must not hold a pipe for ever. */
+  consoleAnswerMs: 5_000,
   /** `--watch` of kinds without events, and the look for machines that joined. */
   objectPollMs: 2_000,
   /** After Ctrl-C: how long clean-up may take before the shell leaves anyway. */

@@ -39,7 +39,7 @@ export const RMO_LIMITS = {
   /** Forwarding addresses a node keeps of objects that moved away; the oldest goes first. */
   movedForwardsMax: 4_096,
   /** Names and reasons a node keeps of objects that went away for good, some 200 bytes each; after that a reference to one is "unknown". */
-  tombstonesMax: 8_192,
+  objectTombstonesMax: 8_192,
   /** Changes whose outcome is kept for whoever asks again with the same operation id, and how long. */
   operationsMax: 1_024,
   operationWindowMs: 60_000,

@@ -38,9 +38,14 @@ export function createEmulatorDeaths({ clock, later }: { readonly clock: Clock; 
     },
     doubts(vm, { state }) {
       if (vm.diedAtMs === undefined) return false
-      if (isActive(state) && clock.nowMs() - vm.diedAtMs < LIMITS.hostDeathConfirmMs) return true
-      vm.diedAtMs = undefined
-      return false
+      const leftMs = vm.diedAtMs + LIMITS.hostDeathConfirmMs - clock.nowMs()
+      if (!isActive(state) || leftMs <= 0) {
+        vm.diedAtMs = undefined
+        return false
+      }
+      // Looked at again then, whatever is read or not until then.
+      later(leftMs)
+      return true
     },
     async confirmed(vm, call) {
       if (vm.diedAtMs === undefined) return

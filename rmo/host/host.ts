@@ -22,14 +22,19 @@ import type { HostContext, HostRoom } from './contract.ts'
 import { createExclusive } from './exclusive.ts'
 import { guardDriver } from './guard.ts'
 import { createHub } from './hub.ts'
-import { createMigrations, serveMigrations } from './migration.ts'
+import { createMigrations } from './migration.ts'
+import { serveMigrations } from './migration-service.ts'
 import type { HostMigrations } from './migration.ts'
 import { createNumbers } from './numbers.ts'
 import { createOwnObjects } from './own-objects.ts'
 import type { HostParts, HostPeers, MakeParts } from './parts.ts'
 import { createReadings } from './readings.ts'
+import { createRemovals } from './removals.ts'
 import type { VmContext, VmRoom } from './vm-context.ts'
 import { createVmRoom } from './vm-room.ts'
+import { createVmRules } from './vm-rules.ts'
+import type { RulesLedger } from './vm-rules.ts'
+import { finishRemovals } from './vm-add.ts'
 import { createVmm } from './vmm.ts'
 import type { HostVmm } from './vmm.ts'
 
@@ -50,6 +55,8 @@ export interface HostOptions {
   readonly log: Pick<Log, 'info' | 'warn'>
   /** Storage, networks, switches. */
   readonly parts?: MakeParts
+  /** Keeps access rules, which go with a VM that migrates. */
+  readonly ledger?: RulesLedger
   /** The gate's answer for VMs that migrate here; default: whoever the source's gate let through. */
   admit?(authority: Authority): Promise<void>
   /** libvirt URI under which other hosts reach this one. */
@@ -134,7 +141,7 @@ export function createHost(options: HostOptions): Host {
     reference,
     call: ({ signal, remainingMs }) => ({ signal, remainingMs: () => remainingMs() }),
   }
-  const vmContext: VmContext = { host: context, get room() { return vms }, vmmUuid, peers, parts: () => parts, migrations: () => migrations, ownCall, admit: async (authority) => options.admit?.(authority) }
+  const vmContext: VmContext = { host: context, get room() { return vms }, vmmUuid, peers, parts: () => parts, migrations: () => migrations, removals: createRemovals(options.store, machineUuid), rules: createVmRules(options.ledger), ownCall, admit: async (authority) => options.admit?.(authority) }
   const vms: VmRoom = createVmRoom({ context: vmContext, numbers, later: (delayMs) => readings.later(delayMs) })
   const migrations = createMigrations({ context: vmContext, store: options.store, log })
   const vmm = createVmm(vmContext, options.migrationUri === undefined ? {} : { migrationUri: options.migrationUri })
@@ -178,7 +185,11 @@ export function createHost(options: HostOptions): Host {
   void options.driver.open().then(
     () => { if (!stopped) readings.later(0) },
     (error: unknown) => log.warn('the hypervisor cannot be used', { uri: driver.uri, reason: textOf(error) }))
-  void ready.promise.then(() => { if (!stopped) migrations.recover() })
+  void ready.promise.then(() => {
+    if (stopped) return
+    migrations.recover()
+    void finishRemovals(vmContext, log)
+  })
 
   let stopping: Promise<void> | undefined
   const host: Host = Object.assign(context, {

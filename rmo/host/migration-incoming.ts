@@ -34,6 +34,10 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
   for (const { role, uuid, id, name } of notes.open()) if (role === 'incoming') expected.set(uuid, { id, name, release: () => {} })
   const letGo = (uuid: string): void => { expected.get(uuid)?.release(); expected.delete(uuid) }
 
+  // Hosts of one node share its ledger.
+  const takeRules = async (message: MigrationMessage, source: NodeId): Promise<void> => { if (source !== host.self) await context.rules.take(message.uuid, message.rules ?? []) }
+  const dropRules = async (uuid: string, source: NodeId): Promise<void> => { if (source !== host.self) await context.rules.forget(uuid) }
+
   const reserve = async (message: MigrationMessage, source: { readonly node: NodeId; readonly name: string }, principal: string, call: Call): Promise<MigrationTicket> => {
     const { id, uuid, settings, state = 'running' } = message
     if (settings === undefined) throw RMO.ARGUMENT_INVALID({ call: 'rmo.migration', path: 'message.settings', expected: 'the settings of a VM', got: 'undefined' })
@@ -52,9 +56,11 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
     await notes.save(note)
     expected.set(uuid, { id, name, release: context.room.reserveMacs(macs) })
     try {
+      await takeRules(message, source.node)
       return await host.driver.domains.acceptIncoming(uuid, settings, readMetadata(message.metadata ?? {}), call)
     } catch (error) {
       letGo(uuid)
+      await dropRules(uuid, source.node)
       await notes.drop(uuid)
       throw error
     }
@@ -68,13 +74,15 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
       const name = message.settings?.name ?? ''
       return host.exclusive(`name/${name}`, () => host.exclusive(`VM/${message.uuid}`, () => reserve(message, source, authority.principal, host.call(authority))))
     },
-    complete: ({ id, uuid, handover }, source, authority) => host.exclusive(`VM/${uuid}`, async () => {
+    complete: (message, source, authority) => host.exclusive(`VM/${message.uuid}`, async () => {
+      const { id, uuid, handover } = message
       const known = notes.get(uuid)
       if (known?.role === 'incoming' && !hasEnded(known) && (known.id !== id || known.peer !== source)) throw RMO.OBJECT_UNKNOWN({ kind: 'VM', uuid, node: host.hostName() })
       const call = host.call(authority)
       const { domains } = host.driver
       // Told twice is told once: it may have come while the answer was lost.
       const present = await domains.get(uuid, call)
+      if (known?.role === 'incoming' && known.id === id && !hasEnded(known)) await takeRules(message, source)
       if (expected.get(uuid)?.id === id && (handover !== undefined || present === undefined)) await domains.completeIncoming?.(uuid, handover, call)
       const record = await domains.get(uuid, call)
       if (record === undefined) throw RMO.OBJECT_UNKNOWN({ kind: 'VM', uuid, node: host.hostName() })
@@ -97,6 +105,7 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
       if (left?.persistent === true) await domains.undefine(uuid, call)
       letGo(uuid)
       context.room.forget(uuid, why)
+      await dropRules(uuid, source)
       await notes.save(inPhase(note, 'failed', clock.wallMs(), { error: why }))
     }),
   }

@@ -7,8 +7,11 @@
 //     refuse {id, uuid} ->             gives back what it reserved
 //     status {id, uuid} ->             what is there now       (asked by either side)
 //     find {id, uuid} ->               the same, there or wherever it moved on to
+//
+// Access rules go with the VM; its audit and account are of what happened at each host, and stay there.
 
 import type { DomainMetadata, DomainState, MigrationTicket } from '../driver/contract.ts'
+import { ACL_RULES } from '../common.ts'
 import type { VmSettings } from '../settings.ts'
 import { anything, boolean, dictionary, integer, oneOf, optional, record, text, uuid } from '../schema.ts'
 import type { Infer } from '../schema.ts'
@@ -29,6 +32,8 @@ const body = record({
   state: optional(oneOf('running', 'paused', 'stopping', 'stopped', 'crashed', 'saved')),
   settings: optional(vmSettings),
   metadata: optional(dictionary(anything())),
+  /** Access rules of the VM, with accept and, as they are then, with complete. */
+  rules: optional(ACL_RULES),
   handover: optional(text({ charsMax: 16 * 1024 * 1024 })),
 })
 export type MigrationMessage = Infer<typeof body>

@@ -9,7 +9,7 @@
 
 import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { NodeId, Timer } from '../../fabric/base.ts'
-import type { LocalStore, Log, RpcRegistry } from '../../fabric/mod.ts'
+import type { LocalStore, Log } from '../../fabric/mod.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { MigrationTicket } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
@@ -47,20 +47,6 @@ function reasonOf(error: unknown): string {
   return typeof reason === 'string' && (code === RMO.MIGRATION_FAILED.code || code === RMO.MIGRATION_REFUSED.code) ? reason : textOf(error)
 }
 
-/** Serves what other nodes ask of the hosts of this one. */
-export function serveMigrations(registry: Pick<RpcRegistry, 'method'>, hosts: readonly { readonly machineUuid: string; hostName(): string; readonly migrations: HostMigrations }[]): void {
-  const byMachine = new Map(hosts.map((host) => [host.machineUuid, host]))
-  registry.method(MIGRATION_METHOD, async (body, call) => {
-    const { caller } = call
-    const message = readMessage(body)
-    const host = byMachine.get(message.machine)
-    // Shells ask VM.migrate; only another member's host speaks here.
-    if (caller.via !== 'link') throw RMO.DENIED({ principal: call.principal, kind: 'VMM', name: host?.hostName() ?? message.machine, verb: MIGRATION_METHOD, acl: 'create', reason: 'only nodes of the fabric may' })
-    if (host === undefined) throw RMO.OBJECT_UNKNOWN({ kind: 'PhysicalMachine', uuid: message.machine, node: 'this node' })
-    return host.migrations.answer(message, caller, call)
-  })
-}
-
 export function createMigrations({ context, store, log }: MigrationOptions): HostMigrations {
   const { host, peers } = context
   const { clock } = host
@@ -83,6 +69,8 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     if (sibling === undefined) throw RMO.OBJECT_UNKNOWN({ kind: 'VMM', uuid: machine, node: host.hostName() })
     return sibling.migrations.answer(readMessage(body), { node: host.self, name: host.hostName() }, authority)
   }
+  /** Hosts of one node share its ledger. */
+  const rulesFor = ({ peer, uuid }: MigrationNote): Pick<MigrationMessage, 'rules'> => peer === host.self ? {} : { rules: context.rules.of(uuid) }
   const publish = (uuid: string, event: ObjectEvent & Readonly<Record<string, unknown>>): void => host.publish('VM', uuid, event)
 
   // ---------------------------------------------------------------- both sides, as of now
@@ -121,10 +109,11 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     if (left !== undefined && levelOf(left.state) !== 'off') await host.driver.domains.destroy(note.uuid, call)
     if (left?.persistent === true) await host.driver.domains.undefine(note.uuid, call)
     context.room.forget(note.uuid, `it moved to ${note.to}`, { home: note.peer, to: note.to })
+    if (note.peer !== host.self) await context.rules.forget(note.uuid)
     await notes.save(inPhase(note, 'done', clock.wallMs()))
   }
   const complete = async (note: MigrationNote): Promise<void> => {
-    const message = { step: 'complete' as const, ...note.handover === undefined ? {} : { handover: note.handover } }
+    const message = { step: 'complete' as const, ...rulesFor(note), ...note.handover === undefined ? {} : { handover: note.handover } }
     for (let attempt = 1; ; attempt++) {
       try {
         await ask(note, message, ownAuthority(note.principal))
@@ -173,7 +162,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
   const announce = async (vm: HostVm, note: MigrationNote, authority: Authority): Promise<MigrationTicket> => {
     const { settings, metadata = {}, state } = vm.record
     try {
-      return readTicket(await ask(note, { step: 'accept', from: note.from, to: note.to, state, settings, metadata: { ...metadata } }, authority))
+      return readTicket(await ask(note, { step: 'accept', from: note.from, to: note.to, state, settings, metadata: { ...metadata }, ...rulesFor(note) }, authority))
     } catch (error) {
       await refuseThere(note)
       await notes.save(inPhase(note, 'failed', clock.wallMs(), { error: textOf(error) }))

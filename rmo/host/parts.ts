@@ -61,6 +61,8 @@ export interface HostPeers {
   /** One verb of an object anywhere, through the gate of its home. */
   invoke(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown>
   nameOf(node: NodeId): string
+  /** The node that has this object, of all that live. Throws RMO_ERR_LIST_INCOMPLETE when one of them does not answer. */
+  holder?(kind: string, uuid: string, authority: Authority): Promise<NodeId | undefined>
   /** Another host of this very node, by its machine: simulated hosts live together in one. */
   sibling?(machineUuid: string): { readonly migrations: HostMigrations } | undefined
 }

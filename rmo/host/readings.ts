@@ -30,7 +30,8 @@ export function createReadings({ clock, read, intervalMs }: { readonly clock: Cl
     dueMs = Infinity
     const startedAtMs = clock.nowMs()
     const reading = read().finally(() => {
-      restedAtMs = clock.nowMs() + PAUSE_PER_READING * (clock.nowMs() - startedAtMs)
+      // At most an interval: after a first reading that timed out, the host would know nothing for that many timeouts.
+      restedAtMs = clock.nowMs() + Math.min(intervalMs, PAUSE_PER_READING * (clock.nowMs() - startedAtMs))
       if (running === reading) running = undefined
       if (next === undefined) later(intervalMs)
     })

@@ -181,13 +181,13 @@ export function createSwitchRoom(context: HostContext, driver: SwitchDriver): Sw
     const there = new Set([...known.switches, ...known.ports].map(({ uuid }) => uuid))
     for (const [uuid, { record }] of [...ports].filter(([uuid]) => !there.has(uuid))) {
       ports.delete(uuid)
-      context.objects.remove('Port', uuid)
+      context.objects.remove('Port', uuid, { name: record.name, reason: 'it was taken out of its switch' })
       tell('Port', uuid, { type: 'gone', atMs, reason: 'it was taken out of its switch' })
       tell('Switch', record.switchUuid, { type: 'portRemoved', atMs, uuid, name: record.name })
     }
-    for (const uuid of [...switches.keys()].filter((uuid) => !there.has(uuid))) {
+    for (const [uuid, { attributes: { name } }] of [...switches].filter(([uuid]) => !there.has(uuid))) {
       switches.delete(uuid)
-      context.objects.remove('Switch', uuid)
+      context.objects.remove('Switch', uuid, { name, reason: 'it was removed' })
       tell('Switch', uuid, { type: 'gone', atMs, reason: 'it was removed' })
     }
   }

@@ -4,6 +4,7 @@
 //                                            `-- any failure takes back what was made, newest first (all-or-nothing.ts)
 
 import { LIMITS, errorCode } from '../../fabric/base.ts'
+import type { Log } from '../../fabric/mod.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { Call, DomainMetadata } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
@@ -67,6 +68,13 @@ export async function assertNameFree({ host, room, migrations }: VmContext, name
   if (migrations().expectsName(name, uuid)) throw RMO.NAME_TAKEN({ kind: 'VM', name, host: host.hostName(), uuid: 'on its way here' })
 }
 
+/** What createVM() made here is new; a dump may be of a VM that another machine still has, and would run twice on the same disks. */
+async function assertNowhere({ host, peers, room }: VmContext, { uuid, name }: { readonly uuid: string; readonly name: string }, authority: Authority): Promise<void> {
+  const holder = await peers.holder?.('VM', uuid, authority)
+  if (holder === undefined || (holder === host.self && room.get(uuid) !== undefined)) return
+  throw RMO.ALREADY_EXISTS({ what: `VM ${name} (${uuid})`, host: peers.nameOf(holder) })
+}
+
 export interface Definition {
   readonly uuid: string
   readonly settings: VmSettings
@@ -100,7 +108,7 @@ export async function defineVm(context: VmContext, operation: string, { uuid, se
 
 export async function addVm(context: VmContext, draft: ReferenceRecord, { start = false }: { readonly start?: boolean }, authority: Authority): Promise<ReferenceRecord> {
   const { host, room } = context
-  const { uuid } = draft
+  const { uuid, home } = draft
   if (draft.cold !== true) {
     const present = room.get(uuid)
     if (present === undefined) throw RMO.ARGUMENT_INVALID({ call: 'VMM.add', path: 'vm', expected: 'a cold VM, of createVM() or load() (migrate() moves a live one)', got: `${draft.name}, which lives elsewhere` })
@@ -124,6 +132,7 @@ export async function addVm(context: VmContext, draft: ReferenceRecord, { start 
       return vm.reference()
     }
     await context.migrations().assertNotElsewhere(uuid, authority)
+    if (home !== host.self) await assertNowhere(context, { uuid, name: settings.name }, authority)
     await assertNameFree(context, settings.name, uuid)
     return (await defineVm(context, 'add', { uuid, settings, start }, authority)).reference()
   }))
@@ -144,18 +153,46 @@ export async function removeVm(context: VmContext, { uuid, name, home }: Referen
     const { domains } = host.driver
     if (force && levelOf(state) !== 'off') await domains.destroy(uuid, call)
     else mustDo('remove', { name: settings.name, state })
-    await domains.undefine(uuid, call)
-    room.forget(uuid, `it was removed by ${authority.principal}`)
     const { disks } = context.parts()
-    if (!managed || keepDisks || disks === undefined) return
+    const disposes = managed && !keepDisks && disks !== undefined
+    if (disposes) await context.removals.begin({ uuid, settings })
+    try {
+      await domains.undefine(uuid, call)
+    } catch (error) {
+      // Not answered in time, it may still go; what became of it is seen at the next start of the node.
+      if (disposes && errorCode(error) !== RMO.DRIVER_TIMEOUT.code) await context.removals.end(uuid)
+      throw error
+    }
+    room.forget(uuid, `it was removed by ${authority.principal}`)
+    await context.rules.forget(uuid)
+    if (!disposes) return
     try {
       await disks.dispose(uuid, settings, call)
+      await context.removals.end(uuid)
     } catch (error) {
       if (errorCode(error) === RMO.PARTLY_DONE.code) throw error
       throw RMO.PARTLY_DONE({ operation: 'remove', name, reason: textOf(error), left: [`disks of ${name} (${uuid})`] }, { cause: error })
     }
   })
   await reread(context)
+}
+
+/** What a node that was killed in the middle of removals left: disks of VMs that are gone. */
+export async function finishRemovals(context: VmContext, log: Pick<Log, 'info' | 'warn'>): Promise<void> {
+  const { host, removals } = context
+  for (const { uuid, settings } of removals.open()) {
+    try {
+      await host.exclusive(`VM/${uuid}`, async () => {
+        const call = context.ownCall(LIMITS.vmUndoTimeoutMs)
+        // Still there: its removal never was, and can be asked for again.
+        if (await host.driver.domains.get(uuid, call) === undefined) await context.parts().disks?.dispose(uuid, settings, call)
+        await removals.end(uuid)
+      })
+      log.info('an interrupted removal was finished', { vm: settings.name, uuid })
+    } catch (error) {
+      log.warn('an interrupted removal could not be finished', { vm: settings.name, uuid, reason: textOf(error) })
+    }
+  }
 }
 
 export async function adoptVm(context: VmContext, { uuid, name }: ReferenceRecord, authority: Authority): Promise<ReferenceRecord> {

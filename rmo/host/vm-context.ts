@@ -5,6 +5,8 @@ import type { Call, DomainRecord, SnapshotRecord } from '../driver/contract.ts'
 import type { MigrateVmOptions, MigrationRecord } from '../kinds/interfaces.ts'
 import type { HostContext, HostRoom } from './contract.ts'
 import type { HostParts, HostPeers } from './parts.ts'
+import type { Removals } from './removals.ts'
+import type { VmRules } from './vm-rules.ts'
 import type { HostVm } from './vm.ts'
 
 export interface VmRoom extends HostRoom {
@@ -49,6 +51,8 @@ export interface VmContext {
   readonly peers: HostPeers
   parts(): HostParts
   migrations(): Migrations
+  readonly removals: Removals
+  readonly rules: VmRules
   /** A driver call of the host's own, for so long. */
   ownCall(timeoutMs: number): Call
   /** The gate's answer for VMs that come from elsewhere: may this principal create here? */

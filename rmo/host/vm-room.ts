@@ -71,8 +71,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
     if (vm === undefined) return
     vms.delete(uuid)
     forgotten.set(uuid, numbers.next())
-    // Simulated hosts of one node share the table: a VM that moved between them is there as the other's already.
-    if (host.objects.get('VM', uuid)?.local === vm) host.objects.remove('VM', uuid, moved !== undefined && moved.home !== host.self ? moved.home : { name: vm.name, reason })
+    host.objects.remove('VM', uuid, moved !== undefined && moved.home !== host.self ? moved.home : { name: vm.name, reason })
     for (const snapshot of [...snapshots.values()]) if (snapshot.record.domain === uuid) dropSnapshot(snapshot, reason)
     vm.end(reason)
     tell(vm, moved === undefined ? { type: 'gone', atMs: wallMs(), reason } : { type: 'migrated', atMs: wallMs(), ...moved })

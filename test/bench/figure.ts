@@ -84,7 +84,10 @@ const scopes = new Set<Scope>()
 export class Scope {
   readonly #after: (() => unknown)[] = []
   defer(after: () => unknown): void { this.#after.push(after) }
-  async close(): Promise<void> {
+  #closing: Promise<void> | undefined
+  /** A bench that is interrupted closes it twice: by the signal, and because its work fails when things go. Both wait. */
+  close(): Promise<void> { return this.#closing ??= this.#close() }
+  async #close(): Promise<void> {
     scopes.delete(this)
     for (let after = this.#after.pop(); after !== undefined; after = this.#after.pop()) {
       try { await after() } catch (error) { console.error(error) }
@@ -130,7 +133,8 @@ export const readLines = (text: string): Figure[] => text.split('\n').filter((li
 export async function standalone(bench: Bench): Promise<void> {
   const at = process.argv.indexOf('--minutes')
   const minutes = at < 0 ? undefined : Number(process.argv[at + 1])
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void Promise.all([...scopes].map((scope) => scope.close())).then(() => process.exit(130)))
+  // Not once: Ctrl-C, `timeout` and run.ts signal a group and its leader, and the second one must not end the cleaning up.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void Promise.all([...scopes].map((scope) => scope.close())).then(() => process.exit(130)))
   if (!process.argv.includes('--json')) console.error(`${bench.name}: load ${loadavg()[0]?.toFixed(2)} at the start`)
   const figures = await bench.run({ minutes })
   for (const figure of figures) console.log(lineOf(figure))

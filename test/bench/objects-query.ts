@@ -11,8 +11,8 @@ const HOSTS = 3
 const DOMAINS = 10
 const REACH_MS = 20
 const TIMES_VIRSH = 1.5
-const ROUNDS = 8
-const CALLS = 10
+const ROUNDS = 3
+const CALLS = 20
 const CRASHES = 12
 const CRASH_REACH_MS = 100
 const EVENT_LIMIT_MS = 10_000
@@ -34,6 +34,7 @@ export const bench: Bench = {
     const absent = await libvirtObstacle()
     if (absent !== false) return absentFigures(ROWS, absent)
     const { dc, lab, machines, script } = await openBenchLab(scope, { driver: 'libvirt', hosts: HOSTS })
+    console.error('lab up')
     const counts = await dc.pms.dmap(async (pm) => {
       for (let i = 0; i < 10; i++) {
         const draft = await pm.vmm.createVM({ name: `${pm.name}-vm${i}`, memoryMiB: 32, vcpus: 1 })
@@ -44,6 +45,7 @@ export const bench: Bench = {
     }).with({ timeoutMs: 120_000 })
     if (counts.some((count) => count !== DOMAINS)) throw new Error(`domains: ${counts.join(', ')}`)
 
+    console.error('domains up')
     let wrong = 0
     const ask = async (): Promise<void> => {
       const answers = await dc.pms.dmap((pm) => pm.vms.filter((vm) => vm.cpuRatio > 0.9))
@@ -55,6 +57,7 @@ export const bench: Bench = {
       kumoi: () => timed(CALLS, ask),
       host1: domstats('host1'), host2: domstats('host2'), host3: domstats('host3'),
     })
+    console.error('asked')
     const ours = low(times.kumoi)
     const virsh = [times.host1, times.host2, times.host3].map(low).toSorted((a, b) => b.p50 - a.p50)
     const slowest = at(virsh, 0)

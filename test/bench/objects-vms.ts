@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { PhysicalMachine, StoragePool, VM } from '../../rmo/mod.ts'
 import { alternate, low, standalone, timed, withScope } from './figure.ts'
 import type { Bench, Figure } from './figure.ts'
+import { until } from '../support/fabric-lab.ts'
 import { absentFigures, at, libvirtObstacle, openBenchLab, removeVm } from './objects-lab.ts'
 import type { BenchLab } from './objects-lab.ts'
 
@@ -137,6 +138,7 @@ export const bench: Bench = {
     const absent = await libvirtObstacle()
     if (absent !== false) return absentFigures(ROWS, absent)
     const lab = await openBenchLab(scope, { driver: 'libvirt', hosts: 2 })
+    await until('the guest image is known', async () => (await lab.dc.images.filter((image) => image.name === 'guest')).length > 0)
     const here = at(lab.machines, 0), there = at(lab.machines, 1)
     return [await starting(lab, here), await cloning(lab, here), await moving(lab, [here, there])]
   }),

@@ -81,7 +81,7 @@ else if (unknown.length > 0 || !(values.minutes === undefined || Number(values.m
   process.exitCode = 2
 } else {
   // The bench under way stops what it has started.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { running?.kill(signal); process.exitCode = 130 })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => { running?.kill(signal); process.exitCode = 130 })
   const load = loadavg()[0] ?? NaN
   const startMs = performance.now()
   console.error(`load ${load.toFixed(2)} at the start`)

@@ -93,5 +93,5 @@ test('what was removed while nobody could see it is gone', async (t) => {
   fabric.change('beta', 'alive')
   for (let event = await next(watch); event?.type !== 'gone'; event = await next(watch)) t.match(event, { type: /interrupted|state/ })
   t.equal(await next(watch), undefined)
-  await t.rejects((box.watch() as Watch<ObjectEvent>).next() as Promise<unknown>, { code: 'RMO_ERR_OBJECT_UNKNOWN' }, 'a watch of something that is not there')
+  await t.rejects((box.watch() as Watch<ObjectEvent>).next() as Promise<unknown>, { code: 'RMO_ERR_GONE' }, 'a watch of something that is not there any more')
 })

@@ -52,6 +52,8 @@ interface World {
   readonly left: string[]
   /** Cold VMs, to be added again and again. */
   readonly drafts: ReferenceRecord[]
+  /** Hosts whose node is on its way down or up. */
+  readonly restarting: Set<string>
 }
 
 const call = { remainingMs: () => 60_000 }
@@ -80,6 +82,9 @@ function somePath({ random, trace }: World, host: TestHost['host']): string {
   return random.int(4) === 0 && volumes.length > 0 ? pick(random, volumes).path : `/nfs/images/own-${trace.length}.qcow2`
 }
 
+/** A path that a user chose. */
+const isNamed = (path: string): boolean => path.includes('/own-')
+
 const OPERATIONS: Readonly<Record<string, { readonly weight: number; readonly run: Operation }>> = {
   add: { weight: 20, async run(world, { host }, by) {
     const { random, drafts } = world
@@ -101,9 +106,14 @@ const OPERATIONS: Readonly<Record<string, { readonly weight: number; readonly ru
     disks: pick(random, ['overlay', 'full']), ...random.int(2) === 0 ? { name: pick(random, NAMES) } : {}, ...random.int(3) === 0 ? { to: pick(random, hosts.hosts).pm } : {}, start: random.int(2) === 0,
   }, by)) },
   migrate: { weight: 14, run: onVm((vm, { random, hosts, left }, by) => {
+    const paths = disksOf(vm.settings()).flatMap(({ path }) => path ?? [])
     // Notes of a simulated host do not move with a file, and only of a name that Kumoi chose is it known whose it is.
-    left.push(...disksOf(vm.settings()).flatMap(({ path }) => path?.includes('/own-') === true ? [path] : []))
-    return vm.migrate(pick(random, hosts.hosts).pm, { live: random.int(3) > 0 }, by)
+    left.push(...paths.filter(isNamed))
+    return vm.migrate(pick(random, hosts.hosts).pm, { live: random.int(3) > 0 }, by).catch((error: unknown) => {
+      // Files of a simulated directory travel with the handover, which such a failure may lose.
+      left.push(...paths)
+      throw error
+    })
   }) },
   remove: { weight: 10, run: onVm(async (vm, { random }, by, { host }) => host.vmm.remove(vm.reference(), { force: random.int(2) === 0 }, by)) },
   start: { weight: 8, run: onVm((vm, { random }, by) => vm.start({ paused: random.int(4) === 0 }, by)) },
@@ -152,7 +162,7 @@ async function operate(world: World, name: string, at: TestHost): Promise<'done'
 
 // ---------------------------------------------------------------- faults
 
-async function hurt({ random, hosts, clock, trace }: World): Promise<void> {
+async function hurt({ random, hosts, clock, trace, left, restarting }: World): Promise<void> {
   const at = pick(random, hosts.hosts)
   const { faults } = at.driver
   const note = (what: string): void => { trace.push(`${clock.nowMs()} fault ${what} at ${at.name}`) }
@@ -178,7 +188,12 @@ async function hurt({ random, hosts, clock, trace }: World): Promise<void> {
       try { faults.crash(pick(random, running).uuid) } catch { /* it has just stopped */ }
       return
     }
-    default: note('restart'); await at.restart()
+    default:
+      if (restarting.has(at.name)) return
+      restarting.add(at.name)
+      note('restart')
+      left.push(...(await at.driver.inventory(call).catch(() => undefined))?.volumes.map(({ path }) => path).filter(isNamed) ?? [])
+      try { await at.restart() } finally { restarting.delete(at.name) }
   }
 }
 
@@ -240,7 +255,7 @@ export async function runObjects(seed: number, { hosts: hostsCount = 3, operatio
   let hosts: TestHosts | undefined
   void made.then((ready) => { hosts = ready })
   while (hosts === undefined) await clock.settle(10)
-  const world: World = { clock, random, hosts, trace: [], violations: [], codes: new Map(), left: [], drafts: [] }
+  const world: World = { clock, random, hosts, trace: [], violations: [], codes: new Map(), left: [], drafts: [], restarting: new Set() }
   try {
     const running = new Set<Promise<unknown>>()
     const outcomes = { done: 0, refused: 0 }

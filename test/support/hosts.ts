@@ -13,8 +13,8 @@ import { createHost } from '../../rmo/host/host.ts'
 import type { Host } from '../../rmo/host/host.ts'
 import { createStorageRoom } from '../../rmo/host/storage-room.ts'
 import type { HostVm } from '../../rmo/host/vm.ts'
-import { createLocalObjects, rmoKinds } from '../../rmo/mod.ts'
-import type { LocalObjects, ObjectEvent } from '../../rmo/mod.ts'
+import { createLedger, createLocalObjects, rmoKinds } from '../../rmo/mod.ts'
+import type { Ledger, LocalObjects, ObjectEvent } from '../../rmo/mod.ts'
 import { namedUuid } from '../../rmo/uuid.ts'
 import type { NewVm } from '../../rmo/kinds/interfaces.ts'
 import { authority, must, nodeId } from './rmo-fabric.ts'
@@ -25,6 +25,7 @@ export interface TestHost {
   readonly driver: MemoryDriver
   readonly objects: LocalObjects
   readonly store: LocalStore
+  readonly ledger: Ledger
   readonly host: Host
   /** What pm of this host is to the others. */
   readonly pm: ReferenceRecord
@@ -65,6 +66,8 @@ export interface TestHosts {
 export interface TestHostsOptions {
   readonly clock?: Clock
   readonly driver?: (name: string) => Partial<Parameters<typeof createMemoryDriver>[0]>
+  /** The destination's gate. */
+  readonly admit?: (name: string, authority: Authority) => Promise<void>
   /** Stands between the host and its driver. */
   readonly wrap?: (driver: HypervisorDriver, name: string) => HypervisorDriver
   readonly storage?: boolean
@@ -90,11 +93,18 @@ export async function createTestHosts(names: readonly string[], options: TestHos
   }
   let hook: Parameters<TestHosts['intercept']>[0]
 
+  const ledgers = new Map<LocalStore, Ledger>()
+  /** One for a node. */
+  const ledgerOf = (store: LocalStore): Ledger => {
+    const ledger = ledgers.get(store) ?? createLedger({ store, clock })
+    ledgers.set(store, ledger)
+    return ledger
+  }
   const start = (name: string, id: NodeId, driver: MemoryDriver, objects: LocalObjects, store: LocalStore): Host => {
     const machineUuid = machineOf(name, id)
     const host: Host = createHost({
       self: id, machineUuid, hostName: () => name, driver: options.wrap?.(driver, name) ?? driver, objects, kinds: rmoKinds, clock, random: randomOf(name, id), directory: options.directory?.(name) ?? '/nonexistent',
-      store, log: { info: () => {}, warn: () => {} },
+      store, ledger: ledgerOf(store), admit: async (by) => options.admit?.(name, by), log: { info: () => {}, warn: () => {} },
       parts(context) {
         if (options.storage !== true) return {}
         const room = createStorageRoom(context)
@@ -138,7 +148,7 @@ export async function createTestHosts(names: readonly string[], options: TestHos
     let host = start(name, id, driver, state.objects, store)
     const pmUuid = machineOf(name, id)
     const self: TestHost = {
-      name, id, driver, store,
+      name, id, driver, store, ledger: ledgerOf(store),
       get objects() { return state.objects },
       get host() { return host },
       pm: { kind: 'PhysicalMachine', uuid: pmUuid, home: id, name, attributes: {} },

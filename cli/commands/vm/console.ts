@@ -27,13 +27,14 @@ export const consoleCommand = defineCommand({
     const ended = Promise.withResolvers<string>()
     let quiet = clock.after(0, () => {})
     let inputOver = false
+    let answered = false
     const whenQuiet = (): void => {
       quiet.cancel()
-      if (inputOver) quiet = clock.after(LIMITS.consoleQuietMs, () => ended.resolve('the input ended'))
+      if (inputOver) quiet = clock.after(answered ? LIMITS.consoleQuietMs : LIMITS.consoleAnswerMs, () => ended.resolve('the input ended'))
     }
     // A character may come in two pieces.
     const decoder = new TextDecoder()
-    channel.onData((bytes) => { stdout.write(decoder.decode(bytes, { stream: true })); whenQuiet() })
+    channel.onData((bytes) => { answered = true; stdout.write(decoder.decode(bytes, { stream: true })); whenQuiet() })
     channel.onClose((reason) => ended.resolve(reason))
     const onInput = (chunk: Buffer | string): void => {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk

@@ -25,7 +25,7 @@ export const loadCommand = defineCommand({
   run: (shell, [file = ''], { host, fresh, name, start }) => withDataCenter(shell, async (dc) => {
     const content = file === '-' ? await readAll(shell.world.stdin) : await readFile(file, 'utf8').catch((cause: unknown) => { throw CLI.FILE_UNREADABLE({ file, reason: cause instanceof Error ? cause.message : String(cause) }) })
     let dump: ObjectDump
-    try { dump = JSON.parse(content) as ObjectDump } catch { throw CLI.USAGE({ problem: `kumoi vm load: ${file} is not JSON`, hint: 'Give what `kumoi vm dump` printed.' }) }
+    try { dump = JSON.parse(content) as ObjectDump } catch { throw CLI.USAGE({ problem: `kumoi vm load: ${file === '-' ? 'standard input' : file} is not JSON`, hint: 'Give what `kumoi vm dump` printed.' }) }
     const vm = dc.load<VM>(dump, fresh === true ? { fresh } : {})
     if (name !== undefined) vm.name = name
     const made = await (await findVmm(dc, shell.out, host)).add(vm, { start: start === true })

@@ -1,0 +1,115 @@
+// Live migration between two libvirt hosts with a real guest: a reference and a watch held across it, progress, cancelling
+// half-way, what is refused, and what goes wrong in the middle. After each mishap exactly one copy runs, by virsh of both.
+
+import { spawn } from 'node:child_process'
+import t from 'tap'
+import type { VM } from '../../rmo/mod.ts'
+import { until } from '../support/fabric-lab.ts'
+import { GUEST_PATIENCE_MS, ask, domainState, guestOn, guestUptime, libvirtdPid, listen, machine, must, runningOn } from '../support/guest.ts'
+import { labObstacle, useLab } from '../support/lab.ts'
+import { LAUNCHER } from '../support/shell-run.ts'
+
+t.setTimeout(230_000)
+/** So slow that a guest of 128 MiB is under way for half a minute. */
+const SLOW_MIBPS = 1
+
+t.test('migration', { skip: await labObstacle('libvirt'), timeout: 220_000 }, async (t) => {
+  const lab = await useLab(t, { driver: 'libvirt', hosts: 2 })
+  const dc = await lab.host('host1').connect()
+  const far = await lab.host('host2').connect()
+  const [host1, host2] = [await machine(dc, 'host1'), await machine(dc, 'host2')]
+  const code = (error: unknown): string => (error as { readonly code?: string }).code ?? String(error)
+  const there = async (name: string): Promise<VM> => until(`${name} is listed`, async () => (await dc.vms).find((vm) => vm.name === name), GUEST_PATIENCE_MS)
+  const vm = await guestOn(lab, dc, 'host1', { name: 'roamer' })
+
+  await t.test('live: the reference, the watch and the guest go on', async (t) => {
+    const held = await far.vms.find(({ name }) => name === 'roamer')
+    if (held === undefined) throw new Error('host2 does not see it')
+    const { events, heard } = await listen(t, held)
+    const instance = await ask(vm, 'instance')
+    const upSeconds = await guestUptime(vm)
+    const moved = await vm.migrate(host2)
+    t.match({ ...moved }, { name: 'roamer', uuid: vm.uuid, state: 'running', host: 'host2' })
+    await heard('migrated', ({ type }) => type === 'migrated')
+    t.ok(events.some((event) => event.type === 'migrating' && event.phase === 'copying'), 'its progress was told')
+    t.same(await runningOn(lab, 'roamer'), ['host2'])
+    t.equal(await domainState(lab, 'host1', 'roamer'), 'absent')
+    for (const [which, reference] of [['the one that asked', vm], ['the one held by another client', held], ['the answer', moved]] as const) {
+      t.match(await reference.info(), { host: 'host2', migration: { from: 'host1', to: 'host2', phase: 'done' } }, which)
+      t.equal((await reference.pm).name, 'host2', which)
+    }
+    t.ok(await guestUptime(vm) > upSeconds, 'the guest was not rebooted')
+    t.equal(await ask(held, 'instance'), instance, 'and is the same instance')
+    t.equal(await dc.range(1).dmap(async () => (await vm.info()).host).then(([host]) => host), 'host2', 'a shipped reference follows too')
+    await held.suspend()
+    await heard('suspended there', ({ type }) => type === 'suspended')
+    await held.resume()
+  })
+
+  await t.test('cancelled half-way by Ctrl-C: it stays, and runs', async (t) => {
+    const { heard } = await listen(t, vm)
+    const { NODE_OPTIONS: _options, ...env } = process.env
+    const shell = spawn(process.execPath, [LAUNCHER, 'vm', 'migrate', 'roamer', 'host1', '--bandwidth', String(SLOW_MIBPS)], { env: { ...env, KUMOI_DATA: lab.host('host1').data }, stdio: 'ignore' })
+    t.teardown(() => { shell.kill('SIGKILL') })
+    const ended = new Promise<number | null>((resolve) => shell.once('close', resolve))
+    await heard('the copy is under way', (event) => event.type === 'migrating' && event.phase === 'copying' && event.doneBytes > 0)
+    shell.kill('SIGINT')
+    t.equal(await ended, 130)
+    await until('it is settled', async () => (await vm.info()).migration?.phase === 'cancelled', GUEST_PATIENCE_MS)
+    t.same(await runningOn(lab, 'roamer'), ['host2'])
+    t.equal(await domainState(lab, 'host1', 'roamer'), 'absent', 'nothing half-made is left there')
+    t.equal(await ask(vm, 'hostname'), 'roamer')
+  })
+
+  await t.test('refusals leave everything as it was', async (t) => {
+    const refused = async (what: string, name: string, reason: RegExp): Promise<void> => {
+      const error: unknown = await (await there(name)).migrate(host2).then(() => 'it went', (thrown: unknown) => thrown)
+      t.equal(code(error), 'RMO_ERR_MIGRATION_REFUSED', what)
+      t.match(error instanceof Error ? error.message : '', reason, what)
+      t.equal(await domainState(lab, 'host1', name), 'shut off', `${what}: it is where it was`)
+      await vmm1.remove(await there(name))
+    }
+    const { vmm: vmm1 } = host1
+    const { vmm: vmm2 } = host2
+    const settings = { memoryMiB: 64, vcpus: 1 }
+    await vmm1.add(await vmm1.createVM({ ...settings, name: 'local', devices: [{ type: 'disk', path: '/var/lib/libvirt/images/local.qcow2', format: 'qcow2', create: 'auto', sizeMiB: 8 }] }))
+    await refused('a disk that the other host does not see', 'local', /local\.qcow2/)
+    await vmm1.add(await vmm1.createVM({ ...settings, name: 'twin' }))
+    const twin = await vmm2.add(await vmm2.createVM({ ...settings, name: 'twin' }))
+    const first = await until('both twins are listed', async () => { const both = (await dc.vms).filter(({ name }) => name === 'twin'); return both.length === 2 && both.find(({ uuid }) => uuid !== twin.uuid) })
+    await t.rejects(first.migrate(host2), { code: 'RMO_ERR_MIGRATION_REFUSED' }, 'its name is taken there')
+    t.equal(await domainState(lab, 'host1', 'twin'), 'shut off')
+    await vmm1.remove(first)
+    await vmm2.remove(twin)
+  })
+
+  await t.test('libvirtd of the destination is killed half-way: it stays, and runs', async (t) => {
+    const { heard } = await listen(t, vm)
+    const going = vm.migrate(host1, { bandwidthMiBps: SLOW_MIBPS }).then(() => 'it went', code)
+    await heard('the copy is under way', (event) => event.type === 'migrating' && event.phase === 'copying' && event.doneBytes > 0)
+    const pid = await libvirtdPid(lab, 'host1')
+    await must(lab.exec('host1', 'kill', '-KILL', String(pid)))
+    t.equal(await going, 'RMO_ERR_MIGRATION_FAILED')
+    await lab.start('host1')
+    await until('the old host has it for certain', async () => (await vm.info().catch(() => undefined))?.migration?.phase === 'failed', GUEST_PATIENCE_MS)
+    await until('only one copy is left', async () => (await runningOn(lab, 'roamer')).join() === 'host2' && await domainState(lab, 'host1', 'roamer') === 'absent', GUEST_PATIENCE_MS)
+    t.equal(await ask(vm, 'hostname'), 'roamer')
+  })
+
+  await t.test('the network is parted half-way, and healed: exactly one runs', async (t) => {
+    const { heard } = await listen(t, await there('roamer'))
+    const going = far.vms.find(({ name }) => name === 'roamer').then((held) => held?.migrate(host1, { bandwidthMiBps: SLOW_MIBPS })).then(() => 'it went', code)
+    await heard('the copy is under way', (event) => event.type === 'migrating' && event.phase === 'copying' && event.doneBytes > 0)
+    await lab.partition(['host1'], ['host2'])
+    // Half of it is over there, standing still; what runs runs once.
+    t.same(await runningOn(lab, 'roamer'), ['host2'])
+    await lab.heal()
+    const outcome = await going
+    t.match(outcome, /^(it went|RMO_ERR_MIGRATION_FAILED)$/)
+    const at = outcome === 'it went' ? 'host1' : 'host2'
+    await until('exactly one runs', async () => (await runningOn(lab, 'roamer')).join() === at, GUEST_PATIENCE_MS)
+    await until('what was half-made is gone', async () => await domainState(lab, at === 'host1' ? 'host2' : 'host1', 'roamer') === 'absent', GUEST_PATIENCE_MS)
+    t.equal((await until('the state is known', async () => { const info = await (await there('roamer')).info().catch(() => undefined); return info?.migration !== undefined && /^(done|failed)$/.test(info.migration.phase) && info }, GUEST_PATIENCE_MS)).host, at)
+    t.equal(await ask(await there('roamer'), 'hostname'), 'roamer')
+  })
+})
