@@ -30,7 +30,7 @@ export const CLI = defineErrors('CLI_ERR', {
   },
   MACHINE_AWAY: {
     message: (d: { readonly name: string; readonly state: string; readonly known: readonly string[] }) =>
-      `${d.name} ${d.state === 'left' ? 'has left the fabric' : 'is dead'}: nothing can be done there. Start its node again, or choose another machine: ${d.known.length === 0 ? 'there is none' : d.known.join(', ')}. See \`kumoi nodes\`.`,
+      `${d.name} ${d.state === 'left' ? 'has left the fabric' : 'is dead (its node does not run, or cannot be reached)'}: nothing can be done there. Bring its node back, or choose another machine: ${d.known.length === 0 ? 'there is none' : d.known.join(', ')}. See \`kumoi nodes\`.`,
     retryable: true, outcome: 'not-started',
   },
   AMBIGUOUS: {

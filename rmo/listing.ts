@@ -21,6 +21,11 @@ const plainReference = ({ kind, uuid, home, name, attributes }: ReferenceRecord,
 /** Of an error's record only what people and programs are told. */
 const plainFailure = ({ node, name, error: { code, message } }: ListFailure): ListFailure => ({ node, name, error: { code, message } })
 
+/** undefined: something in it cannot travel. */
+function partOf(references: readonly ReferenceRecord[], codec: ValueCodec): Uint8Array | undefined {
+  try { return codec.encode({ references, failures: [] }) } catch { return undefined }
+}
+
 interface PartsOptions { readonly codec: ValueCodec; readonly withAttributes: boolean }
 
 /** The parts of a listing, each made when it is asked for. */
@@ -29,12 +34,12 @@ export function* partsOf({ references, failures }: Listing, { codec, withAttribu
   let count: number = LIMITS.listBatchMin
   for (let from = 0; from < references.length;) {
     let taken = references.slice(from, from + count).map((record) => plainReference(record, withAttributes))
-    let part = codec.encode({ references: taken, failures: [] })
-    while (part.byteLength > LIMITS.listPartBytesMax) {
+    let part = partOf(taken, codec)
+    while (part === undefined || part.byteLength > LIMITS.listPartBytesMax) {
       const [first] = taken
-      // One record beyond every bound goes without its figures: it is there, and its verbs say the rest.
+      // One record beyond every bound, or with what cannot travel, goes without its figures: it is there, and its verbs say the rest.
       taken = taken.length > 1 || first === undefined ? taken.slice(0, Math.ceil(taken.length / 2)) : [{ ...first, attributes: {} }]
-      part = codec.encode({ references: taken, failures: [] })
+      part = taken.length === 1 && taken[0]?.attributes !== first?.attributes ? codec.encode({ references: taken, failures: [] }) : partOf(taken, codec)
     }
     yield part
     from += taken.length

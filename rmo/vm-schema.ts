@@ -3,6 +3,7 @@
 // Used at the caller (createVM, vm.add), and again at home before anything is made. What no single field can say (a disk
 // has exactly one place, a tag needs a bridge) is checked with the device.
 
+import { INTERFACE_NAME } from './driver/switch/rules.ts'
 import { RMO } from './errors.ts'
 import { anything, boolean, dictionary, integer, list, number, oneOf, optional, ratio, record, shown, text } from './schema.ts'
 import type { Place, RecordOf, Type } from './schema.ts'
@@ -32,14 +33,17 @@ function refined<T>(type: Type<T>, wrong: (value: T) => { readonly path: string;
 export const vmName: Type<string> = text({ charsMax: 255, pattern: /^(?=.*\S)[^\p{Cc}\p{Cs}/]{1,255}$/u, expected: 'a name of 1 to 255 characters without control characters and "/"' })
 const path = text({ charsMax: PATH_CHARS_MAX, pattern: /^\/[^\0]*$/, expected: 'an absolute path' })
 const shortName = text({ charsMax: 255, pattern: /^[^\p{Cc}/]+$/u, expected: 'a name without control characters and "/"' })
-const linkName = text({ charsMax: 15, pattern: /^[^\s/\p{Cc}]+$/u, expected: 'a network interface name of at most 15 characters' })
+/** Of a bridge or an interface: no option, wildcard or path to any tool. */
+export const linkName = text(INTERFACE_NAME)
 const vlanTag = integer({ unit: 'count', min: 1, max: 4_094 })
 /** Unicast: the lowest bit of the first octet is 0. */
 export const macAddress: Type<string> = text({ charsMax: 17, pattern: /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/, expected: 'a unicast MAC address in lower case, like "5a:00:00:00:00:01"' })
 
 export const memoryMiB = integer({ unit: 'mebibytes', min: 1, max: MEMORY_MIB_MAX })
 export const vcpus = integer({ unit: 'count', min: 1, max: VCPUS_MAX })
-export const labels: Type<Readonly<Record<string, string>>> = dictionary(text({ charsMax: 1_024 }), { entriesMax: LABELS_MAX })
+/** A key "__proto__" cannot travel between nodes. */
+export const labels: Type<Readonly<Record<string, string>>> = refined(dictionary(text({ charsMax: 1_024 }), { entriesMax: LABELS_MAX }), (of) =>
+  Object.hasOwn(of, '__proto__') ? { path: '', expected: 'keys other than "__proto__"', got: '__proto__' } : undefined)
 export const description = text({ charsMax: 4_096, pattern: /^[^\0]*$/ })
 export const instanceId = text({ charsMax: 128, pattern: /^[^\s\p{Cc}]+$/u, expected: 'an instance id without blanks' })
 

@@ -32,6 +32,8 @@ export interface HostContext {
   subscribe(kind: string, uuid: string, listener: (event: ObjectEvent) => void): () => void
   /** Reference with attributes as of now; throws RMO_ERR_OBJECT_UNKNOWN. */
   reference(kind: string, uuid: string): ReferenceRecord
+  /** The node that has this object, of all that live; absent where a host stands alone. Throws RMO_ERR_LIST_INCOMPLETE when one of them does not answer. */
+  holder?(kind: string, uuid: string, authority: Authority): Promise<NodeId | undefined>
   /** A verb's time as a driver call's. */
   call(authority: Pick<Authority, 'signal' | 'remainingMs'>): Call
   /** A directory of this node for what belongs to no pool (seeds, saved notes). */

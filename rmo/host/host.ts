@@ -140,6 +140,7 @@ export function createHost(options: HostOptions): Host {
     subscribe: (kind, uuid, listener) => hub.subscribe(kind, uuid, listener),
     reference,
     call: ({ signal, remainingMs }) => ({ signal, remainingMs: () => remainingMs() }),
+    holder: async (kind, uuid, authority) => peers.holder?.(kind, uuid, authority),
   }
   const vmContext: VmContext = { host: context, get room() { return vms }, vmmUuid, peers, parts: () => parts, migrations: () => migrations, removals: createRemovals(options.store, machineUuid), rules: createVmRules(options.ledger), ownCall, admit: async (authority) => options.admit?.(authority) }
   const vms: VmRoom = createVmRoom({ context: vmContext, numbers, later: (delayMs) => readings.later(delayMs) })

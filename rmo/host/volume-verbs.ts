@@ -1,6 +1,7 @@
 // What can be done with a volume. An image is changed through its Image object only; a volume that a VM uses, or that
 // overlays stand on, is not pulled from under them.
 
+import type { Authority } from '../../functions/mod.ts'
 import type { Call } from '../driver/contract.ts'
 import { RMO } from '../errors.ts'
 import type { LocalVolume, VolumeAttributes } from '../kinds/volume.ts'
@@ -29,15 +30,22 @@ export function createVolumeVerbs({ context, images, disks, holds }: VolumeVerbs
     return usersOf(path, { ...inventory, domains: inventory.domains.filter(({ state }) => isActive(state)) })
   }
 
+  /** Hosts share directories: what Kumoi made for a VM of another machine is not in this one's inventory. */
+  const ownerElsewhere = async (path: string, authority: Authority): Promise<readonly string[]> => {
+    const owner = await disks.ownerOf(path)
+    if (owner === undefined || context.inventory().domains.some(({ uuid }) => uuid === owner)) return []
+    return await context.holder?.('VM', owner, authority) === undefined ? [] : [`VM ${owner} of another machine`]
+  }
+
   return {
     of: (attributes) => ({
-      resize: (capacityBytes, budget) => context.exclusive(`disk/${attributes().path}`, async () => {
+      resize: (capacityBytes, authority) => context.exclusive(`disk/${attributes().path}`, async () => {
         const { name, pool, path, capacityBytes: now } = attributes()
         if (capacityBytes === now) return
         refuseImage(attributes(), 'resize')
         if (capacityBytes < now) throw RMO.ARGUMENT_INVALID({ call: 'Volume.resize', path: 'capacityBytes', expected: `at least ${now}, its size now (making a disk smaller cuts off what the guest has there)`, got: String(capacityBytes) })
-        const call = context.call(budget)
-        const by = [...running(path), ...await overlaysOf(path, call)]
+        const call = context.call(authority)
+        const by = [...running(path), ...await ownerElsewhere(path, authority), ...await overlaysOf(path, call)]
         if (by.length > 0) throw RMO.IN_USE({ kind: 'Volume', name, by })
         await storage.resizeVolume(pool, name, capacityBytes, call)
         await context.resync()
@@ -62,12 +70,12 @@ export function createVolumeVerbs({ context, images, disks, holds }: VolumeVerbs
         await context.resync()
         return context.reference('Volume', made.uuid)
       }),
-      remove: (budget) => context.exclusive(`disk/${attributes().path}`, async () => {
+      remove: (authority) => context.exclusive(`disk/${attributes().path}`, async () => {
         const { name, pool, path } = attributes()
         refuseImage(attributes(), 'remove')
-        const call = context.call(budget)
+        const call = context.call(authority)
         await holds.remove(path, async () => {
-          const by = [...usersOf(path, context.inventory()), ...await overlaysOf(path, call)]
+          const by = [...usersOf(path, context.inventory()), ...await ownerElsewhere(path, authority), ...await overlaysOf(path, call)]
           if (by.length > 0) throw RMO.IN_USE({ kind: 'Volume', name, by })
           await storage.deleteVolume(pool, name, call)
           // Its note, when Kumoi made it for a VM.

@@ -68,7 +68,6 @@ export interface VMM extends ResourceObject<VmmInfo, VmmStats, VmmEvent> {
   createPool(pool: { readonly name: string; readonly path: string; readonly uuid?: string }): Promise<StoragePool>
   createNetwork(network: { readonly name: string; readonly bridge?: string; readonly forward?: 'none' | 'nat' | 'route' | 'bridge'; readonly address?: string }): Promise<Network>
   /** Default type: 'linux'. A switch that is there already with that type is answered. */
-  /** Default type: 'linux'. A switch that is there already with that type is answered. */
   createSwitch(options: { readonly name: string; readonly type?: 'linux' | 'openvswitch' }): Promise<Switch>
 }
 

@@ -10,7 +10,7 @@ import type { ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, integer, number, oneOf, optional, record, reference, text, uuid } from '../schema.ts'
 import type { Type } from '../schema.ts'
 import type { Column } from '../verb.ts'
-import { newVm, vmName } from '../vm-schema.ts'
+import { linkName, newVm, vmName } from '../vm-schema.ts'
 import type { NewVm, Network, StoragePool, Switch, VM, VMM, VmmInfo, VmmStats } from './interfaces.ts'
 
 // ---------------------------------------------------------------- for the node
@@ -46,7 +46,6 @@ const aVm = reference('VM') as unknown as Type<VM>
 const recordOf = (object: unknown): ReferenceRecord => object as ReferenceRecord
 const answer = <T>(kind: string, doc: string): { doc: string; type: Type<T> } => ({ doc, type: reference(kind) as unknown as Type<T> })
 const shortName = text({ charsMax: 255, pattern: /^[^\p{Cc}/]+$/u, expected: 'a name without control characters and "/"' })
-const linkName = text({ charsMax: 15, pattern: /^[^\s/\p{Cc}]+$/u, expected: 'a network interface name of at most 15 characters' })
 const count = integer({ unit: 'count' })
 
 export const vmm = defineKind<VMM, LocalVmm>({

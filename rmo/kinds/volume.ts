@@ -1,6 +1,6 @@
 // Volume: one disk in a storage pool, of a VM or of nobody. Implemented by rmo/host/storage-room.ts.
 
-import type { ReferenceRecord } from '../../functions/mod.ts'
+import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { anything, bareReference, byteCount, list, nothing, oneOf, optional, record, reference, text } from '../schema.ts'
@@ -18,9 +18,9 @@ export interface LocalVolume {
   onEvent(listener: (event: ObjectEvent) => void): () => void
   /** Name of the image that it is; undefined: none. */
   image(): string | undefined
-  resize(capacityBytes: number, budget: Budget): Promise<void>
+  resize(capacityBytes: number, authority: Authority): Promise<void>
   clone(options: { readonly name: string; readonly disks?: 'overlay' | 'full' }, budget: Budget): Promise<ReferenceRecord>
-  remove(budget: Budget): Promise<void>
+  remove(authority: Authority): Promise<void>
 }
 
 export const volume = defineKind<Volume, LocalVolume>({

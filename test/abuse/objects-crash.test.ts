@@ -2,7 +2,10 @@
 import t from 'tap'
 import { seededRandom } from '../../fabric/base.ts'
 import type { HypervisorDriver } from '../../rmo/driver/contract.ts'
+import { createValueCodec } from '../../rmo/codec.ts'
+import { partsOf } from '../../rmo/listing.ts'
 import { load } from '../../rmo/load.ts'
+import { readListing } from '../../rmo/messages.ts'
 import { referenceRecord } from '../../rmo/schema.ts'
 import { randomUuid } from '../../rmo/uuid.ts'
 import { createTestHosts, eventually } from '../support/hosts.ts'
@@ -153,7 +156,19 @@ t.test('forged cold references are refused before anything is made', async (t) =
     'one address twice': { ...base, devices: [{ type: 'interface', network: 'default', mac: '52:54:00:00:00:01' }, { type: 'interface', network: 'default', mac: '52:54:00:00:00:01' }] },
   })) await t.rejects(forge(attributes), { code: /RMO_ERR_ARGUMENT_(INVALID|UNKNOWN)/ }, what)
   const odd = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}') as object
-  await t.resolves(forge({ ...base, ...odd, labels: JSON.parse('{"__proto__":"x"}') as object }), 'what is no setting is left out')
+  await t.rejects(forge({ ...base, labels: JSON.parse('{"__proto__":"x"}') as object }), { code: 'RMO_ERR_ARGUMENT_INVALID' }, 'a key that cannot travel')
+  await t.resolves(forge({ ...base, ...odd, labels: { constructor: 'x' } }), 'what is no setting is left out')
   t.equal(({} as { polluted?: unknown }).polluted, undefined)
   t.equal((await driver.inventory(call)).domains.length, 1)
+})
+
+t.test('one object that cannot travel does not hide the others from a listing', (t) => {
+  const codec = createValueCodec()
+  const record = (name: string, attributes: object) => ({ kind: 'VM', uuid: randomUuid(random), home: '01'.repeat(32), name, attributes: attributes as never })
+  const random = seededRandom(7)
+  const references = [record('a', { vcpus: 1 }), record('hostile', { labels: JSON.parse('{"__proto__":"x"}') as object }), record('deep', { labels: JSON.parse('['.repeat(5_000) + ']'.repeat(5_000)) as object }), record('z', { vcpus: 2 })]
+  const back = [...partsOf({ references, failures: [] }, { codec, withAttributes: true })].flatMap((part) => readListing(codec.decode(part, 'value')).references)
+  t.same(back.map(({ name }) => name), ['a', 'hostile', 'deep', 'z'])
+  t.same(back.map(({ attributes }) => Object.keys(attributes)), [['vcpus'], [], [], ['vcpus']])
+  t.end()
 })

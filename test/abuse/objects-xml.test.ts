@@ -27,9 +27,9 @@ t.test('notes by another hand: what does not fit is left out', (t) => {
   t.same(read.settings.devices, [{ type: 'disk', path: '/nonexistent/a', target: 'vda', format: 'raw', role: 'root' }], 'a note cannot point a disk elsewhere')
   t.doesNotThrow(() => vmSettings.check(read.settings, at))
 
-  const proto = readDomain(domain(note('{"__proto__":{"polluted":1},"metadata":{"__proto__":{"polluted":1},"labels":{"__proto__":"x","constructor":"y"}}}')))
+  const proto = readDomain(domain(note('{"metadata":{"labels":{"__proto__":"x"}}}')))
+  t.same(proto.metadata, {}, 'a key that cannot travel between nodes')
   t.equal(({} as { readonly polluted?: unknown }).polluted, undefined)
-  t.same(Object.keys(proto.settings.labels ?? {}).sort(), ['__proto__', 'constructor'], 'a key like any other')
 
   const deep = readDomain(domain(note(`{"metadata":{"context":{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}}}`)))
   t.match(deep, { managed: true, metadata: {} }, 'nested so deep that comparing it would end the process')

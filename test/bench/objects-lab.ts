@@ -1,6 +1,7 @@
 // Labs for the benches of objects: `kumoi lab` as users have it, in a scope; virsh and shell texts inside its hosts; and
 // figures that say why they could not be measured.
 
+import { connect } from '../../kali/mod.ts'
 import type { DataCenter } from '../../kali/mod.ts'
 import type { PhysicalMachine, VM } from '../../rmo/mod.ts'
 import { until } from '../support/fabric-lab.ts'
@@ -18,6 +19,9 @@ export interface BenchLab {
   script(host: string, text: string): Promise<string>
 }
 
+/** Importing a base of 1 GiB, or ten VMs at once, on a busy machine. */
+const CALL_TIMEOUT_MS = 120_000
+
 /** Why there can be no libvirt lab ("absent: ..."), or false. */
 export const libvirtObstacle = (): Promise<string | false> => labObstacle('libvirt')
 
@@ -25,7 +29,8 @@ export async function openBenchLab(scope: Scope, wish: LabWish): Promise<BenchLa
   const lab = await useLab({ teardown: (after) => { scope.defer(after) } }, wish)
   const [first] = lab.hosts
   if (first === undefined) throw new Error('a lab without hosts')
-  const dc = await first.connect()
+  const dc = await connect({ data: first.data, onConsole: () => {}, defaults: { timeoutMs: CALL_TIMEOUT_MS } })
+  scope.defer(() => dc.close())
   const wanted = lab.hosts.length
   await until('all hypervisors are read', async () => (await dc.vmms.filter((vmm) => vmm.state === 'connected')).length === wanted, 60_000)
   return {

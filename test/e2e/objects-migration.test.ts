@@ -1,11 +1,11 @@
 // Live migration between two libvirt hosts with a real guest: a reference and a watch held across it, progress, cancelling
-// half-way, what is refused, and what goes wrong in the middle. After each mishap exactly one copy runs, by virsh of both.
+// half-way, what is refused. What goes wrong in the middle: objects-migration-mishaps.test.ts.
 
 import { spawn } from 'node:child_process'
 import t from 'tap'
 import type { VM } from '../../rmo/mod.ts'
 import { until } from '../support/fabric-lab.ts'
-import { GUEST_PATIENCE_MS, ask, domainState, guestOn, guestUptime, libvirtdPid, listen, machine, must, runningOn } from '../support/guest.ts'
+import { GUEST_PATIENCE_MS, ask, domainState, guestOn, guestUptime, listen, machine, runningOn } from '../support/guest.ts'
 import { labObstacle, useLab } from '../support/lab.ts'
 import { LAUNCHER } from '../support/shell-run.ts'
 
@@ -81,35 +81,5 @@ t.test('migration', { skip: await labObstacle('libvirt'), timeout: 220_000 }, as
     t.equal(await domainState(lab, 'host1', 'twin'), 'shut off')
     await vmm1.remove(first)
     await vmm2.remove(twin)
-  })
-
-  await t.test('libvirtd of the destination is killed half-way: it stays, and runs', async (t) => {
-    const { heard } = await listen(t, vm)
-    const going = vm.migrate(host1, { bandwidthMiBps: SLOW_MIBPS }).then(() => 'it went', code)
-    await heard('the copy is under way', (event) => event.type === 'migrating' && event.phase === 'copying' && event.doneBytes > 0)
-    const pid = await libvirtdPid(lab, 'host1')
-    await must(lab.exec('host1', 'kill', '-KILL', String(pid)))
-    t.equal(await going, 'RMO_ERR_MIGRATION_FAILED')
-    await lab.start('host1')
-    await until('the old host has it for certain', async () => (await vm.info().catch(() => undefined))?.migration?.phase === 'failed', GUEST_PATIENCE_MS)
-    await until('only one copy is left', async () => (await runningOn(lab, 'roamer')).join() === 'host2' && await domainState(lab, 'host1', 'roamer') === 'absent', GUEST_PATIENCE_MS)
-    t.equal(await ask(vm, 'hostname'), 'roamer')
-  })
-
-  await t.test('the network is parted half-way, and healed: exactly one runs', async (t) => {
-    const { heard } = await listen(t, await there('roamer'))
-    const going = far.vms.find(({ name }) => name === 'roamer').then((held) => held?.migrate(host1, { bandwidthMiBps: SLOW_MIBPS })).then(() => 'it went', code)
-    await heard('the copy is under way', (event) => event.type === 'migrating' && event.phase === 'copying' && event.doneBytes > 0)
-    await lab.partition(['host1'], ['host2'])
-    // Half of it is over there, standing still; what runs runs once.
-    t.same(await runningOn(lab, 'roamer'), ['host2'])
-    await lab.heal()
-    const outcome = await going
-    t.match(outcome, /^(it went|RMO_ERR_MIGRATION_FAILED)$/)
-    const at = outcome === 'it went' ? 'host1' : 'host2'
-    await until('exactly one runs', async () => (await runningOn(lab, 'roamer')).join() === at, GUEST_PATIENCE_MS)
-    await until('what was half-made is gone', async () => await domainState(lab, at === 'host1' ? 'host2' : 'host1', 'roamer') === 'absent', GUEST_PATIENCE_MS)
-    t.equal((await until('the state is known', async () => { const info = await (await there('roamer')).info().catch(() => undefined); return info?.migration !== undefined && /^(done|failed)$/.test(info.migration.phase) && info }, GUEST_PATIENCE_MS)).host, at)
-    t.equal(await ask(await there('roamer'), 'hostname'), 'roamer')
   })
 })

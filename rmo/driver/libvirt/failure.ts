@@ -29,7 +29,8 @@ export const ERROR = {
   poolBuilt: 76, aborted: 78, unsupported: 84, agentUnresponsive: 86, busy: 87, accessDenied: 88, volumeExists: 90, deviceMissing: 99,
 } as const
 
-const GONE = new Set<number>([ERROR.noDomain, ERROR.noNetwork, ERROR.noPool, ERROR.noVolume, ERROR.noSnapshot])
+const GONE = new Map<number, string>([[ERROR.noDomain, 'VM'], [ERROR.noNetwork, 'Network'], [ERROR.noPool, 'StoragePool'], [ERROR.noVolume, 'Volume'], [ERROR.noSnapshot, 'Snapshot']])
+const QUOTED = /'([^']+)'/
 const TAKEN = new Set<number>([ERROR.domainExists, ERROR.networkExists])
 const UNSUPPORTED = new Set<number>([ERROR.noSupport, ERROR.unsupported, ERROR.unsupportedConfig, ERROR.unsupportedArgument])
 const UNREACHABLE = new Set<number>([ERROR.noConnect, ERROR.invalidConnection])
@@ -46,7 +47,9 @@ export function failureToError(failure: FailureRecord, subject: Subject): CodedE
   if (failure.disconnected === true || UNREACHABLE.has(failure.number) || operation === 'connectionOpen') {
     return RMO.DRIVER_UNAVAILABLE({ ...own, uri, reason: failure.text }, { outcome: operation === 'connectionOpen' ? 'not-started' : 'unknown' })
   }
-  if (GONE.has(failure.number)) return RMO.GONE({ ...own, kind, name, reason: failure.text })
+  const gone = GONE.get(failure.number)
+  // A VM that needs a network that is not there is not gone itself.
+  if (gone !== undefined) return RMO.GONE({ ...own, kind: gone, name: gone === kind ? name : QUOTED.exec(failure.text)?.[1] ?? `that ${kind} ${name} needs`, reason: failure.text })
   if (TAKEN.has(failure.number) || (EXISTS.test(failure.text) && UUID.test(failure.text))) {
     return RMO.NAME_TAKEN({ ...own, kind, name, host: uri, uuid: UUID.exec(failure.text)?.[0] ?? 'uuid not told' })
   }

@@ -90,9 +90,9 @@ function json(text: string): Readonly<Record<string, unknown>> {
     return isRecord(value) && isShallow(value, LIMITS.xmlDepthMax) ? value : {}
   } catch { return {} }
 }
-/** Data nested deeper overflows the stack of whoever copies or compares it. */
+/** Data nested deeper overflows the stack of whoever copies or compares it; a key "__proto__" cannot travel between nodes. */
 const isShallow = (value: unknown, depthMax: number): boolean =>
-  typeof value !== 'object' || value === null || (depthMax > 0 && Object.values(value).every((each) => isShallow(each, depthMax - 1)))
+  typeof value !== 'object' || value === null || (depthMax > 0 && !Object.hasOwn(value, '__proto__') && Object.values(value).every((each) => isShallow(each, depthMax - 1)))
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isDeviceEntry = (value: unknown): value is { key: string; note: DeviceNote } => isRecord(value) && typeof value.key === 'string' && isRecord(value.note)
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0

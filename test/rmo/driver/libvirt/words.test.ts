@@ -12,6 +12,7 @@ const code = (number: number, text = 'its words', more = {}): string => failureT
 
 t.test('error numbers become codes', async (t) => {
   t.equal(code(42), 'GONE')
+  t.match(failureToError({ what: 'f', number: 43, domain: 1, text: "Network not found: no network with matching name 'lan'" }, about), { code: 'RMO_ERR_GONE', details: { kind: 'Network', name: 'lan' } }, 'the network that a VM needs, not the VM')
   t.equal(code(55), 'STATE_INVALID')
   t.equal(code(9, "operation failed: domain 'web' already exists with uuid 6695eb01-f6a4-8304-79aa-97f2502e193f"), 'NAME_TAKEN')
   t.equal(code(38, 'cannot write: No space left on device'), 'NO_SPACE')
