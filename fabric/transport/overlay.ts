@@ -79,12 +79,15 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
   return {
     dial: (peer) => new Promise((resolve, reject) => {
       const stream = dht.connect(Buffer.from(peer, 'hex'), { keyPair: options.keys })
-      const failed = (error?: Error): void => reject(error ?? new Error('the stream closed'))
+      // A stream whose path is cut in the middle of its handshake neither opens nor fails, and every later dial of the peer joins this one.
+      const timer = options.clock.after(LIMITS.dialTimeoutMs, () => stream.destroy(), { background: true })
+      const failed = (error?: Error): void => { timer.cancel(); reject(error ?? new Error('the stream closed')) }
       stream.once('error', failed)
       stream.once('close', failed)
       stream.once('open', () => {
         stream.off('error', failed)
         stream.off('close', failed)
+        timer.cancel()
         resolve(new UdxWire(stream, options.clock))
       })
     }),

@@ -72,6 +72,8 @@ t.test('load(dump) makes it again', async (t) => {
   const vm = await dc.vms.at(0)
   const dump = await vm.dump()
   const { vmm } = vm
+  const elsewhere = (await dc.vmms).find(({ name }) => name !== vm.host)
+  await t.rejects(elsewhere!.add(load(dump)), { code: 'RMO_ERR_ALREADY_EXISTS', details: { host: vm.host } }, 'it lives: twice it would run on the same disks')
   await vmm.remove(vm)
   await until('gone', async () => (await dc.vms.length) === 11)
   const cold = load(dump)

@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import t from 'tap'
+import { FileDiskAuto } from '../../rmo/mod.ts'
 import type { VM } from '../../rmo/mod.ts'
 import { until } from '../support/fabric-lab.ts'
 import { GUEST_PATIENCE_MS, ask, domainState, guestOn, guestUptime, listen, machine, runningOn } from '../support/guest.ts'
@@ -74,6 +75,12 @@ t.test('migration', { skip: await labObstacle('libvirt'), timeout: 220_000 }, as
     const settings = { memoryMiB: 64, vcpus: 1 }
     await vmm1.add(await vmm1.createVM({ ...settings, name: 'local', devices: [{ type: 'disk', path: '/var/lib/libvirt/images/local.qcow2', format: 'qcow2', create: 'auto', sizeMiB: 8 }] }))
     await refused('a disk that the other host does not see', 'local', /local\.qcow2/)
+    const own = (await dc.storagePools).find(({ name, host }) => name === 'default' && host === 'host1')
+    await own?.importImage({ name: 'of host1', path: '/nfs/images/guest.qcow2' })
+    await vmm1.add(await vmm1.createVM({ ...settings, name: 'based', image: 'of host1', devices: [FileDiskAuto('/nfs/based.qcow2')] }))
+    await refused('an image that the other host does not have', 'based', /of host1|\/var\/lib\/libvirt\/images/)
+    await vmm1.add(await vmm1.createVM({ ...settings, name: 'giant', memoryMiB: 4 * 1024 * 1024 }))
+    await refused('more memory than the other host has', 'giant', /MiB|memory/i)
     await vmm1.add(await vmm1.createVM({ ...settings, name: 'twin' }))
     const twin = await vmm2.add(await vmm2.createVM({ ...settings, name: 'twin' }))
     const first = await until('both twins are listed', async () => { const both = (await dc.vms).filter(({ name }) => name === 'twin'); return both.length === 2 && both.find(({ uuid }) => uuid !== twin.uuid) })

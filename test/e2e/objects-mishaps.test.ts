@@ -1,6 +1,8 @@
 // What goes wrong in the middle of a change, on a real hypervisor: libvirtd killed while machines are made, a full disk
 // under a clone, two shells at one machine. Each failed change leaves the old state, or says exactly what is left.
 
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { until } from '../support/fabric-lab.ts'
 import { GUEST_PATIENCE_MS, domainState, libvirtdPid, machine, must } from '../support/guest.ts'
@@ -26,13 +28,12 @@ t.test('mishaps in the middle of changes', { skip: await labObstacle('libvirt'),
     const names = Array.from({ length: 12 }, (_, no) => `made${no}`)
     const daemon = await libvirtdPid(lab, 'host1')
     const making = names.map(async (name) => settle(vmm.add(await vmm.createVM({ ...small, name, image: 'guest' }))))
-    // The first is there: the others are on their way.
-    await Promise.race(making)
+    await until('they are on their way', async () => (await readdir(join(lab.directory, 'nfs', 'images'))).some((file) => file.startsWith('made')))
     process.kill(daemon, 'SIGKILL')
     const outcomes = await Promise.all(making)
     await libvirtdBack()
     const whole = outcomes.flatMap(({ value }) => (value === undefined ? [] : [value.name]))
-    t.ok(whole.length > 0 && outcomes.every(({ value, code }) => value !== undefined || /^RMO_ERR_(DRIVER_|PARTLY_DONE|BUSY)/.test(code ?? '')), JSON.stringify(outcomes.map(({ value, code }) => value?.name ?? code)))
+    t.ok(outcomes.every(({ value, code }) => value !== undefined || /^RMO_ERR_(DRIVER_|PARTLY_DONE|BUSY)/.test(code ?? '')), JSON.stringify(outcomes.map(({ value, code }) => value?.name ?? code)))
     await until('the listing is what virsh says', async () => {
       const defined = (await must(lab.exec('host1', 'virsh', 'list', '--all', '--name'))).split('\n').filter((line) => line !== '').sort()
       return (await dc.vms).map(({ name }) => name).sort().join() === defined.join()
@@ -73,7 +74,7 @@ t.test('mishaps in the middle of changes', { skip: await labObstacle('libvirt'),
   })
 
   await t.test('a name with spaces, Unicode and XML in it', async (t) => {
-    const name = `wéb & <b>"süß"</b> 'ω' 雲`
+    const name = `wéb & <b>"süß" 'ω' 雲`
     const vm = await vmm.add(await vmm.createVM({ ...small, name }), { start: true })
     t.equal(await domainState(lab, 'host1', name), 'running')
     t.equal((await dc.vms).find(({ uuid }) => uuid === vm.uuid)?.name, name)

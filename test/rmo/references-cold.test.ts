@@ -205,7 +205,7 @@ test('load(dump) makes the same again, or one like it', async (t) => {
 
 test('property: any cold settings travel to a verb and come back the same', async (t) => {
   const { session, rack, room } = await setup(t)
-  const settings = fc.record({ name: fc.string({ maxLength: 50 }), sizeMiB: fc.integer({ min: 1, max: 1e9 }), things: fc.array(fc.dictionary(fc.string().filter((key) => key !== '__proto__'), fc.jsonValue({ maxDepth: 3 })), { maxLength: 4 }) })
+  const settings = fc.record({ name: fc.string({ maxLength: 50 }), sizeMiB: fc.integer({ min: 1, max: 1e9 }), things: fc.array(fc.dictionary(fc.string().filter((key) => key !== '__proto__'), fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('__proto__'))), { maxLength: 4 }) })
   await fc.assert(fc.asyncProperty(settings, fc.uuid(), async (attributes, uuid) => {
     const record: ReferenceRecord = { kind: 'Box', uuid, home: room.home, name: attributes.name, attributes, cold: true }
     const box = makeReference(record, session) as Box

@@ -76,6 +76,21 @@ t.test('volumes are made, grown, cloned and removed, but not under those who nee
   t.equal(host.objects.get('Volume', copy.uuid), undefined, 'removed behind our back')
 })
 
+t.test('a disk that Kumoi made for a VM of another machine is not removed or grown from here', async (t) => {
+  const { host, local } = await lab(t)
+  const prepared = await host.storage.disks.prepare(UUID, { name: 'web', memoryMiB: 64, vcpus: 1, devices: [{ type: 'disk', format: 'qcow2', create: 'auto', sizeMiB: 16 }] }, call)
+  await host.resync()
+  const [made] = prepared.settings.devices
+  const record = host.context.inventory().volumes.find(({ path }) => made?.type === 'disk' && path === made.path)
+  const volume = local<LocalVolume>('Volume', record?.uuid ?? '')
+  let holder: string | undefined = 'cd'.repeat(32)
+  Object.assign(host.context, { holder: async (kind: string, uuid: string) => kind === 'VM' && uuid === UUID ? holder : undefined })
+  await t.rejects(volume.remove(authority()), { code: 'RMO_ERR_IN_USE', details: { by: [`VM ${UUID} of another machine`] } })
+  await t.rejects(volume.resize(32 * 2 ** 20, authority()), { code: 'RMO_ERR_IN_USE' })
+  holder = undefined
+  await volume.remove(authority())
+})
+
 t.test('images of a simulated host are volumes, counted and kept like real ones', async (t) => {
   const { host, named } = await lab(t)
   await host.storage.disks.prepare(UUID, { name: 'warm up', memoryMiB: 64, vcpus: 1, devices: [], image: 'guest' }, call).then(({ undo }) => undo())
