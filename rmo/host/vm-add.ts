@@ -46,7 +46,16 @@ export const metadataOf = ({ image, instanceId, context, labels }: VmSettings, m
 /** Without a storage room nothing can be made for a VM; one that needs nothing made needs no room. */
 async function prepareDisks(context: VmContext, uuid: string, settings: VmSettings, call: Call): Promise<Prepared> {
   const { disks } = context.parts()
-  if (disks !== undefined) return disks.prepare(uuid, settings, call)
+  if (disks !== undefined) {
+    try {
+      return await disks.prepare(uuid, settings, call)
+    } catch (error) {
+      if (errorCode(error) !== RMO.IMAGE_MISSING.code) throw error
+      // A host that has just started, or whose shared directory somebody else filled, has not read what is there.
+      await context.host.resync()
+      return disks.prepare(uuid, settings, call)
+    }
+  }
   const wants = settings.image !== undefined || settings.context !== undefined || settings.devices.some((device) => device.type === 'disk' && device.create === 'auto')
   if (wants) throw RMO.DRIVER_UNSUPPORTED({ operation: `Making disks for ${settings.name}`, driver: context.host.driver.name, reason: 'this host has no storage' })
   return { settings, undo: async () => [] }
