@@ -31,6 +31,10 @@ async function clocked({ script }: BenchLab, host: string, before: string, text:
   return Number(printed.trim().split('\n').at(-1)) / 1_000
 }
 
+/** What the peer's seed is made of. */
+const SEED = '/nfs/peer-seed'
+const overlayAndSeed = (base: string, disk: string, seed: string): string => `qemu-img create -q -f qcow2 -b '${base}' -F qcow2 ${disk}; xorrisofs -quiet -V cidata -J -r -o ${seed} ${SEED}`
+
 const WITHOUT_IDENTITY = [/<uuid>[^<]*<\/uuid>/, /<mac address=[^>]*>/g] as const
 /** The definition of `vm` for another VM: its name, an identity of its own, its disk at `disk` and its seed at `seed`. */
 async function definitionFor(vm: VM, name: string, disk: string, seed: string): Promise<{ readonly xml: string; readonly base: string }> {
@@ -56,8 +60,8 @@ async function starting(lab: BenchLab, machine: PhysicalMachine): Promise<Figure
   await removeVm(machine, model)
   let made = 0
   const clear = `virsh -q destroy peer >/dev/null 2>&1 || true; virsh -q undefine peer >/dev/null 2>&1 || true; rm -f ${disk} ${seed}`
-  await lab.script(machine.name, "mkdir -p /nfs/peer-seed; printf 'instance-id: peer\\nlocal-hostname: peer\\n' >/nfs/peer-seed/meta-data; printf '#cloud-config\\n{}\\n' >/nfs/peer-seed/user-data")
-  const overlay = `qemu-img create -q -f qcow2 -b '${base}' -F qcow2 ${disk}; xorrisofs -quiet -V cidata -J -r -o ${seed} /nfs/peer-seed`
+  await lab.script(machine.name, `mkdir -p ${SEED}; printf 'instance-id: peer\\nlocal-hostname: peer\\n' >${SEED}/meta-data; printf '#cloud-config\\n{}\\n' >${SEED}/user-data`)
+  const overlay = overlayAndSeed(base, disk, seed)
   const times = await alternate(MADE, {
     kumoi: async () => {
       const name = `made${made++}`
@@ -88,21 +92,22 @@ async function cloning(lab: BenchLab, machine: PhysicalMachine): Promise<Figure>
   const original = await machine.vmm.add(await machine.vmm.createVM({ name: 'original', memoryMiB: GUEST_MIB, vcpus: 1, image: 'big' }))
   const clones: VM[] = []
   const times = low((await timed(CLONES + 1, async (i) => { clones.push(await original.clone({ name: `clone${i}` })) })).slice(1))
-  let mostBytes = 0, backed = true
+  let mostBytes = 0, backed = true, base = ''
   for (const clone of clones) {
     const volumes = await clone.volumes
-    backed &&= volumes.length > 0
-    for (const { allocationBytes, backingPath } of volumes) {
-      mostBytes = Math.max(mostBytes, allocationBytes)
-      backed &&= backingPath !== ''
-    }
+    mostBytes = Math.max(mostBytes, ...volumes.map(({ allocationBytes }) => allocationBytes))
+    base = volumes.find(({ backingPath }) => backingPath !== '')?.backingPath ?? ''
+    backed &&= base !== ''
     await removeVm(machine, clone)
   }
   await removeVm(machine, original)
+  const seedOf = '/nfs/floor.iso', diskOf = '/nfs/floor.qcow2'
+  const floor: number[] = []
+  for (let i = 0; i < CLONES / 2; i++) floor.push(await clocked(lab, machine.name, `mkdir -p ${SEED}; rm -f ${seedOf} ${diskOf}`, overlayAndSeed(base, diskOf, seedOf)))
   const copied = !backed || mostBytes > 4 * MIB
   return {
-    name: 'objects-clone', what: CLONE, toReach: `<= ${CLONE_REACH_MS} ms, no copy`, unit: 'ms', ...times, peers: [], reached: times.p50 <= CLONE_REACH_MS && !copied,
-    why: copied ? `it was copied: ${mostBytes} bytes` : 'qemu-img twice and a define, on two shared cores', note: `each clone takes ${(mostBytes / 1_024).toFixed(0)} KiB of disk`,
+    name: 'objects-clone', what: CLONE, toReach: `<= ${CLONE_REACH_MS} ms, no copy`, unit: 'ms', ...times, peers: [{ name: 'qemu-img create + xorrisofs alone', ...low(floor) }], reached: times.p50 <= CLONE_REACH_MS && !copied,
+    why: copied ? `it was copied: ${mostBytes} bytes` : 'programs for overlay and seed, and a define, one after another', note: `each clone takes ${(mostBytes / 1_024).toFixed(0)} KiB of disk`,
   }
 }
 

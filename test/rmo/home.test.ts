@@ -8,6 +8,7 @@ import type { AccountRecord, AuditRecord, Changed, ObjectDump, ResourceObject } 
 import { createKindRegistry } from '../../rmo/registry.ts'
 import { integer, nothing, record, text } from '../../rmo/schema.ts'
 import { LIMITS, systemRandom } from '../../fabric/base.ts'
+import { SimClock } from '../../fabric/sim-clock.ts'
 import { authority, member, nodeId } from '../support/rmo-fabric.ts'
 
 interface Lamp extends ResourceObject { name: string; watts: number; turn(by: number): Promise<void> }
@@ -140,4 +141,23 @@ t.test('account counts calls by principal, and outlives the node', async (t) => 
   const bounded = again.account({ kind: 'Lamp', uuid: UUID })
   t.ok(bounded.length <= LIMITS.accountPrincipalsMax + 1)
   t.match(bounded.at(-1), { principal: '(others)' })
+})
+
+t.test('counters are written a few at a time, all of them in the end', async (t) => {
+  const clock = new SimClock()
+  const store = createMemoryStore()
+  const written: number[] = []
+  const ledger = createLedger({ store: { ...store, write: async (changes) => { written.push(changes.length); await store.write(changes) } }, clock })
+  const objects = LIMITS.ledgerAccountsPerFlush + 3
+  for (let i = 0; i < objects; i++) ledger.count({ kind: 'Lamp', uuid: String(i) }, 'local:0', 1, false)
+  clock.advance(LIMITS.ledgerFlushMs)
+  await new Promise(setImmediate)
+  t.same(written, [LIMITS.ledgerAccountsPerFlush])
+  ledger.count({ kind: 'Lamp', uuid: String(objects - 1) }, 'local:0', 1, false)
+  clock.advance(LIMITS.ledgerFlushMs)
+  await new Promise(setImmediate)
+  t.same(written, [LIMITS.ledgerAccountsPerFlush, 3], 'the others follow by themselves')
+  ledger.count({ kind: 'Lamp', uuid: '0' }, 'local:0', 1, false)
+  await ledger.flush()
+  t.match(createLedger({ store, clock }).account({ kind: 'Lamp', uuid: '0' }), [{ calls: 2 }])
 })

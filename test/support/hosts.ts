@@ -159,15 +159,15 @@ export async function createTestHosts(names: readonly string[], options: TestHos
       },
       listen(uuid) {
         const events: (ObjectEvent & Readonly<Record<string, unknown>>)[] = []
-        let wake = (): void => {}
-        host.subscribe(uuid === undefined ? 'VMM' : 'VM', uuid ?? host.vmm.uuid, (event) => { events.push(event as (typeof events)[number]); wake() })
+        const waiting = new Set<() => void>()
+        host.subscribe(uuid === undefined ? 'VMM' : 'VM', uuid ?? host.vmm.uuid, (event) => { events.push(event as (typeof events)[number]); for (const wake of waiting) wake(); waiting.clear() })
         return {
           events, get types() { return events.map(({ type }) => type) },
           async until(type) {
             for (;;) {
               const found = events.find((event) => event.type === type)
               if (found !== undefined) return found
-              await new Promise<void>((resolve) => { wake = resolve })
+              await new Promise<void>((resolve) => { waiting.add(resolve) })
             }
           },
         }

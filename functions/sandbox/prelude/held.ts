@@ -35,7 +35,8 @@ export function read(held: Held, attribute: string): unknown {
 }
 
 function show(held: Held, attribute: string): void {
-  if (held.shown !== undefined) ObjectDefineProperty(held.shown, attribute, { value: read(held, attribute), writable: true, enumerable: true, configurable: true })
+  // No field of the descriptor is inherited: what user code puts on Object.prototype is none.
+  if (held.shown !== undefined) ObjectDefineProperty(held.shown, attribute, { __proto__: null, value: read(held, attribute), writable: true, enumerable: true, configurable: true } as PropertyDescriptor)
 }
 
 export function listed(names: readonly string[]): string {

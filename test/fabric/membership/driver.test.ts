@@ -37,6 +37,7 @@ class Fabric {
   async run(ms: number): Promise<void> { await this.clock.settle(this.clock.nowMs() + ms) }
 }
 
+const id = (letter: string): string => letter.repeat(64)
 const names = (station: Station): string[] => station.membership.members().map((member) => `${member.name}:${member.state}`)
 
 t.test('three nodes find each other through one seed and gossip what they are', async (t) => {
@@ -67,6 +68,22 @@ t.test('a killed node is known dead to all within 2 s, a restarted one is back w
   t.match(alpha.membership.member(beta.id), { state: 'alive', incarnation: 2 })
   t.match(alpha.events.slice(2), ['suspected beta', 'died beta', 'joined beta'])
   t.equal(again.membership.self.incarnation, 2)
+})
+
+t.test('a cut during which the link stays up, as TCP does until it gives up: the members meet again, on that link or a new one', async (t) => {
+  for (const lostAfterMs of [undefined, 20_000]) {
+    const fabric = new Fabric(lostAfterMs)
+    const alpha = await fabric.add('alpha'), beta = await fabric.add('beta')
+    await fabric.add('cecil')
+    await fabric.run(2_000)
+    fabric.network.partition([alpha.id, beta.id], [id('c')])
+    await fabric.run(30_000)
+    t.strictSame(names(alpha), ['alpha:alive', 'beta:alive', 'cecil:dead'])
+    fabric.network.heal()
+    await fabric.run(10_000)
+    for (const station of fabric.stations) t.strictSame(names(station), ['alpha:alive', 'beta:alive', 'cecil:alive'], `lost after ${lostAfterMs} ms`)
+    for (const { membership } of fabric.stations) membership.stop()
+  }
 })
 
 t.test('leave: resolves soon, and everybody knows', async (t) => {

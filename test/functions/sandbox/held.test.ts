@@ -122,3 +122,24 @@ t.test('an object under user code that replaced built-ins', async (t) => {
   t.same(values, ['n'])
   t.same(log, ['VM patch [{"name":"n"}]'])
 })
+
+t.test('a live handle shows plain attributes, takes assignments, and nothing else', async (t) => {
+  const { values } = await run(`(vm) => {
+    'use strict'
+    const caught = []
+    Object.prototype.get = () => { caught.push('get') }
+    Object.prototype.getOwnPropertyDescriptor = () => { caught.push('descriptor') }
+    const refused = (work) => { try { work(); return 'done' } catch (e) { return e.code ?? e.name } }
+    const tries = [() => { vm.state = 'x' }, () => { vm.uuid = 'x' }, () => { vm.kind = 'x' }, () => { vm.start = 1 }, () => { vm.memory = 1 }, () => { Object.create(vm).memoryMiB = 1 },
+      () => Object.defineProperty(vm, 'state', { value: 'x' }), () => { delete vm.state }, () => Object.setPrototypeOf(vm, {}), () => Object.preventExtensions(vm)].map(refused)
+    const before = { ...vm }
+    vm.memoryMiB = 96
+    delete Object.prototype.get
+    delete Object.prototype.getOwnPropertyDescriptor
+    return { tries, before, after: vm.memoryMiB, keys: Object.keys(vm), caught }
+  }`, { items: [liveVm] })
+  t.match(values, [{
+    tries: ['RMO_ERR_READ_ONLY', 'RMO_ERR_READ_ONLY', 'TypeError', 'TypeError', 'FUNCTIONS_ERR_SANDBOX_PROPERTY', 'TypeError', 'TypeError', 'TypeError', 'TypeError', 'TypeError'],
+    before: { kind: 'VM', name: 'VM5', memoryMiB: 64, state: 'running' }, after: 96, keys: ['kind', 'uuid', 'name', 'memoryMiB', 'state'], caught: [],
+  }])
+})
