@@ -127,7 +127,8 @@ export function createMembership(options: MembershipOptions): MembershipNode {
     // The transport promises an end within timeoutMs; the dial's slot must come back even if it errs.
     const guard = clock.after(timeoutMs + MEMBERSHIP.dialPauseMs, () => end(false), { background: true })
     transport.dial(peer, { addresses, timeoutMs }).then(
-      (link) => { open = false; guard.cancel(); up(link) },
+      // A link that we know already is no news of a link: the slot comes back as after a failure.
+      (link) => { if (links.get(peer) === link) { end(false); return } open = false; guard.cancel(); up(link) },
       (error: unknown) => end((error as Partial<CodedError> | undefined)?.details?.['refused'] === true),
     )
   }

@@ -9,7 +9,7 @@ import type { NodeId } from '../id.ts'
 import { MEMBERSHIP, dialPauseMs, healChance, healPauseMs } from './config.ts'
 import { accuse, countRefusal } from './learn.ts'
 import { watch } from './probe.ts'
-import { jittered, pick } from './state.ts'
+import { jittered, pick, selfRecord, send } from './state.ts'
 import type { Core, Dial } from './state.ts'
 
 /** Recomputes subjects and observers after the view has changed. */
@@ -64,7 +64,14 @@ export function discovered(core: Core, id: NodeId, addresses: readonly string[],
 
 export function dialFailed(core: Core, id: NodeId, refused: boolean, nowMs: number): void {
   const dial = core.dials.get(id)
-  if (dial === undefined || core.links.has(id)) return
+  if (dial === undefined) return
+  if (core.links.has(id)) {
+    // Up all the while, as TCP is through a cut: it may carry again. A member called dead refutes when it hears of that.
+    core.dials.delete(id)
+    const entry = core.view.get(id)
+    if (entry?.record.state === 'dead') send(core, id, { type: 'news', news: [selfRecord(core), core.view.outgoing(entry, nowMs)] })
+    return
+  }
   dial.inFlight = false
   dial.attempts++
   if (refused && core.view.isLive(id)) {

@@ -239,6 +239,14 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
       }
       if (left.length > 0) throw RMO.PARTLY_DONE({ operation: 'remove', name: settings.name, reason: first instanceof Error ? first.message : String(first), left }, { cause: first })
     },
+    async assertWhole(settings, call) {
+      for (const disk of disksOf(settings)) {
+        const path = disk.format === 'qcow2' ? placeOf(disk) : undefined
+        const facts = path === undefined ? undefined : await store.probe(path, call)
+        // One that is not seen at all is the driver's to refuse: it may bring its disks along.
+        if (path !== undefined && facts !== undefined) await chain.depth(path, facts, call)
+      }
+    },
     cloneDisks: ({ original, uuid, settings, how }, call, onProgress) => allOrNothing('clone', uuid, settings, call, async (work) => {
       const domain = context.inventory().domains.find((each) => each.uuid === original.uuid)
       if (domain !== undefined && domain.state !== 'stopped' && domain.state !== 'crashed') {

@@ -48,6 +48,7 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
     const taken = context.room.macsTaken()
     const mac = macs.find((each) => taken.has(each))
     if (mac !== undefined) throw RMO.ALREADY_EXISTS({ what: `The MAC address ${mac} of ${name}`, host: host.hostName() })
+    await context.parts().disks?.assertWhole?.(settings, call)
     const atMs = Math.round(clock.wallMs())
     const note: MigrationNote = {
       role: 'incoming', id, uuid, name, from: message.from ?? source.name, to: host.hostName(), peer: source.node, machine: message.speaker, principal, state,

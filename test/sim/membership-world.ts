@@ -300,7 +300,8 @@ export class World {
       const severed = this.cut(from.index, to.index) || this.cut(to.index, from.index)
       if (severed || to.silent || this.nowMs < to.stalledUntilMs) return this.at(timeoutMs, () => failed(false))
       if (!to.up) return failed(true)
-      if (this.#links.has(this.#key(from, to))) return
+      // The driver gives the dial's slot back when the link is one it knows.
+      if (this.#links.has(this.#key(from, to))) return failed(false)
       const link: Link = { a: from, b: to, upMs: this.nowMs, lanes: [0, 0], silentSinceMs: undefined }
       this.#links.set(this.#key(from, to), link)
       this.#deliver(from, { type: 'link-up', peer: toId })

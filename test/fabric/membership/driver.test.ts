@@ -7,14 +7,20 @@ import { createMembership } from '../../../fabric/membership/driver.ts'
 import type { MembershipNode } from '../../../fabric/membership/driver.ts'
 import { SimClock } from '../../../fabric/sim-clock.ts'
 import { createMemoryNetwork } from '../../../fabric/transport/memory.ts'
+import type { MemoryNetwork } from '../../../fabric/transport/memory.ts'
 import type { Transport } from '../../../fabric/transport/contract.ts'
 
 interface Station { readonly id: string; readonly transport: Transport; readonly membership: MembershipNode; readonly events: string[] }
 
 class Fabric {
   readonly clock = new SimClock()
-  readonly network = createMemoryNetwork({ clock: this.clock, random: seededRandom(1), faults: { delayMs: 1 }, discoveryMs: undefined })
+  readonly network: MemoryNetwork
   readonly stations: Station[] = []
+
+  /** `lostAfterMs`: how long a silent link stays up; undefined: for ever. */
+  constructor(lostAfterMs?: number) {
+    this.network = createMemoryNetwork({ clock: this.clock, random: seededRandom(1), faults: { delayMs: 1 }, discoveryMs: undefined, ...(lostAfterMs === undefined ? {} : { lostAfterMs }) })
+  }
 
   /** Adds a node whose id is the first letter of its name; it knows the first node. */
   async add(name: string): Promise<Station> {

@@ -1,4 +1,4 @@
-// Live migration, source side: virDomainMigrateToURI3, peer to peer (the two libvirtds talk to each other; the node only
+// Migration, source side: virDomainMigrateToURI3, peer to peer (the two libvirtds talk to each other; the node only
 // waits). Its progress is read by another thread (virDomainGetJobStats), and ended by virDomainAbortJob.
 
 import { isActive } from '../domain-state.ts'
@@ -10,7 +10,7 @@ import type { OperationContext, Operations, Pointer } from '../operation.ts'
 import { stateOf, withDomain } from './domain-record.ts'
 
 // virDomainMigrateFlags
-const LIVE = 1, PEER_TO_PEER = 2, PERSIST_DESTINATION = 8, UNDEFINE_SOURCE = 16, UNSAFE = 512, ABORT_ON_ERROR = 4096, AUTO_CONVERGE = 8192
+const LIVE = 1, PEER_TO_PEER = 2, PERSIST_DESTINATION = 8, UNDEFINE_SOURCE = 16, UNSAFE = 512, OFFLINE = 1024, ABORT_ON_ERROR = 4096, AUTO_CONVERGE = 8192
 const JOB_NONE = 0
 
 export interface MigrateArguments {
@@ -27,10 +27,12 @@ function migrate(context: OperationContext, { uuid, uri, transportUri, live, ban
   const { lib } = context
   withDomain(context, uuid, (domain) => {
     const { state } = stateOf(lib, domain)
-    if (!isActive(state)) throw new LibvirtFailure({ what: 'virDomainMigrateToURI3', number: ERROR.operationInvalid, domain: 0, text: state })
-    // A guest that writes faster than the network copies is slowed down rather than copied for ever.
-    const flags = PEER_TO_PEER | PERSIST_DESTINATION | UNDEFINE_SOURCE | ABORT_ON_ERROR | (live ? LIVE | AUTO_CONVERGE : 0) | (sharedDisks ? UNSAFE : 0)
-    withParameters(lib, { migrate_uri: transportUri, bandwidth: bandwidthMiBps }, (parameters, count) =>
+    // Its saved memory is a file of this host, which does not travel.
+    if (state === 'saved') throw new LibvirtFailure({ what: 'virDomainMigrateToURI3', number: ERROR.operationInvalid, domain: 0, text: state })
+    // A guest that writes faster than the network copies is slowed down rather than copied for ever; of one that is off, only the definition goes.
+    const how = !isActive(state) ? OFFLINE : ABORT_ON_ERROR | (live ? LIVE | AUTO_CONVERGE : 0)
+    const flags = PEER_TO_PEER | PERSIST_DESTINATION | UNDEFINE_SOURCE | how | (sharedDisks ? UNSAFE : 0)
+    withParameters(lib, isActive(state) ? { migrate_uri: transportUri, bandwidth: bandwidthMiBps } : {}, (parameters, count) =>
       succeeded(lib.virDomainMigrateToURI3(domain, uri, parameters, count, flags), lib, 'virDomainMigrateToURI3'))
   })
 }
