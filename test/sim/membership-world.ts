@@ -86,6 +86,8 @@ export class World {
 
   /** Starts (or restarts) a node with a fresh core that knows only its seeds. */
   boot(node: Node, seeds: readonly Node[]): void {
+    // One that was asked to leave while it stalled still runs: its links end with its former life.
+    if (node.up) this.kill(node)
     node.life++
     node.up = true
     node.silent = false
