@@ -10,7 +10,7 @@ import type { Call } from '../driver/contract.ts'
 import type { NewNetwork, NewPool, NewSwitch } from '../kinds/vmm.ts'
 import type { VmSettings } from '../settings.ts'
 import type { HostContext, HostRoom } from './contract.ts'
-import type { HostMigrations } from './migration.ts'
+import type { HostMigrations } from './migration/migration.ts'
 
 /** Settings after something was made for them, and the way back. */
 export interface Prepared {

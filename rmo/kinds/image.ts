@@ -1,4 +1,4 @@
-// Image: an immutable disk that VMs' disks are overlays of. Implemented by rmo/host/images.ts and storage-room.ts.
+// Image: an immutable disk that VMs' disks are overlays of. Implemented by rmo/host/storage/images.ts and storage-room.ts.
 
 import { LIMITS } from '../../fabric/base.ts'
 import { defineKind } from '../kind.ts'

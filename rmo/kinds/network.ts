@@ -1,5 +1,5 @@
 // Network: a network of the hypervisor on one host: a bridge of its own, perhaps with an address and a way out.
-// Implemented by rmo/host/network-room.ts.
+// Implemented by rmo/host/network/network-room.ts.
 
 import { defineKind } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'

@@ -1,5 +1,5 @@
 // Port: what is plugged into a switch: a VM's interface, a network card, one end of a veth pair, an internal port.
-// Implemented by rmo/host/switch-room.ts.
+// Implemented by rmo/host/network/switch-room.ts.
 //
 // Tag, trunk and rate are settings: `port.vlanTag = 20` moves it to another VLAN at run time. A tag and a trunk exclude
 // each other: setting one clears the other. Counters are the switch's: what the device behind the port sent is received.

@@ -1,5 +1,5 @@
 // Snapshot: a VM's disks, and its memory when it ran, at one moment. Lives with its VM. Implemented by
-// rmo/host/snapshots.ts; its uuid is made of the VM's uuid and its name, so that it survives a restart of the node.
+// rmo/host/vm/snapshots.ts; its uuid is made of the VM's uuid and its name, so that it survives a restart of the node.
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'

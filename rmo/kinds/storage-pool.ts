@@ -1,5 +1,5 @@
 // StoragePool: a directory of volumes on one host. Several hosts may have the same one (a mounted NFS directory under one
-// uuid): each has the object, listings show it once a host. Implemented by rmo/host/storage-room.ts.
+// uuid): each has the object, listings show it once a host. Implemented by rmo/host/storage/storage-room.ts.
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { ReferenceRecord } from '../../functions/mod.ts'

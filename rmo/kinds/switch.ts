@@ -1,4 +1,4 @@
-// Switch: a Linux bridge or an Open vSwitch bridge of one machine. Implemented by rmo/host/switch-room.ts.
+// Switch: a Linux bridge or an Open vSwitch bridge of one machine. Implemented by rmo/host/network/switch-room.ts.
 //
 // Bridges that somebody else made (libvirt's virbr0, ovs-vsctl) are switches too. A Linux bridge's uuid is made of the
 // machine and its name; an Open vSwitch's is its row in the database.

@@ -1,6 +1,6 @@
 // VM: a virtual machine. Its life is the domain's life in the hypervisor, whoever changes it.
 //
-// The interface for users is in interfaces.ts; here is what the home offers (rmo/host/vm.ts) and the declaration.
+// The interface for users is in interfaces.ts; here is what the home offers (rmo/host/vm/vm.ts) and the declaration.
 // cpuRatio is the share of its vcpus over the last LIMITS.hostCpuWindowMs, sampled each LIMITS.hostSampleMs.
 
 import { LIMITS } from '../../fabric/base.ts'
@@ -23,7 +23,7 @@ export type SnapshotWish = NonNullable<Parameters<VM['snapshot']>[0]>
 export type SerialWish = NonNullable<Parameters<VM['serial']>[0]>
 export interface VmSample { readonly cpuRatio: number; readonly memoryUsedBytes?: number }
 
-/** One VM of this host; implemented by rmo/host/vm.ts. */
+/** One VM of this host; implemented by rmo/host/vm/vm.ts. */
 export interface LocalVm {
   readonly uuid: string
   /** The same frozen object while nothing changed. */

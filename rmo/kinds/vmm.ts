@@ -1,7 +1,7 @@
 // VMM: the virtual machine monitor of one machine (Table I of the paper: create, add, read, update, delete, index).
 //
 // One a host, always there: while the hypervisor is away its state is 'disconnected' and its verbs give
-// RMO_ERR_DRIVER_UNAVAILABLE. Implemented by rmo/host/vmm.ts.
+// RMO_ERR_DRIVER_UNAVAILABLE. Implemented by rmo/host/vm/vmm.ts.
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'

@@ -1,4 +1,4 @@
-// Volume: one disk in a storage pool, of a VM or of nobody. Implemented by rmo/host/storage-room.ts.
+// Volume: one disk in a storage pool, of a VM or of nobody. Implemented by rmo/host/storage/storage-room.ts.
 
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import { defineKind, parameter } from '../kind.ts'

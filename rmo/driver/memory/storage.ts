@@ -14,7 +14,7 @@ const EMPTY_QCOW2_BYTES = 196_608
 const INVALID_ARGUMENT = 8
 const SYSTEM_ERROR = 38
 
-/** Images are volumes of this name: the room for storage (rmo/host/disk-records.ts) knows them by it. */
+/** Images are volumes of this name: the room for storage (rmo/host/storage/disk-records.ts) knows them by it. */
 export const IMAGE_SUFFIX = '.image'
 export const isImage = (file: string): boolean => file.endsWith(IMAGE_SUFFIX)
 

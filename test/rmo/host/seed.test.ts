@@ -7,9 +7,9 @@ import { promisify } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { LIMITS, systemClock } from '../../../fabric/base.ts'
-import { createDiskTools } from '../../../rmo/host/disk-tools.ts'
-import { makeSeedIso } from '../../../rmo/host/seed-iso.ts'
-import { flowYaml, hostnameOf, seedFiles } from '../../../rmo/host/seed.ts'
+import { createDiskTools } from '../../../rmo/host/storage/disk-tools.ts'
+import { makeSeedIso } from '../../../rmo/host/storage/seed-iso.ts'
+import { flowYaml, hostnameOf, seedFiles } from '../../../rmo/host/storage/seed.ts'
 import { call } from '../../support/storage-host.ts'
 
 const run = promisify(execFile)

@@ -1,0 +1,60 @@
+// Verbs that ask one thing of a running or stopped VM: start, destroy, reboot, suspend, resume, save, and stop.
+//
+// Each takes the VM's lock, reads the state from the hypervisor (what events say may be late), lets the state machine
+// decide, carries out, and reads again. stop() gives the lock back while it waits for the guest, so that destroy() of
+// somebody else is not kept waiting.
+
+import { LIMITS } from '../../../fabric/base.ts'
+import type { Authority } from '../../../functions/mod.ts'
+import type { Call, DomainDriver, DomainRecord } from '../../driver/contract.ts'
+import { RMO } from '../../errors.ts'
+import { levelOf, mustDo } from '../../vm-state.ts'
+import type { VmOperation } from '../../vm-state.ts'
+import type { HostVm } from './vm.ts'
+import type { VmContext } from './vm-context.ts'
+
+/** Serialised on the VM, with its record as of now; afterwards the record is read again, also when it failed. */
+export function withVm<T>(context: VmContext, vm: HostVm, authority: Authority, work: (record: DomainRecord, call: Call) => Promise<T>): Promise<T> {
+  return context.host.exclusive(`VM/${vm.uuid}`, async () => {
+    // The caller may have left while this waited for its turn.
+    authority.signal.throwIfAborted()
+    const call = context.host.call(authority)
+    const record = await context.room.current(vm, call)
+    vm.changing++
+    try { return await work(record, call) } finally {
+      vm.changing--
+      await context.room.refresh(vm.uuid)
+    }
+  })
+}
+
+/** Never both running (migration.ts). */
+const SETS_GOING: ReadonlySet<VmOperation> = new Set(['start', 'startPaused', 'resume'])
+
+export async function operate(context: VmContext, vm: HostVm, operation: VmOperation, authority: Authority, work: (domains: DomainDriver, call: Call) => Promise<void>): Promise<void> {
+  await withVm(context, vm, authority, async ({ state, settings }, call) => {
+    if (!mustDo(operation, { name: settings.name, state })) return
+    if (SETS_GOING.has(operation)) await context.migrations().assertSettled(vm.uuid)
+    await work(context.host.driver.domains, call)
+  })
+}
+
+export async function stopVm(context: VmContext, vm: HostVm, options: { readonly force?: boolean; readonly timeoutMs?: number }, authority: Authority): Promise<void> {
+  const { domains } = context.host.driver
+  const asked = await withVm(context, vm, authority, async ({ state, settings }, call) => {
+    // A guest that stands still cannot answer.
+    if (state === 'paused' && options.force === true) { await domains.destroy(vm.uuid, call); return false }
+    if (!mustDo('stop', { name: settings.name, state })) return false
+    await domains.shutdown(vm.uuid, call)
+    return true
+  })
+  if (!asked) return
+  const waitMs = Math.min(options.timeoutMs ?? LIMITS.vmStopTimeoutMs, authority.remainingMs() - LIMITS.vmStopReserveMs / 2)
+  const off = await vm.until((record) => record === undefined || levelOf(record.state) === 'off', waitMs, authority.signal)
+  if (off) return
+  await withVm(context, vm, authority, async ({ state, settings }, call) => {
+    if (levelOf(state) === 'off') return
+    if (options.force !== true) throw RMO.STOP_TIMEOUT({ name: settings.name, waitedMs: Math.round(Math.max(0, waitMs)) })
+    await domains.destroy(vm.uuid, call)
+  })
+}
