@@ -160,8 +160,8 @@ export async function removeVm(context: VmContext, { uuid, name, home }: Referen
   }
   await withVm(context, vm, authority, async ({ state, settings, managed }, call) => {
     const { domains } = host.driver
-    if (force && levelOf(state) !== 'off') await domains.destroy(uuid, call)
-    else mustDo('remove', { name: settings.name, state })
+    if (!force) mustDo('remove', { name: settings.name, state })
+    else if (levelOf(state) !== 'off') await domains.destroy(uuid, call)
     const { disks } = context.parts()
     const disposes = managed && !keepDisks && disks !== undefined
     if (disposes) await context.removals.begin({ uuid, settings })
