@@ -42,6 +42,8 @@ export const setCommand = defineCommand({
     const version = options.version ?? (await vm.dump()).version
     const done = await vm.patch(change, { version })
     shell.out.result(done, () => `${typeof change['name'] === 'string' ? change['name'] : vm.name} changed (version ${done.version})`)
+    const resized = Object.keys(change).filter((setting) => setting === 'memoryMiB' || setting === 'vcpus')
+    if (vm.state === 'running' && resized.length > 0) shell.out.note(`${vm.name} is running: ${resized.join(' and ')} may take effect at its next start only (\`kumoi vm show ${vm.name} --definition\` says what it has now).`)
     return EXIT.done
   }),
 })
