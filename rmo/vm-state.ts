@@ -44,7 +44,7 @@ const RULES = {
   rename: { from: OFF, done: [], needs: 'stopped' },
   console: { from: ['running', 'paused', 'stopping'], done: [], needs: 'running' },
   serial: { from: ['running', 'paused', 'stopping'], done: [], needs: 'running' },
-  remove: { from: OFF, done: ['gone'], to: 'gone', needs: 'stopped (or force, which also gives up the memory of a saved one)' },
+  remove: { from: OFF, done: ['gone'], to: 'gone', needs: 'stopped (or force)' },
 } as const satisfies Readonly<Record<string, Rule>>
 
 export type VmOperation = keyof typeof RULES

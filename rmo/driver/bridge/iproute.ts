@@ -4,6 +4,7 @@
 // koffi bindings to libnl would be a second native interface for what a 3 ms child process does. `namespace`: of which
 // network namespace (ip netns), so that a lab or a test needs no process inside it.
 
+import { existsSync } from 'node:fs'
 import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { LIMITS, errorCode } from '../../../fabric/base.ts'
@@ -23,6 +24,8 @@ export interface Iproute {
 
 /** The part of the environment that the tools need; C locale, so that errors read the same everywhere. */
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } as const
+
+const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path))
 
 export function createIproute({ clock, namespace, hostName }: { readonly clock: Clock; readonly namespace?: string | undefined; readonly hostName: () => string }): Iproute {
   const inside = namespace === undefined ? [] : ['-n', namespace]
@@ -53,6 +56,11 @@ export function createIproute({ clock, namespace, hostName }: { readonly clock: 
       const value: unknown = text.trim() === '' ? [] : JSON.parse(text)
       return Array.isArray(value) ? value : []
     },
-    monitor: () => spawn('ip', [...inside, 'monitor', 'link'], { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'ignore'] }),
+    monitor() {
+      const command = ['ip', ...inside, 'monitor', 'link']
+      // A node that is killed cannot stop its child; util-linux's setpriv makes the kernel do it.
+      const [program = 'ip', ...args] = SETPRIV === undefined ? command : [SETPRIV, '--pdeathsig', 'KILL', ...command]
+      return spawn(program, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'ignore'] })
+    },
   }
 }
