@@ -90,6 +90,9 @@ export const RMO_LIMITS = {
   /** Text kept of one VM's serial console, and the longest wait of one serial() by default. */
   vmSerialBytes: 64 * KiB,
   vmSerialTimeoutMs: 5_000,
+  /** A console closed here is asked for again this long, this often: the hypervisor lets go of it a moment later. */
+  vmConsoleReleaseMs: 2_000,
+  vmConsoleRetryMs: 100,
   /** A console is let go this long after the last question; the hypervisor gives it to one reader at a time. */
   vmSerialIdleMs: 60_000,
   /** One question of one side of a migration to the other. */

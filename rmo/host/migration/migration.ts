@@ -175,6 +175,8 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     let note = inPhase(start, 'copying', clock.wallMs())
     await notes.save(note)
     vm.moving = true
+    // Told even when the copy is over before the hypervisor is first asked how far it is.
+    publish(note.uuid, { type: 'migrating', atMs: Math.round(clock.wallMs()), phase: 'copying', totalBytes: 0, doneBytes: 0, remainingBytes: 0, elapsedMs: 0 })
     try {
       const handover = await host.driver.domains.migrate(note.uuid, ticket, {
         live: options.live ?? true,

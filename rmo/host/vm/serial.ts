@@ -3,11 +3,12 @@
 // A hypervisor gives a console to one reader at a time; it is let go LIMITS.vmSerialIdleMs after the last question, and
 // when the VM goes off.
 
-import { LIMITS } from '../../../fabric/base.ts'
+import { LIMITS, errorCode } from '../../../fabric/base.ts'
 import type { Timer } from '../../../fabric/base.ts'
 import type { Authority } from '../../../functions/mod.ts'
 import type { ByteChannel } from '../../byte-streams.ts'
 import type { ConsoleChannel } from '../../driver/contract.ts'
+import { RMO } from '../../errors.ts'
 import type { SerialWish } from '../../kinds/vm.ts'
 import { mustDo } from '../../vm-state.ts'
 import type { HostVm } from './vm.ts'
@@ -26,8 +27,21 @@ interface Console {
 
 const consoles = new WeakMap<HostVm, Promise<Console>>()
 
+/** A console that was closed just now is let go by the hypervisor a moment later: asked again for LIMITS.vmConsoleReleaseMs. */
+async function openWhenFree({ host }: VmContext, vm: HostVm, authority: Authority): Promise<ConsoleChannel> {
+  const endsAtMs = host.clock.nowMs() + LIMITS.vmConsoleReleaseMs
+  for (;;) {
+    try {
+      return await host.driver.domains.openConsole(vm.uuid, host.call(authority))
+    } catch (error) {
+      if (errorCode(error) !== RMO.IN_USE.code || host.clock.nowMs() > endsAtMs || authority.signal.aborted) throw error
+      await new Promise<void>((resolve) => { host.clock.after(LIMITS.vmConsoleRetryMs, resolve) })
+    }
+  }
+}
+
 async function open(context: VmContext, vm: HostVm, authority: Authority): Promise<Console> {
-  const channel = await context.host.driver.domains.openConsole(vm.uuid, context.host.call(authority))
+  const channel = await openWhenFree(context, vm, authority)
   const decoder = new TextDecoder()
   const console: Console = { channel, text: '', said: 0, closed: false, idle: undefined, listeners: new Set() }
   const tell = (): void => { for (const listener of [...console.listeners]) listener() }
@@ -75,7 +89,7 @@ export async function openConsole(context: VmContext, vm: HostVm, authority: Aut
   mustDo('console', { name: vm.name, state: vm.record.state })
   const kept = await consoles.get(vm)?.catch(() => undefined)
   if (kept?.idle !== undefined) kept.channel.close()
-  return context.host.driver.domains.openConsole(vm.uuid, context.host.call(authority))
+  return openWhenFree(context, vm, authority)
 }
 
 export async function readSerial(context: VmContext, vm: HostVm, { input, until, timeoutMs }: SerialWish, authority: Authority): Promise<string> {
