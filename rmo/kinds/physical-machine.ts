@@ -11,6 +11,7 @@ import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent, LostEvent, ResourceObject } from '../object.ts'
 import type { Image, Network, StoragePool, Switch, VM, VMM } from './interfaces.ts'
 import { anything, byteCount, bytes, dictionary, either, integer, list, number, oneOf, optional, ratio, record, text } from '../schema.ts'
+import { column } from './room-object.ts'
 
 // ---------------------------------------------------------------- for users
 
@@ -166,7 +167,6 @@ const CPU_ABOVE_DEFAULT = 0.9
 /** 'cpuBelow' needs the ratio this far under the threshold, so that a ratio near it does not flap. */
 const CPU_HYSTERESIS = 0.05
 
-const column = (header: string, format: 'text' | 'ratio' | 'bytes' | 'number' | 'duration' = 'text', wide = false) => ({ header, format, wide })
 const path = text({ charsMax: 4_096, pattern: /^\/[^\0]*$/, expected: 'an absolute path' })
 const argument = text({ pattern: /^[^\0]*$/, expected: 'a string without NUL' })
 const state = oneOf('alive', 'suspect', 'dead', 'left')

@@ -11,6 +11,7 @@ import { defineKind } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { anything, boolean, byteCount, integer, list, record, text } from '../schema.ts'
 import type { Port, PortInfo, PortStats } from './interfaces.ts'
+import { column } from './room-object.ts'
 
 export type PortAttributes = Pick<Port, 'name' | 'uuid' | 'switchName' | 'host' | 'vlanTag' | 'trunkTags' | 'rateKiBps' | 'linkUp' | 'vmName' | 'receivedBytes' | 'sentBytes'>
 export interface LocalPort {
@@ -23,7 +24,6 @@ export interface LocalPort {
   remove(authority: Authority): Promise<void>
 }
 
-const column = (header: string, format: 'text' | 'number' | 'bytes' = 'text', wide = false) => ({ header, format, wide })
 const vlanTag = integer({ unit: 'count', min: 0, max: VLAN_TAG_MAX })
 const trunkTags = list(vlanTag, { itemsMax: VLAN_TAG_MAX })
 const rateKiBps = integer({ unit: 'kibibytes-per-second' })

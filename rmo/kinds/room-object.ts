@@ -1,4 +1,4 @@
-// What the kinds of storage and networks share: objects that a room keeps equal to an inventory (host/object-table.ts).
+// What kinds share: how a table shows an attribute; and, of storage and networks, objects that a room keeps equal to an inventory (host/object-table.ts).
 
 import type { WatchSpec } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'

@@ -7,6 +7,7 @@ import { defineKind } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { anything, boolean, oneOf, number, record, text } from '../schema.ts'
 import type { Snapshot, SnapshotInfo } from './interfaces.ts'
+import { column } from './room-object.ts'
 
 export type SnapshotAttributes = Pick<Snapshot, 'name' | 'uuid' | 'vmName' | 'state' | 'content' | 'current' | 'createdAtMs'>
 export interface LocalSnapshot {
@@ -19,7 +20,6 @@ export interface LocalSnapshot {
   vm(): ReferenceRecord
 }
 
-const column = (header: string, format: 'text' | 'number' = 'text', wide = false) => ({ header, format, wide })
 const nothing = { doc: 'nothing', type: anything() }
 
 export const snapshot = defineKind<Snapshot, LocalSnapshot>({

@@ -11,6 +11,7 @@ import type { ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, either, integer, list, oneOf, optional, record, reference, text, uuid } from '../schema.ts'
 import type { Type } from '../schema.ts'
 import type { Port, PortOptions, Switch, SwitchInfo, SwitchStats } from './interfaces.ts'
+import { column } from './room-object.ts'
 
 export type SwitchAttributes = Pick<Switch, 'name' | 'uuid' | 'type' | 'datapath' | 'host' | 'up'>
 export interface LocalSwitch {
@@ -25,7 +26,6 @@ export interface LocalSwitch {
   remove(authority: Authority): Promise<void>
 }
 
-const column = (header: string, format: 'text' | 'number' = 'text', wide = false) => ({ header, format, wide })
 const nothing = { doc: 'nothing', type: anything() }
 const linkName = text(INTERFACE_NAME)
 const tag = integer({ unit: 'count', min: 0, max: VLAN_TAG_MAX })

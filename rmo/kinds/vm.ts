@@ -10,10 +10,10 @@ import { defineKind, parameter } from '../kind.ts'
 import type { Changed, ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, byteCount, either, integer, list, number, oneOf, optional, ratio, record, reference, text } from '../schema.ts'
 import type { Type } from '../schema.ts'
-import type { Column } from '../verb.ts'
 import { VM_FIELDS, description, device, devicePart, devices, guestContext, labels, macAddress, memoryMiB, vcpus, vmName } from '../vm-schema.ts'
 import type { CloneOptions, Device, GuestContext, MigrateVmOptions, Snapshot, VM, VmEvent, VmInfo, VmSettings, VmStats } from './interfaces.ts'
 import type { PhysicalMachine } from './physical-machine.ts'
+import { column } from './room-object.ts'
 
 // ---------------------------------------------------------------- for the node
 
@@ -64,7 +64,6 @@ const CPU_ABOVE_DEFAULT = 0.9
 /** 'cpuBelow' needs the ratio this far under the threshold, so that a ratio near it does not flap. */
 const CPU_HYSTERESIS = 0.05
 
-const column = (header: string, format: Column['format'] = 'text', wide = false) => ({ header, format, wide })
 const state = oneOf('running', 'paused', 'stopping', 'stopped', 'crashed', 'saved')
 const waitMs = integer({ unit: 'milliseconds', min: 1, max: LIMITS.callTimeoutMsMax })
 const version = text({ charsMax: 64 })

@@ -9,9 +9,9 @@ import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, integer, number, oneOf, optional, record, reference, text, uuid } from '../schema.ts'
 import type { Type } from '../schema.ts'
-import type { Column } from '../verb.ts'
 import { linkName, newVm, vmName } from '../vm-schema.ts'
 import type { NewVm, Network, StoragePool, Switch, VM, VMM, VmmInfo, VmmStats } from './interfaces.ts'
+import { column } from './room-object.ts'
 
 // ---------------------------------------------------------------- for the node
 
@@ -40,7 +40,6 @@ export interface LocalVmm {
 
 // ---------------------------------------------------------------- declaration
 
-const column = (header: string, format: Column['format'] = 'text', wide = false) => ({ header, format, wide })
 /** References arrive as their records; the interface shows users the object. */
 const aVm = reference('VM') as unknown as Type<VM>
 const recordOf = (object: unknown): ReferenceRecord => object as ReferenceRecord

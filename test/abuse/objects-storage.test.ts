@@ -12,12 +12,11 @@ import type { LocalVolume } from '../../rmo/kinds/volume.ts'
 import { rmoKinds } from '../../rmo/mod.ts'
 import type { DiskDevice, VmSettings } from '../../rmo/settings.ts'
 import { authority, must } from '../support/rmo-fabric.ts'
-import { call, createDirectoryDriver, openStorageHost, scratch } from '../support/storage-host.ts'
+import { absent, call, createDirectoryDriver, openStorageHost, scratch } from '../support/storage-host.ts'
 
 const run = promisify(execFile)
-const has = async (tool: string): Promise<boolean> => run(tool, ['--version']).then(() => true, (error: { code?: unknown }) => error.code !== 'ENOENT')
-const skip = await has('qemu-img') ? false : 'absent: qemu-img'
-const skipSeed = skip === false && !await has('xorrisofs') ? 'absent: xorrisofs' : skip
+const skip = await absent('qemu-img')
+const skipSeed = await absent('qemu-img', 'xorrisofs')
 
 const UUID = '11111111-2222-4333-8444-555555555555'
 /** Another VM whose uuid begins alike: a client chooses uuids. */

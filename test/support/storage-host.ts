@@ -3,9 +3,11 @@
 // createDirectoryDriver is a hypervisor as far as storage sees it: its pools are directories, its volumes the files that
 // were there at the last refresh (as libvirt's), and domains are set by the test.
 
+import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { systemClock, systemRandom } from '../../fabric/base.ts'
 import type { Call, DomainRecord, HypervisorDriver, Inventory, PoolRecord, StorageDriver, VolumeRecord } from '../../rmo/driver/contract.ts'
 import type { HostContext } from '../../rmo/host/contract.ts'
@@ -19,6 +21,15 @@ import type { StorageRoom } from '../../rmo/host/storage/storage-room.ts'
 import { RMO, createLocalObjects, rmoKinds } from '../../rmo/mod.ts'
 import type { LocalObjects, ObjectEvent } from '../../rmo/mod.ts'
 import { namedUuid } from '../../rmo/uuid.ts'
+
+/** Why a test that needs these programs is skipped; false when all are here. */
+export async function absent(...tools: readonly string[]): Promise<string | false> {
+  for (const tool of tools) {
+    const found = await promisify(execFile)(tool, ['--version']).then(() => true, (error: { code?: unknown }) => error.code !== 'ENOENT')
+    if (!found) return `absent: ${tool}`
+  }
+  return false
+}
 
 export const call: Call = { remainingMs: () => 30_000 }
 const NAMESPACE = '6b756d6f-6920-8000-8000-000000000001'

@@ -34,13 +34,19 @@ async function whenBack<T>(driver: SwitchDriver, act: () => Promise<T>): Promise
   }
 }
 
-test('the database is killed and comes back with changes that were missed', needs, async (t) => {
+/** An Open vSwitch of the test's own with one switch on it. */
+async function withSwitch(t: { teardown(after: () => unknown): unknown }) {
   const lab = await openOvs()
   t.teardown(() => lab.close())
   const driver = createSwitchDriver({ clock: systemClock, machineUuid: '6d6f6a69-0000-8000-8000-000000000001', hostName: () => 'alpha', namespace: lab.namespace, ovsSocket: lab.socketPath })
   t.teardown(() => driver.close())
   await driver.open()
   const own = await driver.createSwitch('sw0', 'openvswitch', call())
+  return { lab, driver, own }
+}
+
+test('the database is killed and comes back with changes that were missed', needs, async (t) => {
+  const { lab, driver, own } = await withSwitch(t)
   ip('-n', lab.namespace, 'link', 'add', 'dev0', 'type', 'veth', 'peer', 'name', 'dev1')
   const port = await driver.addPort(own.uuid, { name: 'dev0', vlan: { tag: 10 } }, call())
   await lab.stopDatabase()
@@ -52,12 +58,7 @@ test('the database is killed and comes back with changes that were missed', need
 })
 
 test('a daemon that does not carry a change out ends with the deadline; the change is there when it comes back', needs, async (t) => {
-  const lab = await openOvs()
-  t.teardown(() => lab.close())
-  const driver = createSwitchDriver({ clock: systemClock, machineUuid: '6d6f6a69-0000-8000-8000-000000000001', hostName: () => 'alpha', namespace: lab.namespace, ovsSocket: lab.socketPath })
-  t.teardown(() => driver.close())
-  await driver.open()
-  const own = await driver.createSwitch('sw0', 'openvswitch', call())
+  const { lab, driver, own } = await withSwitch(t)
   const port = await driver.addPort(own.uuid, { name: 'int0', internal: true }, call())
   await lab.stopSwitch()
   await t.rejects(driver.changePort(port.uuid, { vlanTag: 7 }, callWithin(200)), { code: RMO.SWITCH_TIMEOUT.code, outcome: 'unknown' })
@@ -69,12 +70,7 @@ test('a daemon that does not carry a change out ends with the deadline; the chan
 })
 
 test('a limit is in force or leaves nothing; one that is taken away leaves no QoS rows', needs, async (t) => {
-  const lab = await openOvs()
-  t.teardown(() => lab.close())
-  const driver = createSwitchDriver({ clock: systemClock, machineUuid: '6d6f6a69-0000-8000-8000-000000000001', hostName: () => 'alpha', namespace: lab.namespace, ovsSocket: lab.socketPath })
-  t.teardown(() => driver.close())
-  await driver.open()
-  const own = await driver.createSwitch('sw0', 'openvswitch', call())
+  const { lab, driver, own } = await withSwitch(t)
   ip('-n', lab.namespace, 'link', 'add', 'dev0', 'type', 'veth', 'peer', 'name', 'dev1')
   const qosRows = (): number => lab.vsctl('--format=csv', '--no-headings', '--columns=_uuid', 'list', 'QoS').split('\n').filter((line) => line !== '').length
   const limited = await driver.addPort(own.uuid, { name: 'dev0', vlan: { tag: 10 }, rateKiBps: 500 }, call()).then(() => true, (error: { code: string }) => {
@@ -93,12 +89,7 @@ test('a limit is in force or leaves nothing; one that is taken away leaves no Qo
 })
 
 test('an internal port of a userspace datapath has no limit, and says so', needs, async (t) => {
-  const lab = await openOvs()
-  t.teardown(() => lab.close())
-  const driver = createSwitchDriver({ clock: systemClock, machineUuid: '6d6f6a69-0000-8000-8000-000000000001', hostName: () => 'alpha', namespace: lab.namespace, ovsSocket: lab.socketPath })
-  t.teardown(() => driver.close())
-  await driver.open()
-  const own = await driver.createSwitch('sw0', 'openvswitch', call())
+  const { lab, driver, own } = await withSwitch(t)
   if (own.datapath !== 'netdev') { t.pass('the kernel datapath is here'); return }
   await t.rejects(driver.addPort(own.uuid, { name: 'int0', internal: true, rateKiBps: 5 }, call()), { code: RMO.DRIVER_UNSUPPORTED.code })
   t.same((await driver.inventory()).ports, [])

@@ -10,12 +10,11 @@ import type { LocalImage } from '../../../rmo/kinds/image.ts'
 import type { LocalPool } from '../../../rmo/kinds/storage-pool.ts'
 import type { DiskDevice, VmSettings } from '../../../rmo/settings.ts'
 import { authority, must } from '../../support/rmo-fabric.ts'
-import { call, createDirectoryDriver, openStorageHost, scratch } from '../../support/storage-host.ts'
+import { absent, call, createDirectoryDriver, openStorageHost, scratch } from '../../support/storage-host.ts'
 
 const run = promisify(execFile)
-const has = async (tool: string): Promise<boolean> => run(tool, ['--version']).then(() => true, (error: { code?: unknown }) => error.code !== 'ENOENT')
-const skip = await has('qemu-img') ? false : 'absent: qemu-img'
-const skipSeed = skip === false && !await has('xorrisofs') ? 'absent: xorrisofs' : skip
+const skip = await absent('qemu-img')
+const skipSeed = await absent('qemu-img', 'xorrisofs')
 
 const UUID = '11111111-2222-4333-8444-555555555555'
 const OTHER = '66666666-2222-4333-8444-555555555555'
