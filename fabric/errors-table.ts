@@ -92,6 +92,18 @@ export const FABRIC = defineErrors('FABRIC_ERR', {
       `The local store ${d.path} failed: ${d.reason}. Check the disk's room and permissions; what was being written is not there.`,
     outcome: 'failed',
   },
+  STORE_UNREACHABLE: {
+    message: (d: { store: string; reason: string }) => `The global store (${d.store}) cannot be reached: ${d.reason}. Functions already deployed go on; changes wait until it is back.`,
+    retryable: true, outcome: 'unknown',
+  },
+  STORE_COMPACTED: {
+    message: (d: { revision: number; oldest: number }) => `Changes after revision ${d.revision} are no longer kept (oldest: ${d.oldest}). Read the keys again and watch from there.`,
+    outcome: 'not-started',
+  },
+  STORE_LEASE_GONE: { message: (d: { lease: string }) => `Lease ${d.lease} has ended; what it held is gone. Take a new one.`, outcome: 'not-started' },
+  STORE_INVALID: { message: (d: { what: string; expected: string; got: string }) => `The store was asked for something that it does not do: ${d.what} must be ${d.expected}, got ${d.got}.`, outcome: 'not-started' },
+  STORE_FULL: { message: (d: { bytes: number; bytesMax: number }) => `The global store holds ${d.bytes} of at most ${d.bytesMax} bytes. Remove functions, state or dead letters that nobody needs.`, outcome: 'not-started' },
+  STORE_URL: { message: (d: { url: string; reason: string }) => `${d.url} is no global store: ${d.reason}. Write etcd://host:port,host:port, or leave --store out.`, outcome: 'not-started' },
   SOCKET_TAKEN: {
     message: (d: { path: string }) => `A running node already listens on ${d.path}. Stop it with "kumoi down", or choose another directory with --data.`,
     outcome: 'not-started',

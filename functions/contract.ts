@@ -60,6 +60,9 @@ export const COLLECTION = Symbol.for('kumoi.collection')
 /** Property under which a function names the one that stands for it inside shipped functions: its path from the sandbox's globalThis. */
 export const COUNTERPART = Symbol.for('kumoi.counterpart')
 
+/** Property under which a bundle marks a function that may be shipped: { site, values() } (functions/bundle). */
+export const SHIPPED = Symbol.for('kumoi.shipped')
+
 /** Identity of a resource-mapped object, never a table slot. */
 export interface ReferenceRecord {
   readonly kind: string
@@ -183,6 +186,8 @@ export interface HostCall {
   readonly verb: string
   /** Value-codec array of the arguments: hostile until decoded with the hardened decoder. */
   readonly args: Uint8Array
+  /** Element of the job (0-based) that makes it; -1 when that is not known. */
+  readonly element: number
 }
 
 export interface ConsoleLine { readonly level: 'log' | 'info' | 'warn' | 'error' | 'debug'; readonly text: string }

@@ -1,6 +1,9 @@
 // Public names of functions/.
-export { COLLECTION, COUNTERPART, REFERENCE } from './contract.ts'
+export { COLLECTION, COUNTERPART, REFERENCE, SHIPPED } from './contract.ts'
 export type * from './contract.ts'
+export type * from './deployed.ts'
+export type * from './deployed-api.ts'
+export { cellPrincipal, functionPrincipal, parseFunctionPrincipal } from './principal.ts'
 export { capture, explain } from './capture/mod.ts'
 export { MapError } from './collection/batch.ts'
 export { collectionFrom, collectionOf, collectionOfObjects } from './collection/collection.ts'

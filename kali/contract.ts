@@ -2,7 +2,7 @@
 
 import type { Manifest, Outcome } from '../functions/mod.ts'
 import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
-import type { Collection, CollectionOptions } from '../functions/mod.ts'
+import type { Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
 import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
 
 export interface ConnectOptions {
@@ -54,6 +54,10 @@ export interface DataCenter extends ObjectCollections {
   settled(): Promise<void>
   /** What would travel; nothing is sent. */
   explain(fn: (...args: never[]) => unknown): Manifest
+  /** A deployed function as a function: `await dc.fn('hot-machines')(payload)`; "name@alias" and "name@hash" too. */
+  fn(reference: string, options?: InvokeOptions): (payload?: unknown) => Promise<unknown>
+  readonly functions: FunctionsApi
+  readonly store: StoreApi
   node(): Promise<NodeInfo>
   /** Members as the connected node knows them; no machine is asked. */
   members(): Promise<readonly Member[]>
@@ -75,6 +79,10 @@ export interface StartNodeOptions {
   /** Ticket text; without one, and without an identity of a fabric in the data directory, the node founds a fabric. */
   readonly join?: string
   readonly onLog?: (line: string) => void
+  /** Global store of the fabric: "etcd://host:port,..."; left out: what the fabric uses already, else the founder's own. */
+  readonly store?: string
+  /** "host:port" of the HTTP door; left out: none. */
+  readonly http?: string
   /** The machine's virtual machines; left out: none. */
   readonly hypervisor?: HypervisorOptions
 }

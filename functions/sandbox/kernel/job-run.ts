@@ -225,9 +225,9 @@ export class JobRun {
   }
 
   #call(cell: CellProcess, lane: CellLane, id: number, from: number, frame: Frame, finish: (end: AttemptEnd) => void): void {
-    const call = parseCall(frame.body)
-    if (call === undefined) return cell.kill('crash')
     const element = frame.c === 0 ? -1 : from + frame.c - 1
+    const call = parseCall(frame.body, element)
+    if (call === undefined) return cell.kill('crash')
     const answerTo = (answer: Promise<Uint8Array>): void => {
       answer.then((bytes) => lane.answer(id, frame.b, true, bytes), (error: unknown) => lane.answer(id, frame.b, false, errorText(callError(error))))
     }
@@ -258,7 +258,7 @@ function callError(error: unknown): ErrorRecord {
 const TEXT_BYTES_MAX = 4_096
 
 /** Undefined when the frame is not a call: only a broken or lying cell sends that. */
-function parseCall(body: Uint8Array): HostCall | undefined {
+function parseCall(body: Uint8Array, element: number): HostCall | undefined {
   if (body.byteLength < 4) return undefined
   const length = new DataView(body.buffer, body.byteOffset).getUint32(0, true)
   if (length > TEXT_BYTES_MAX || 4 + length > body.byteLength) return undefined
@@ -266,9 +266,9 @@ function parseCall(body: Uint8Array): HostCall | undefined {
     const [verb, kind, uuid, home] = JSON.parse(decoder.decode(body.subarray(4, 4 + length))) as unknown[]
     if (typeof verb !== 'string') return undefined
     const args = body.slice(4 + length)
-    if (kind === undefined) return { target: undefined, verb, args }
+    if (kind === undefined) return { target: undefined, verb, args, element }
     if (typeof kind !== 'string' || typeof uuid !== 'string' || typeof home !== 'string') return undefined
-    return { target: { kind, uuid, home }, verb, args }
+    return { target: { kind, uuid, home }, verb, args, element }
   } catch {
     return undefined
   }

@@ -86,7 +86,7 @@ test('text coding of the isolate agrees with the platform', (t) => {
   t.end()
 })
 
-const call = (verb: string, args = 0): HostCall => ({ target: { kind: 'VM', uuid: 'u', home: 'h' }, verb, args: Uint8Array.of(args) })
+const call = (verb: string, args = 0): HostCall => ({ target: { kind: 'VM', uuid: 'u', home: 'h' }, verb, args: Uint8Array.of(args), element: 0 })
 
 test('the journal answers the same calls once each and notices another path', async (t) => {
   const journal = new Journal(10_000)
