@@ -44,6 +44,8 @@ export interface CapabilitiesOptions {
   readonly ledger: Ledger
   readonly clock: Clock
   readonly random: Random
+  /** Why a principal may not see objects of a kind (function-policy.ts); left out: everyone may. */
+  readonly unreadable?: (kind: string, principal: string) => Error | undefined
   /** Default: rmo's own. */
   readonly kinds?: KindRegistry
 }
@@ -100,6 +102,7 @@ async function eachBounded<T>(items: readonly T[], limit: number, work: (item: T
 export function createCapabilities(options: CapabilitiesOptions): NodeCapabilities {
   const { self, members, callPeer, openPeer, objects, gate, codec, ledger, clock, random } = options
   const kinds = options.kinds ?? rmoKinds
+  const unreadable = options.unreadable ?? (() => undefined)
   const { kindOf, shapes } = kinds
   const directory = createDirectory({ members })
   const selfName = (): string => members().find((member) => member.id === self)?.name ?? self.slice(0, 8)
@@ -174,6 +177,8 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   }
   const list: NodeCapabilities['list'] = async (name, { withAttributes }, authority) => {
     const kind = kindOf(name)
+    const refused = unreadable(name, authority.principal)
+    if (refused !== undefined) throw refused
     const found = new Map<string, ReferenceRecord>()
     const failures: ListFailure[] = []
     const leftMs = authority.remainingMs()
@@ -221,10 +226,12 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
       if (first !== undefined) throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
       return references
     },
-    async refresh(references) {
+    async refresh(references, { principal }) {
       return references.map((reference) => {
         try {
           const { kind, object } = find(reference)
+          const refused = unreadable(kind.kind, principal)
+          if (refused !== undefined) throw refused
           return recordOf(kind, object)
         } catch (error) {
           return { error: toErrorRecord(error, RMO.OBJECT_UNKNOWN.code) }

@@ -1,4 +1,6 @@
 // Public names of rmo/.
+export { createFunctionRules, rightProblem } from './function-policy.ts'
+export type { FunctionRules, FunctionRulesOptions } from './function-policy.ts'
 export { startAccounting } from './accounting.ts'
 export { createCapabilities } from './capabilities.ts'
 export type { CallPeer, OpenPeer, CapabilitiesOptions, NodeCapabilities } from './capabilities.ts'

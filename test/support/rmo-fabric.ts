@@ -121,7 +121,7 @@ export interface TestFabric {
   close(): void
 }
 
-export function createTestFabric(names: readonly string[], options: { readonly policy?: Policy; readonly kinds?: KindRegistry; readonly machine?: (name: string) => Partial<LocalMachine> } = {}): TestFabric {
+export function createTestFabric(names: readonly string[], options: { readonly policy?: Policy; readonly unreadable?: (kind: string, principal: string) => Error | undefined; readonly kinds?: KindRegistry; readonly machine?: (name: string) => Partial<LocalMachine> } = {}): TestFabric {
   let members = names.map((name, i) => member(i + 1, name))
   const listeners = new Set<(event: MembershipEvent) => void>()
   const unreachable = new Set<NodeId>()
@@ -158,6 +158,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
       ledger: createLedger({ store: createMemoryStore(), clock: systemClock }),
       gate: createGate({ policy: options.policy ?? localPolicy(), log: (record) => gateLog.push(record), clock: systemClock }),
       codec: createValueCodec(),
+      ...(options.unreadable === undefined ? {} : { unreadable: options.unreadable }),
       callPeer: async (to, method, body, parent) => peer(to).call(method, body, { parent }),
       openPeer: (to, method, body, parent) => peer(to).open(method, body, { parent }),
     })

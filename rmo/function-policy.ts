@@ -1,0 +1,90 @@
+// What a deployed function may do with objects: its rights ("vm:read", "pm:execute"), within what its deployer may do,
+// and, for a singleton, only while its epoch is the present one. Stands before the node's own policy at the one gate.
+//
+//   principal fn:NAME@VERSION#EPOCH/DEPLOYER -> rights of that version -> fence (changing verbs) -> policy, as the deployer
+//
+// The rights belong to the version that runs, not to the latest one: a deploy does not change what a running call may do.
+
+import { parseFunctionPrincipal } from '../functions/mod.ts'
+import { RMO } from './errors.ts'
+import { ACL_VERBS } from './gate.ts'
+import type { AclVerb, Policy } from './gate.ts'
+import type { Kind } from './kind.ts'
+import type { KindRegistry } from './registry.ts'
+
+export interface FunctionRulesOptions {
+  readonly kinds: KindRegistry
+  /** Rights of a version (first 12 hex); undefined when this node does not know it. */
+  rightsOf(name: string, version: string): readonly string[] | undefined
+  /** Rejects unless the epoch is the present one of that singleton (Holders.check). */
+  fence(name: string, epoch: number): Promise<void>
+}
+
+export interface FunctionRules {
+  /** For function principals; everyone else goes straight to `otherwise`. */
+  policy(otherwise: Policy): Policy
+  /** Why `principal` may not see objects of that kind in listings and as elements; undefined: it may. */
+  unreadable(kind: string, principal: string): Error | undefined
+}
+
+/** What leads to the objects of a machine is readable for whoever may do anything with any of them. */
+const WAY_TO_OBJECTS: ReadonlySet<string> = new Set(['PhysicalMachine', 'VMM'])
+const RIGHT = /^([A-Za-z]+|\*):([a-z]+|\*)$/
+
+/** "vm", "VM", "vms" of VM: how a right may name a kind. */
+const namesOf = ({ kind, plural }: Kind): readonly string[] => {
+  const collection = plural.toLowerCase()
+  return [kind.toLowerCase(), collection, collection.replace(/s$/, ''), collection.replace(/es$/, '')]
+}
+
+const namesKind = (name: string, kind: Kind): boolean => name === '*' || namesOf(kind).includes(name.toLowerCase())
+
+function grants(rights: readonly string[], kind: Kind, acl: AclVerb): boolean {
+  return rights.some((right) => {
+    const [, of = '', verb = ''] = RIGHT.exec(right) ?? []
+    return (verb === '*' || verb === acl) && namesKind(of, kind)
+  })
+}
+
+/** What is wrong with a right as it is written, in words; undefined: nothing. "function:invoke" and the like are not objects' and not checked here. */
+export function rightProblem(right: string, kinds: KindRegistry): string | undefined {
+  const match = RIGHT.exec(right)
+  if (match === null) return 'a kind and a verb, such as "vm:read"'
+  const [, of = '', verb = ''] = match
+  if (!kinds.kinds.some((kind) => namesKind(of, kind))) return `a kind that exists (${kinds.kinds.map((kind) => kind.plural.replace(/s$/, '')).join(', ')})`
+  return verb === '*' || Object.hasOwn(ACL_VERBS, verb) ? undefined : `one of the verbs ${Object.keys(ACL_VERBS).join(', ')}`
+}
+
+export function createFunctionRules({ kinds, rightsOf, fence }: FunctionRulesOptions): FunctionRules {
+  /** The kind whose objects a verb answers: reading pm.vms is reading VMs. */
+  const answered = (kind: Kind, verb: string): Kind => {
+    const of = kind.collections[verb]?.kind ?? kind.references[verb]?.kind
+    return of === undefined ? kind : kinds.kindOf(of)
+  }
+  const allows = (rights: readonly string[], kind: Kind, acl: AclVerb): boolean =>
+    grants(rights, kind, acl) || (acl === 'read' && WAY_TO_OBJECTS.has(kind.kind) && kinds.kinds.some((any) => Object.keys(ACL_VERBS).some((verb) => grants(rights, any, verb as AclVerb))))
+  const missing = (kind: Kind, acl: AclVerb): string => `the function has no right "${kind.plural.replace(/s$/, '')}:${acl}"; add it to its rights and deploy it again`
+
+  return {
+    policy: (otherwise) => (request) => {
+      const caller = parseFunctionPrincipal(request.principal)
+      if (caller === undefined) return otherwise(request)
+      const rights = rightsOf(caller.name, caller.version)
+      if (rights === undefined) return { allowed: false, reason: `this node does not know version ${caller.version} of function ${caller.name}` }
+      const kind = answered(kinds.kindOf(request.kind), request.verb)
+      if (!allows(rights, kind, request.acl)) return { allowed: false, reason: missing(kind, request.acl) }
+      const asDeployer = { ...request, principal: caller.deployer }
+      if (caller.epoch === undefined || !ACL_VERBS[request.acl].privileged) return otherwise(asDeployer)
+      return fence(caller.name, caller.epoch).then(() => otherwise(asDeployer))
+    },
+    unreadable(name, principal) {
+      const caller = parseFunctionPrincipal(principal)
+      if (caller === undefined) return undefined
+      const kind = kinds.kindOf(name)
+      const rights = rightsOf(caller.name, caller.version)
+      if (rights !== undefined && allows(rights, kind, 'read')) return undefined
+      const reason = rights === undefined ? `this node does not know version ${caller.version} of function ${caller.name}` : missing(kind, 'read')
+      return RMO.DENIED({ principal, kind: name, name: kind.plural, verb: 'list', acl: 'read', reason })
+    },
+  }
+}
