@@ -101,6 +101,9 @@ export const FABRIC = defineErrors('FABRIC_ERR', {
     outcome: 'not-started',
   },
   STORE_LEASE_GONE: { message: (d: { lease: string }) => `Lease ${d.lease} has ended; what it held is gone. Take a new one.`, outcome: 'not-started' },
+  /** Caught on the way (store/open.ts): the call goes on at the new place. */
+  STORE_MOVED: { message: (d: { store: string }) => `The global store (${d.store}) has moved, or is moving. Ask again: the node follows it by itself.`, retryable: true, outcome: 'not-started' },
+  STORE_MEMBERS_ONLY: { message: (d: { method: string }) => `${d.method} is for members of the fabric. Use functions and their state, or "kumoi store status".`, outcome: 'not-started' },
   STORE_INVALID: { message: (d: { what: string; expected: string; got: string }) => `The store was asked for something that it does not do: ${d.what} must be ${d.expected}, got ${d.got}.`, outcome: 'not-started' },
   STORE_FULL: { message: (d: { bytes: number; bytesMax: number }) => `The global store holds ${d.bytes} of at most ${d.bytesMax} bytes. Remove functions, state or dead letters that nobody needs.`, outcome: 'not-started' },
   STORE_URL: { message: (d: { url: string; reason: string }) => `${d.url} is no global store: ${d.reason}. Write etcd://host:port,host:port, or leave --store out.`, outcome: 'not-started' },

@@ -1,8 +1,9 @@
 // The local store: a node's own durable key-value table in its data directory. Ordered keys, texts as
-// values, atomic batches. Two implementations of one contract: LMDB (its only owner) and memory, for
+// values, atomic batches. Two implementations of one contract: LMDB (through lmdb.ts) and memory, for
 // simulation and tests; test/fabric/local-store.test.ts runs over both.
 
 import { FABRIC } from './errors-table.ts'
+import { openTextDatabase, storeFailure } from './lmdb.ts'
 
 export interface StoreChange { readonly key: string; /** undefined removes. */ readonly value: string | undefined }
 export interface StoreEntry { readonly key: string; readonly value: string }
@@ -29,12 +30,8 @@ const checked = (changes: readonly StoreChange[]): readonly StoreChange[] => {
 
 /** Opens or makes the store at `path`. Rejects with FABRIC_ERR_STORE_FAILED when it cannot be had. */
 export async function openLocalStore(path: string): Promise<LocalStore> {
-  // Loaded here: shells never open a store and need not load the native library.
-  const { open } = await import('lmdb')
-  const failed = (cause: unknown): Error => FABRIC.STORE_FAILED({ path, reason: cause instanceof Error ? cause.message : String(cause) }, { cause })
-  const database = ((): ReturnType<typeof open<string, string>> => {
-    try { return open<string, string>({ path, encoding: 'string' }) } catch (cause) { throw failed(cause) }
-  })()
+  const failed = storeFailure(path)
+  const database = await openTextDatabase(path)
   return {
     get: (key) => database.get(key),
     range({ prefix, limit, reverse = false }) {

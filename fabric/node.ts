@@ -12,6 +12,10 @@ import type { Clock, Random } from './clock.ts'
 import { FABRIC } from './errors-table.ts'
 import { errorCode } from './errors.ts'
 import type { NodeId } from './id.ts'
+import { createSealing } from './identity/sealing.ts'
+import type { Sealing } from './identity/sealing.ts'
+import { createCertifiedSigner } from './identity/signing.ts'
+import type { CertifiedSigner } from './identity/signing.ts'
 import { openIdentity } from './identity/store.ts'
 import { LIMITS } from './limits.ts'
 import { createLog } from './log.ts'
@@ -67,6 +71,14 @@ export interface FabricNode {
   readonly registry: RpcRegistry
   readonly blobs: BlobStore
   readonly log: Log
+  /** Node whose directory holds the fabric's own key: first of every member's certificate chain. */
+  readonly founder: NodeId
+  /** Ed25519 signature by this node's key. */
+  sign(message: Uint8Array): Uint8Array
+  /** Signs what must still be believed when this node has left, and judges what others signed so. */
+  readonly signer: CertifiedSigner
+  /** Boxes for other nodes, and opens those for this one. */
+  readonly sealing: Sealing
   /** A connection to a member; rejects with FABRIC_ERR_UNREACHABLE. */
   peer(node: NodeId): RpcPeer | Promise<RpcPeer>
   info(): NodeInfo
@@ -131,6 +143,10 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   let door: Awaited<ReturnType<typeof listenLocal>> | undefined
   return {
     id: transport.id, membership: members, registry, blobs, log, info,
+    founder: identity.fabric?.chain[0]?.subject ?? transport.id,
+    sign: (message) => identity.keys.sign(message),
+    signer: createCertifiedSigner({ keys: identity.keys, fabric: () => identity.fabric }),
+    sealing: createSealing(identity.keys),
     peer: (node) => peers.get(node),
     async open() {
       door = await listenLocal(options.socket, clock, (channel, caller) => {

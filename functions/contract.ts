@@ -94,6 +94,8 @@ export interface KindShape {
   readonly settable?: readonly string[]
   /** What a cold object of this kind can do; absent: the kind has no cold objects. */
   readonly coldVerbs?: Readonly<Record<string, ColdVerb>>
+  /** Name of the collection of all of them ("pms"): a deployed function's context has it. */
+  readonly plural?: string
 }
 
 // ---------------------------------------------------------------- plan
@@ -176,6 +178,8 @@ export interface Job {
   /** Index of the first element, added to the indices in results. */
   readonly baseIndex: number
   readonly limits: RunLimits
+  /** Runs that it is inside of: 0 (or left out) for one asked for from outside. Deeper ones never wait for places that shallower ones hold while they wait for them. */
+  readonly depth?: number
   /** Code and environments by hash; asked at most once per cell for each hash that it lacks. */
   blob(hash: Hash): Uint8Array
 }
@@ -190,7 +194,14 @@ export interface HostCall {
   readonly element: number
 }
 
-export interface ConsoleLine { readonly level: 'log' | 'info' | 'warn' | 'error' | 'debug'; readonly text: string }
+export interface ConsoleLine {
+  readonly level: 'log' | 'info' | 'warn' | 'error' | 'debug'
+  readonly text: string
+  /** Element of the job (0-based) whose line it is, as the cell says; -1 when it is not known. */
+  readonly element: number
+  /** Of a structured line; plain data out of a sandbox. */
+  readonly fields?: Readonly<Record<string, unknown>>
+}
 
 export interface JobHooks {
   /** Answers value-codec bytes of the result; a rejection reaches the sandboxed caller as its error record. */

@@ -112,6 +112,8 @@ export interface FunctionStats {
   readonly waiting: number
   readonly versions: Readonly<Record<string, number>>
   readonly nodes: readonly { readonly node: string; readonly calls: number; readonly errors: number; readonly warm: boolean }[]
+  /** Nodes that did not answer in time: their calls are not in here. */
+  readonly silent?: readonly string[]
 }
 export interface LogOptions {
   readonly name?: string

@@ -175,6 +175,8 @@ export interface InvokeRequest {
   readonly idempotencyKey?: string
   /** Nested calls that may still come of it, this one's own children included; left out: LIMITS.callBudget. */
   readonly budget?: number
+  /** Calls that it is inside of; left out: 0. Of a nested one: the caller's CallScope.depth + 1. */
+  readonly depth?: number
   /** W3C trace context of the caller, passed through. */
   readonly traceparent?: string
 }
@@ -197,6 +199,8 @@ export interface CallRecord {
   readonly cpuMs: number
   /** An isolate or a cell had to be made for it. */
   readonly cold: boolean
+  /** Nested calls that it has caused, itself not counted: its caller gets back what is left of the budget it gave. Left out: all of it. */
+  readonly nested?: number
 }
 export type InvokeOutcome =
   | { readonly status: 'value'; /** Value-codec bytes of an array of one value. */ readonly value: Uint8Array; readonly call: CallRecord }
@@ -221,6 +225,8 @@ export interface CallScope {
   readonly deployer: string
   readonly epoch?: number
   readonly budget: number
+  /** Calls that it is inside of; left out: 0. */
+  readonly depth?: number
   readonly secrets: readonly string[]
   readonly rights: readonly string[]
 }
@@ -276,8 +282,14 @@ export interface LogLine {
   readonly fields?: Readonly<Record<string, unknown>>
 }
 
+/**
+ * `scope.budget` of 'fn.*' and 'emit' is what the new call gets (its own place is paid already). `nested(n)`: the new call caused n
+ * further ones, and the rest of the budget goes back to the caller; never called: nothing goes back.
+ */
+export type SystemCall = (args: readonly unknown[], scope: CallScope, authority: CallAuthority, nested: (calls: number) => void) => Promise<unknown>
+
 /** Calls that a running function's context makes, by name ("state.get"): each part registers its own (plan/host-calls.ts). */
 export interface SystemCalls {
   /** `args` were decoded with the hardened decoder; values that only the function understands come, and go, as bytes. */
-  register(verb: string, call: (args: readonly unknown[], scope: CallScope, authority: CallAuthority) => Promise<unknown>): void
+  register(verb: string, call: SystemCall): void
 }

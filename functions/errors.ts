@@ -86,6 +86,9 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
     message: (d: { option: string; got?: string; wanted: string }) =>
       d.got === undefined ? `there is no option ${d.option}; use ${d.wanted}` : `option ${d.option} must be ${d.wanted}, got ${d.got}`,
   },
+  CALL_UNSCOPED: { message: (d: { verb: string }) => `${d.verb} works on the account of a deployed function, and this call has none; deploy the function, or return the value and do it outside`, outcome: 'not-started' },
+  CALL_UNOFFERED: { message: (d: { verb: string }) => `this node offers functions no call ${d.verb}; all nodes must run compatible versions of kumoi`, outcome: 'not-started' },
+  NOT_SHIPPABLE: { message: (d: { verb: string; name: string }) => `${d.verb} inside a function cannot ship ${d.name}: only functions written inside a deployed file travel on. Use the plain verb (map, filter, ...) there, or deploy the function`, outcome: 'not-started' },
   NO_SUCH_ELEMENT: { message: (d: { index: number; length: number }) => `there is no element ${d.index}: the collection has ${d.length}` },
 
   // deployed: bundles, catalog, calls by name, triggers, singletons, state, secrets

@@ -1,9 +1,9 @@
 // Checks of one call against its kind: is there such a verb, do the arguments fit. At the caller for a good
 // stack, at the home because a caller is never believed.
 
+import { nearest } from '../fabric/base.ts'
 import { RMO } from './errors.ts'
 import type { Kind } from './kind.ts'
-import { nearest } from './near.ts'
 import type { Verb } from './verb.ts'
 
 /** Arguments as the verb takes them; throws RMO_ERR_ARGUMENT_INVALID with the property path. */

@@ -156,7 +156,7 @@ export function defineKind<U extends ResourceObject, L>(spec: KindSpec<U, L>): K
     shape: {
       settable: Object.keys(settings?.fields ?? {}).filter((name) => Object.hasOwn(attributes, name)),
       ...(spec.coldVerbs === undefined ? {} : { coldVerbs: spec.coldVerbs }),
-      kind: spec.kind, attributes: Object.keys(attributes), verbs: Object.keys(verbs), collections: kindsOf(collections), references: kindsOf(references),
+      kind: spec.kind, plural: spec.plural, attributes: Object.keys(attributes), verbs: Object.keys(verbs), collections: kindsOf(collections), references: kindsOf(references),
     },
   })
 }

@@ -1,8 +1,8 @@
 // Properties that an object does not have: which names are probed by the language and libraries, and what to say of the others.
 
+import { nearest } from '../fabric/base.ts'
 import { RMO } from './errors.ts'
 import type { Kind } from './kind.ts'
-import { nearest } from './near.ts'
 
 /** Names by which libraries and the language probe values; asking for them is no mistake. */
 const PROBED = new Set([

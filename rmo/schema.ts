@@ -4,10 +4,10 @@
 // call and the property path. TypeScript infers T (Infer<typeof schema>). A type also carries its unit,
 // so that tables, completion and the conformance suite derive from it. Pure; loads no I/O.
 
+import { nearest } from '../fabric/base.ts'
 import { REFERENCE } from '../functions/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
-import { nearest } from './near.ts'
 
 /** What a number counts. The suffix that an attribute of that unit must end in is UNIT_SUFFIX. */
 export type Unit = 'ratio' | 'bytes' | 'seconds' | 'milliseconds' | 'mebibytes' | 'kibibytes-per-second' | 'count' | 'runnable-tasks'

@@ -41,11 +41,14 @@ export class BlobDisk {
   readonly #entries = new Map<Hash, Entry>()
   readonly #writing = new Map<Hash, Promise<void>>()
   #bytes = 0
+  #held: ReadonlySet<Hash> = new Set()
 
   constructor(options: BlobDiskOptions) { this.#options = options }
 
   get bytes(): number { return this.#bytes }
   has(hash: Hash): boolean { return this.#entries.has(hash) }
+  /** Not removed for room, whatever their age: others may count on them. */
+  hold(hashes: ReadonlySet<Hash>): void { this.#held = hashes }
 
   /** Reads the directory, oldest use first; removes what a crash left half-written. */
   async open(): Promise<void> {
@@ -127,7 +130,7 @@ export class BlobDisk {
   async #trim(): Promise<void> {
     for (const hash of this.#entries.keys()) {
       if (this.#bytes <= this.#options.bytesMax) return
-      await this.#delete(hash)
+      if (!this.#held.has(hash)) await this.#delete(hash)
     }
   }
 

@@ -37,6 +37,10 @@ export interface BlobStore {
   put(hash: Hash, bytes: Uint8Array, from?: string): void
   /** Resolves when everything added so far is on disk (or could not be). */
   flush(): Promise<void>
+  /** Whether it outlives the process: on disk, or, in a store without a directory, in memory. */
+  keeps(hash: Hash): boolean
+  /** These, and no others, are not removed from disk to make room; replaces the set given before. */
+  hold(hashes: ReadonlySet<Hash>): void
   stats(): { readonly memoryBytes: number; readonly diskBytes: number; readonly hits: number; readonly misses: number }
 }
 
@@ -81,6 +85,8 @@ export async function createBlobStore(options: BlobStoreOptions = {}): Promise<B
       keep(hash, bytes)
     },
     async flush() { await Promise.all(writes) },
+    keeps: (hash) => (options.directory === undefined ? memory.has(hash) : disk?.has(hash) === true),
+    hold: (hashes) => disk?.hold(hashes),
     stats: () => ({ memoryBytes: memory.bytes, diskBytes: disk?.bytes ?? 0, hits, misses }),
   }
 }

@@ -4,7 +4,7 @@
 // one who does not), three messages, so both ends are known to be alive when it completes. Records after it:
 // libsodium's secretstream, one per direction, under the two keys Noise derived. The same parts as
 // @hyperswarm/secret-stream, without its copies, and with our own caps in front (D: see DECISIONS.md).
-// Owner of noise-handshake, noise-curve-ed and sodium-universal.
+// Owner of noise-handshake and noise-curve-ed; of sodium-universal beside identity/sealing.ts.
 
 import curve from 'noise-curve-ed'
 import NoiseState from 'noise-handshake'

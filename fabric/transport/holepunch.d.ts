@@ -27,6 +27,13 @@ declare module 'sodium-universal' {
     readonly crypto_secretstream_xchacha20poly1305_KEYBYTES: number
     readonly crypto_secretstream_xchacha20poly1305_STATEBYTES: number
     readonly crypto_secretstream_xchacha20poly1305_TAG_MESSAGE: number
+    readonly crypto_box_SEALBYTES: number
+    readonly crypto_box_PUBLICKEYBYTES: number
+    readonly crypto_box_SECRETKEYBYTES: number
+    crypto_sign_ed25519_pk_to_curve25519(curve: Uint8Array, edwards: Uint8Array): void
+    crypto_sign_ed25519_sk_to_curve25519(curve: Uint8Array, edwards: Uint8Array): void
+    crypto_box_seal(box: Uint8Array, message: Uint8Array, publicKey: Uint8Array): void
+    crypto_box_seal_open(message: Uint8Array, box: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): boolean
     crypto_secretstream_xchacha20poly1305_init_push(state: Uint8Array, header: Uint8Array, key: Uint8Array): void
     crypto_secretstream_xchacha20poly1305_init_pull(state: Uint8Array, header: Uint8Array, key: Uint8Array): void
     crypto_secretstream_xchacha20poly1305_push(state: Uint8Array, cipher: Uint8Array, message: Uint8Array, data: Uint8Array | null, tag: number): number

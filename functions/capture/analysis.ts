@@ -6,7 +6,7 @@
 // acorn's owner file.
 
 import { parse } from 'acorn'
-import type { AnyNode, Class, Function as FunctionNode, Node, Options, Property } from 'acorn'
+import type { AnyNode, Class, Function as FunctionNode, Node, Options, Program, Property } from 'acorn'
 import { LIMITS } from '../../fabric/base.ts'
 import { rewriteClass } from './class-text.ts'
 import type { ClassText, Reserved } from './class-text.ts'
@@ -59,6 +59,9 @@ interface Parsed {
 }
 
 const OPTIONS: Options = { ecmaVersion: 'latest', sourceType: 'module', locations: true, allowSuperOutsideMethod: true, checkPrivateFields: false }
+
+/** Tree of a whole module, such as a bundle. */
+export const parseModule = (text: string): Program => parse(text, OPTIONS)
 
 function tryParse(wrapped: string, offset: number, sloppy: boolean): Parsed | string {
   try {

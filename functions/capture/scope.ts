@@ -18,7 +18,7 @@ export interface FreeName {
 }
 
 export type ProblemCode = 'THIS' | 'ARGUMENTS' | 'SUPER' | 'NEW_TARGET' | 'PRIVATE' | 'EVAL' | 'IMPORT'
-export interface Problem { readonly code: ProblemCode; readonly name: string; readonly line: number }
+export interface Problem { readonly code: ProblemCode; readonly name: string; readonly line: number; /** Offset in the text that was parsed. */ readonly at: number }
 
 export interface ScopeReport { readonly free: ReadonlyMap<string, FreeName>; readonly problems: readonly Problem[] }
 
@@ -38,14 +38,14 @@ const OUTSIDE: Context = { ownThis: false, ownArguments: false, ownSuper: false,
 
 const isNode = (value: unknown): value is AnyNode => typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string'
 
-function* childrenOf(node: AnyNode): Generator<AnyNode> {
+export function* childrenOf(node: AnyNode): Generator<AnyNode> {
   for (const value of Object.values(node) as unknown[]) {
     if (isNode(value)) yield value
     else if (Array.isArray(value)) for (const item of value) if (isNode(item)) yield item
   }
 }
 
-function patternNames(pattern: Pattern | null, into: Set<string>): void {
+export function patternNames(pattern: Pattern | null, into: Set<string>): void {
   switch (pattern?.type) {
     case 'Identifier': into.add(pattern.name); break
     case 'ObjectPattern': for (const part of pattern.properties) patternNames(part.type === 'RestElement' ? part.argument : part.value, into); break
@@ -57,7 +57,7 @@ function patternNames(pattern: Pattern | null, into: Set<string>): void {
 }
 
 /** var and function names below `node`, not entering functions. */
-function hoisted(node: AnyNode, into: Set<string>): void {
+export function hoisted(node: AnyNode, into: Set<string>): void {
   if (node.type === 'VariableDeclaration' && node.kind === 'var') for (const part of node.declarations) patternNames(part.id, into)
   if (node.type === 'FunctionDeclaration') { if (node.id) into.add(node.id.name); return }
   if (node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression' || node.type === 'ClassDeclaration' || node.type === 'ClassExpression') return
@@ -65,7 +65,7 @@ function hoisted(node: AnyNode, into: Set<string>): void {
 }
 
 /** let, const, class and function names declared directly in a list of statements. */
-function lexical(statements: readonly AnyNode[], into: Set<string>): void {
+export function lexical(statements: readonly AnyNode[], into: Set<string>): void {
   for (const statement of statements) {
     if (statement.type === 'VariableDeclaration' && statement.kind !== 'var') for (const part of statement.declarations) patternNames(part.id, into)
     else if ((statement.type === 'ClassDeclaration' || statement.type === 'FunctionDeclaration') && statement.id !== null) into.add(statement.id.name)
@@ -85,7 +85,7 @@ class Walker {
   }
 
   #problem(code: ProblemCode, name: string, node: AnyNode): void {
-    this.problems.push({ code, name, line: node.loc?.start.line ?? 1 })
+    this.problems.push({ code, name, line: node.loc?.start.line ?? 1, at: node.start })
   }
 
   #use(name: string, how: 'read' | 'write' | 'typeof' | { readonly member: string }, context: Context): void {

@@ -6,11 +6,14 @@
 
 import { assert, errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Clock, ErrorRecord, Hash } from '../../fabric/base.ts'
-import type { Authority, Capabilities, ChunkInput, ConsoleLine, HostCall, Job, JobHooks, ReferenceRecord, ResultRun, Sandbox } from '../contract.ts'
+import type { Authority, Capabilities, ChunkInput, ConsoleLine, Job, JobHooks, ReferenceRecord, ResultRun, Sandbox } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { cellPrincipal } from '../principal.ts'
 import { encodeValue, joinArrays } from '../value/mod.ts'
 import { REFERENCE } from '../contract.ts'
+import { CallBudget } from './call-budget.ts'
 import type { ChunkSource } from './chunk.ts'
+import type { HostCaller, HostCalls } from './host-calls.ts'
 import { blobsOf } from './wire.ts'
 import type { RunSpec } from './wire.ts'
 
@@ -29,6 +32,7 @@ export interface ExecutorOptions {
   readonly capabilities: Capabilities
   readonly cores: number
   readonly clock: Clock
+  readonly hostCalls: HostCalls
 }
 
 /** Where a session's answers go. */
@@ -36,7 +40,8 @@ export interface ExecuteSink {
   ready(cores: number): void
   need(hashes: readonly Hash[]): void
   /** May answer a promise: the other side is behind, bring nothing more until it settles. */
-  done(chunkId: number, runs: readonly ResultRun[], ms: number, decided: boolean): void | Promise<void>
+  /** `used`: nested calls that its elements caused. */
+  done(chunkId: number, runs: readonly ResultRun[], ms: number, decided: boolean, used: number): void | Promise<void>
   busy(chunkId: number): void
   console(line: ConsoleLine): void
 }
@@ -50,7 +55,7 @@ export interface ExecuteSession {
   close(): void
 }
 
-interface ChunkAnswer { readonly runs: readonly ResultRun[]; readonly decided: boolean; readonly costMs: number }
+interface ChunkAnswer { readonly runs: readonly ResultRun[]; readonly decided: boolean; readonly costMs: number; readonly used: number }
 
 /** Codes with which a sandbox says "not now": nothing ran, another node or moment may do. */
 const BUSY_CODES: ReadonlySet<string> = new Set([FUNCTIONS.SANDBOX_BUSY.code, FUNCTIONS.SANDBOX_FULL.code])
@@ -108,11 +113,11 @@ class Session implements ExecuteSession {
     if (!this.#told && source.type !== 'references') this.#sink.ready(this.#options.cores)
     this.#told = true
     this.#run(from, count, source, signal).then(
-      ({ runs, decided, costMs }) => { if (this.#chunks.delete(id)) void this.#sink.done(id, fitting(runs), costMs, decided) },
+      ({ runs, decided, costMs, used }) => { if (this.#chunks.delete(id)) void this.#sink.done(id, fitting(runs), costMs, decided, used) },
       (error: unknown) => {
         if (!this.#chunks.delete(id)) return
         if (BUSY_CODES.has(errorCode(error) ?? '')) this.#sink.busy(id)
-        else this.#sink.done(id, [{ from, count, failure: { status: signal.aborted ? 'cancelled' : 'error', error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: false } }], 0, false)
+        else this.#sink.done(id, [{ from, count, failure: { status: signal.aborted ? 'cancelled' : 'error', error: toErrorRecord(error, FUNCTIONS.INTERNAL.code), mayHaveRun: false } }], 0, false, 0)
       })
   }
 
@@ -169,6 +174,7 @@ class Session implements ExecuteSession {
     const runs: ResultRun[] = []
     let decided = false
     let costMs = 0
+    let used = 0
     for (let i = 0; i < fresh.length;) {
       const entry = fresh[i]!
       if ('error' in entry) {
@@ -183,40 +189,51 @@ class Session implements ExecuteSession {
       runs.push(...done.runs)
       decided ||= done.decided
       costMs += done.costMs
+      used += done.used
       i = to
     }
-    return { runs, decided, costMs }
+    return { runs, decided, costMs, used }
   }
 
   async #job(baseIndex: number, input: ChunkInput, signal: AbortSignal): Promise<ChunkAnswer> {
+    const { nested } = this.#spec
     const job: Job = {
-      principal: this.#authority.principal,
+      principal: cellPrincipal(this.#authority.principal),
       trace: this.#authority.trace,
       stages: this.#spec.stages,
       terminal: this.#spec.terminal,
       input, baseIndex,
       limits: { ...this.#spec.limits, timeoutMs: this.#remainingMs() },
+      ...(nested === undefined ? {} : { depth: nested.depth }),
       blob: (hash) => this.#blobs.get(hash) ?? raiseMissing(hash),
     }
+    let caller: HostCaller | undefined
+    let budget: CallBudget | undefined
     const hooks: JobHooks = {
-      hostCall: (call, callSignal) => this.#hostCall(call, callSignal),
+      hostCall: (call, callSignal) => {
+        caller ??= this.#caller(() => budget ??= new CallBudget((nested?.budget ?? LIMITS.callBudget) * input.count))
+        return this.#options.hostCalls.answer(call, caller, callSignal)
+      },
       console: (line) => this.#sink.console(line),
     }
     const { runs, decided, cpuMs, wallMs } = await this.#options.sandbox.run(job, hooks, signal)
     // What a chunk costs a lane: its computing, or its share of the waiting that can go on side by side.
-    return { runs, decided, costMs: Math.max(cpuMs, wallMs / this.#spec.limits.concurrency) }
+    return { runs, decided, costMs: Math.max(cpuMs, wallMs / this.#spec.limits.concurrency), used: budget?.used ?? 0 }
   }
 
   #remainingMs(): number { return Math.max(1, Math.round(this.#deadlineMs - this.#options.clock.nowMs())) }
 
-  async #hostCall(call: HostCall, signal: AbortSignal): Promise<Uint8Array> {
-    if (call.args.byteLength > LIMITS.hostCallBytesMax) throw FUNCTIONS.BAD_MESSAGE({ what: `host call arguments: ${call.args.byteLength} bytes, at most ${LIMITS.hostCallBytesMax}` })
-    const authority: Authority = { principal: this.#authority.principal, trace: this.#authority.trace, hop: this.#authority.hop + 1, signal, remainingMs: () => this.#remainingMs() }
-    if (call.target !== undefined) return this.#options.capabilities.invokeEncoded(call.target, call.verb, call.args, authority)
-    const kind = /^list:(\w+)$/.exec(call.verb)?.[1]
-    if (kind === undefined) throw FUNCTIONS.BAD_MESSAGE({ what: `host call ${call.verb.slice(0, 80)}` })
-    const found = await this.#options.capabilities.resolve(kind, authority)
-    return encodeValue(found.map((reference) => ({ [REFERENCE]: reference })))
+  /** What its elements call for; all of them share the account, so a lie about the element gains nothing. */
+  #caller(budget: () => CallBudget): HostCaller {
+    const { nested, limits, stages, terminal } = this.#spec
+    const programs = new Set([...stages.map(({ code }) => code), ...('code' in terminal ? [terminal.code] : [])])
+    return {
+      authority: this.#authority, limits, budget, depth: nested?.depth ?? 0,
+      scope: () => nested?.scope,
+      remainingMs: () => this.#remainingMs(),
+      program: (hash) => (programs.has(hash) ? this.#blobs.get(hash) : undefined),
+      console: (line) => this.#sink.console(line),
+    }
   }
 }
 

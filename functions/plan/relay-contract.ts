@@ -32,5 +32,5 @@ export interface RunCaller {
   total(count: number): void
   /** Resolves when the caller can take more. */
   runs(node: NodeId | undefined, nodeName: string | undefined, runs: readonly ResultRun[]): Promise<void>
-  console(nodeName: string, level: string, text: string): void
+  console(nodeName: string, level: string, text: string, fields: Readonly<Record<string, unknown>> | undefined): void
 }

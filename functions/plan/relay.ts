@@ -39,6 +39,7 @@ export class Run {
   readonly #oneChunk = new Set<NodeId>()
   #unsubscribe: () => void = () => {}
   #closed = false
+  #used = 0
 
   constructor(options: RelayOptions, request: RunRequest, authority: Authority, caller: RunCaller) {
     this.#options = options
@@ -60,6 +61,9 @@ export class Run {
       ? new PartialFold(request.terminal, (spec, input, sink) => this.#combine(spec, input, sink))
       : undefined
   }
+
+  /** Nested calls that the elements caused. Of a node that was lost nobody knows: it counts with all that its elements had. */
+  get used(): number { return this.#used }
 
   async start(): Promise<void> {
     const { source } = this.#request
@@ -201,10 +205,10 @@ export class Run {
   }
 
   #openSeat(node: NodeId): Seat {
-    const { stages, terminal, inline } = this.#request
+    const { stages, terminal, inline, nested } = this.#request
     const limits = this.#limitsNow()
     const sink = this.#sink(node)
-    const session = this.#options.openSession(node, { stages, terminal, limits, inline }, this.#authority, sink, (error) => this.#nodeLost(node, error), this.#oneChunk.has(node) ? 'one chunk' : 'many chunks')
+    const session = this.#options.openSession(node, { stages, terminal, limits, inline, nested }, this.#authority, sink, (error) => this.#nodeLost(node, error), this.#oneChunk.has(node) ? 'one chunk' : 'many chunks')
     const seat: Seat = { session, open: session instanceof Promise ? undefined : session }
     if (session instanceof Promise) session.then((opened) => { seat.open = opened }, () => {})
     return seat
@@ -215,15 +219,16 @@ export class Run {
     return {
       ready: (cores) => { queueMicrotask(() => this.#act(this.#core.nodeReady(node, cores, now()))) },
       need: (hashes) => { for (const hash of hashes) this.#withSeat(node, (session) => { this.#deliver(hash, session) }) },
-      done: (id, runs, ms, decided) => {
+      done: (id, runs, ms, decided, used) => {
         // A node speaks for the chunks it was given, and for no others.
         if (this.#core.runsOn(id) !== node) return undefined
+        this.#used += used
         this.#act(this.#core.chunkDone(id, runs, ms, decided, now()))
         // The node's stream is not read on while the caller is behind: its credit holds it back.
         return this.#core.held ? this.#sending.catch(() => {}) : undefined
       },
       busy: (id) => { if (this.#core.runsOn(id) === node) this.#act(this.#core.chunkBusy(id, now())) },
-      console: (line) => this.#caller.console(this.#options.nameOf(node), line.level, line.text),
+      console: (line) => this.#caller.console(this.#options.nameOf(node), line.level, line.text, line.fields),
     }
   }
 
@@ -249,6 +254,7 @@ export class Run {
   #nodeLost(node: NodeId, error: unknown): void {
     // What it still runs is ended: a member that is held dead may live, or have broken the rules.
     this.#seats.get(node)?.open?.close()
+    if (this.#request.nested !== undefined) this.#used = Infinity
     this.#seats.delete(node)
     const name = this.#options.nameOf(node)
     const notStarted = (error as { outcome?: string }).outcome === 'not-started'
@@ -262,12 +268,12 @@ export class Run {
     const { self } = this.#options
     const done = Promise.withResolvers<void>()
     let session: ExecuteSession | undefined
-    const opened = await this.#options.openSession(self, { ...spec, limits: this.#limitsNow(), inline: this.#request.inline }, this.#authority, {
+    const opened = await this.#options.openSession(self, { ...spec, limits: this.#limitsNow(), inline: this.#request.inline, nested: this.#request.nested }, this.#authority, {
       ready: () => {},
       need: (hashes) => { queueMicrotask(() => { for (const hash of hashes) this.#deliver(hash, session!) }) },
-      done: (_id, runs) => { sink(runs); done.resolve() },
+      done: (_id, runs, _ms, _decided, used) => { this.#used += used; sink(runs); done.resolve() },
       busy: () => { this.#options.clock.after(COMBINE_RETRY_MS, () => session?.chunk(0, 0, input.count, { type: 'items', bytes: input.bytes })) },
-      console: (line) => this.#caller.console(this.#options.nameOf(self), line.level, line.text),
+      console: (line) => this.#caller.console(this.#options.nameOf(self), line.level, line.text, line.fields),
     }, (error) => done.reject(error), 'many chunks')
     session = opened
     const { signal } = this.#authority

@@ -13,17 +13,26 @@ import { Executor } from './executor.ts'
 import type { ExecuteSession, ExecuteSink, ExecutorOptions } from './executor.ts'
 import { Run } from './relay.ts'
 import type { RelayOptions, RunCaller, SessionShape } from './relay.ts'
-import { bytes, count, EXECUTE_METHOD, finite, hash, hashes, int, message, readChunkSource, readOnlyChunk, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
+import { createHostCalls } from './host-calls.ts'
+import type { HostCalls } from './host-calls.ts'
+import { bytes, count, EXECUTE_METHOD, finite, hash, hashes, int, message, readChunkSource, readFields, readNesting, readOnlyChunk, readRequest, readRuns, readSpec, RUN_METHOD, text, writeRun, writeSource } from './wire.ts'
 import type { Message, RunSpec } from './wire.ts'
 
-export interface FunctionServiceOptions extends ExecutorOptions, Omit<RelayOptions, 'openSession'> {
+export interface FunctionServiceOptions extends Omit<ExecutorOptions, 'hostCalls'>, Omit<RelayOptions, 'openSession'> {
   readonly registry: RpcRegistry
   /** A connection to a member; rejects with a coded error when it cannot be reached. */
   peer(node: NodeId): RpcPeer | Promise<RpcPeer>
 }
 
-export function registerFunctions(options: FunctionServiceOptions): void {
-  const executor = new Executor(options)
+/** What other parts of a node use of it. */
+export interface FunctionService {
+  /** Answers calls out of sandboxes; state, emit, secrets and calls by name are registered here. */
+  readonly hostCalls: HostCalls
+}
+
+export function registerFunctions(options: FunctionServiceOptions): FunctionService {
+  const hostCalls = createHostCalls({ capabilities: options.capabilities, clock: options.clock, openRun: (request, authority, caller) => new Run(relay, request, authority, caller) })
+  const executor = new Executor({ ...options, hostCalls })
   const relay: RelayOptions = {
     self: options.self, clock: options.clock, random: options.random, blobs: options.blobs,
     capabilities: options.capabilities, rates: options.rates,
@@ -36,6 +45,7 @@ export function registerFunctions(options: FunctionServiceOptions): void {
   }
   options.registry.stream(RUN_METHOD, (body, context, stream) => serveRun(relay, body, context, stream))
   options.registry.stream(EXECUTE_METHOD, (body, context, stream) => serveExecute(executor, body, context, stream))
+  return { hostCalls }
 }
 
 /** Sends in order; a send after the stream's end is dropped, the stream's own error is reported by its reader. */
@@ -61,7 +71,7 @@ async function serveRun(relay: RelayOptions, body: unknown, context: CallContext
       totalTimer = relay.clock.after(TOTAL_DELAY_MS, () => post(['total', n]))
     },
     runs: (node, nodeName, runs) => send(['runs', node ?? null, nodeName ?? null, runs.map(writeRun), total ?? null]),
-    console: (nodeName, level, line) => { if (stream.waiting < CONSOLE_WAITING_MAX) post(['console', nodeName, level, line]) },
+    console: (nodeName, level, line, fields) => { if (stream.waiting < CONSOLE_WAITING_MAX) post(['console', nodeName, level, fields === undefined ? line : `${line} ${JSON.stringify(fields)}`.trimStart()]) },
   }
   const { authority, settle } = withDeadline(relay.clock, context, request.limits.timeoutMs)
   const run = new Run(relay, request, authority, caller)
@@ -112,16 +122,16 @@ async function serveExecute(executor: Executor, body: unknown, context: CallCont
   const send = sender(stream)
   const post = (body: Message): void => { send(body).catch(ignore) }
   const answer = Promise.withResolvers<Message | null>()
-  const session = executor.open(readSpec(body), context, {
+  const session = executor.open({ ...readSpec(body), nested: context.caller.via === 'link' ? readNesting(body, context.principal) : undefined }, context, {
     ready: (cores) => { if (only === undefined) post(['ready', cores]) },
     need: (missing) => post(['need', missing]),
-    done: (id, runs, ms, decided) => {
-      const message: Message = ['done', id, runs.map(writeRun), ms, decided]
+    done: (id, runs, ms, decided, used) => {
+      const message: Message = ['done', id, runs.map(writeRun), ms, decided, ...(used === 0 ? [] : [used])]
       if (only === undefined) post(message)
       else answer.resolve(message)
     },
     busy: (id) => { if (only === undefined) post(['busy', id]); else answer.resolve(['busy', id]) },
-    console: (line) => { if (stream.waiting < CONSOLE_WAITING_MAX) post(['console', line.level, line.text]) },
+    console: (line) => { if (stream.waiting < CONSOLE_WAITING_MAX) post(['console', line.level, line.text, ...(line.fields === undefined ? [] : [JSON.stringify(line.fields)])]) },
   })
   try {
     const reading = readMessages(stream, ({ tag, fields }) => {
@@ -148,7 +158,7 @@ function takeChunk(session: ExecuteSession, fields: Message): void {
 
 /** The relay's session on another node. */
 function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink: ExecuteSink, lost: (error: unknown) => void, shape: SessionShape): ExecuteSession {
-  const { stages, terminal, limits, inline } = spec
+  const { stages, terminal, limits, inline, nested } = spec
   let stream: ClientStream | undefined
   let closed = false
   let outstanding = 0
@@ -165,16 +175,16 @@ function remoteSession(peer: RpcPeer, spec: RunSpec, authority: Authority, sink:
       case 'need': return sink.need(hashes(fields[1], 'hashes'))
       case 'done':
         outstanding--
-        return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Math.max(0, finite(fields[3], 'ms')), fields[4] === true)
+        return sink.done(int(fields[1], 'chunk id'), readRuns(fields[2]), Math.max(0, finite(fields[3], 'ms')), fields[4] === true, fields[5] === undefined ? 0 : count(fields[5], 'nested calls'))
       case 'busy':
         outstanding--
         return sink.busy(int(fields[1], 'chunk id'))
-      case 'console': return sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text') })
+      case 'console': return sink.console({ level: text(fields[1], 'level') as 'log', text: text(fields[2], 'text'), element: -1, ...readFields(fields[3]) })
       default: throw FUNCTIONS.BAD_MESSAGE({ what: `tag ${tag}` })
     }
   }
   const open = (only: Message | null): ClientStream => {
-    const opened = peer.open(EXECUTE_METHOD, { stages, terminal, limits, inline, only }, { parent: authority })
+    const opened = peer.open(EXECUTE_METHOD, { stages, terminal, limits, inline, only, ...(nested === undefined ? {} : { nested }) }, { parent: authority })
     const reading = readMessages(opened, take)
     if (only === null) {
       opened.result.catch(ignore)

@@ -5,12 +5,14 @@
 //   functions.run      ->  blob hash bytes | items from count bytes | end (of the items)
 //                      <-  need hashes | pull items chunks | total n | runs node name runs total | console node level text
 //   functions.execute  ->  blob hash bytes | chunk id from count source | cancel id
-//                      <-  ready cores | need hashes | done id runs ms decided | busy id | console level text
+//                      <-  ready cores | need hashes | done id runs ms decided [nested calls] | busy id | console level text [fields]
 
 import { isHash, isNodeId, LIMITS } from '../../fabric/base.ts'
 import type { ErrorRecord, Hash } from '../../fabric/base.ts'
 import type { Failure, ReferenceRecord, ResultRun, RunLimits, SourceSpec, Stage, Terminal } from '../contract.ts'
+import type { CallScope } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { parseFunctionPrincipal, VERSION_SHORT } from '../principal.ts'
 import type { ChunkSource } from './chunk.ts'
 
 export const RUN_METHOD = 'functions.run'
@@ -26,16 +28,20 @@ export interface RunSpec {
   readonly limits: RunLimits
   /** Small environments by hash. */
   readonly inline: Readonly<Record<Hash, Uint8Array>>
+  /** Of a d-verb inside a function; left out: asked for from outside. */
+  readonly nested?: Nesting | undefined
 }
+/** `budget`: nested calls that each element may cause. `scope`: on whose account, when that is a deployed function's. */
+export interface Nesting { readonly depth: number; readonly budget: number; readonly scope: CallScope | undefined }
 export interface RunRequest extends RunSpec { readonly source: SourceSpec; readonly retries: number | undefined }
 
 export type Message = readonly unknown[]
 
 function bad(what: string): never { throw FUNCTIONS.BAD_MESSAGE({ what }) }
 
-const record = (value: unknown, what: string): Record<string, unknown> =>
+export const record = (value: unknown, what: string): Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof Uint8Array) ? value as Record<string, unknown> : bad(what)
-const list = (value: unknown, what: string): readonly unknown[] => (Array.isArray(value) ? value : bad(what))
+export const list = (value: unknown, what: string): readonly unknown[] => (Array.isArray(value) ? value : bad(what))
 const string = (value: unknown, what: string): string => (typeof value === 'string' ? value : bad(what))
 export const int = (value: unknown, what: string): number => (Number.isSafeInteger(value) ? value as number : bad(what))
 export const count = (value: unknown, what: string): number => (Number.isSafeInteger(value) && (value as number) >= 0 ? value as number : bad(what))
@@ -95,6 +101,34 @@ export function readSpec(body: unknown): RunSpec {
   return { stages: stages.map(readStage), terminal: readTerminal(r['terminal']), limits: readLimits(r['limits']), inline }
 }
 
+/**
+ * The nesting of a run on another node. Only members may tell it, and a scope must be that of the principal, which members
+ * vouch for: what it says of rights is the function's word against itself, since the gate asks by name and version.
+ */
+export function readNesting(body: unknown, principal: string): Nesting | undefined {
+  const given = record(body, 'request')['nested']
+  if (given === undefined || given === null) return undefined
+  const r = record(given, 'nested')
+  const scope = r['scope'] === undefined || r['scope'] === null ? undefined : readScope(r['scope'], principal)
+  return { depth: Math.min(count(r['depth'], 'nested.depth'), LIMITS.hopsMax), budget: Math.min(count(r['budget'], 'nested.budget'), LIMITS.callBudget), scope }
+}
+
+const texts = (value: unknown, what: string): string[] => list(value, what).map((item) => string(item, what))
+
+function readScope(value: unknown, principal: string): CallScope {
+  const r = record(value, 'scope')
+  const of = parseFunctionPrincipal(principal)
+  const epoch = r['epoch'] === undefined || r['epoch'] === null ? undefined : count(r['epoch'], 'scope.epoch')
+  const scope: CallScope = {
+    name: string(r['name'], 'scope.name'), version: hash(r['version'], 'scope.version'), alias: string(r['alias'], 'scope.alias'), callId: string(r['callId'], 'scope.callId'),
+    trace: string(r['trace'], 'scope.trace'), deployer: string(r['deployer'], 'scope.deployer'), budget: Math.min(count(r['budget'], 'scope.budget'), LIMITS.callBudget),
+    depth: Math.min(count(r['depth'], 'scope.depth'), LIMITS.hopsMax), secrets: texts(r['secrets'], 'scope.secrets'), rights: texts(r['rights'], 'scope.rights'),
+    ...(epoch === undefined ? {} : { epoch }),
+  }
+  const same = of !== undefined && of.name === scope.name && of.version === scope.version.slice(0, VERSION_SHORT) && of.deployer === scope.deployer && of.epoch === scope.epoch
+  return same ? scope : bad('a scope of another function than the one that calls')
+}
+
 /** Identity alone, as a list: ten thousand references are one control record. */
 const writeReference = ({ kind, uuid, home, name }: ReferenceRecord): unknown[] => [kind, uuid, home, name]
 
@@ -107,7 +141,7 @@ export function readReference(value: unknown): ReferenceRecord {
 
 export const writeSpec = (source: SourceSpec): unknown => (source.type === 'references' ? { type: 'references', references: source.references.map(writeReference) } : source)
 
-function readSource(value: unknown): SourceSpec {
+export function readSource(value: unknown): SourceSpec {
   const r = record(value, 'source')
   switch (r['type']) {
     case 'kind': return { type: 'kind', kind: string(r['kind'], 'source.kind') }
@@ -187,6 +221,16 @@ export function readChunkSource(value: unknown): ChunkSource {
     case 'items': return { type: 'items', bytes: bytes(fields[1], 'items') }
     case 'references': return { type: 'references', references: list(fields[1], 'references').map(readReference) }
     default: return bad('chunk source')
+  }
+}
+
+/** Fields of a structured line of the console, told as JSON. */
+export function readFields(value: unknown): { readonly fields?: Readonly<Record<string, unknown>> } {
+  if (value === undefined || value === null) return {}
+  try {
+    return { fields: record(JSON.parse(string(value, 'fields')), 'fields') }
+  } catch {
+    return bad('fields of a console line')
   }
 }
 

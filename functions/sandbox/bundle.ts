@@ -1,15 +1,15 @@
-// esbuild's owner. Makes the three scripts that a cell loads (prelude, cell main, lane worker) and the npm
+// Makes the three scripts that a cell loads (prelude, cell main, lane worker) and the npm
 // packages that shipped functions name. Nothing is built ahead: bundles are made at the first start and
 // kept in the node's cache directory under the hash of everything they were made from, so that a cell needs
-// neither type stripping nor any file of the project. esbuild is loaded on a cache miss only, and its
-// service process is stopped again: an idle node carries neither.
+// neither type stripping nor any file of the project. esbuild is loaded on a cache miss only.
 
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { BuildOptions, BuildResult, Plugin } from 'esbuild'
+import type { BuildOptions, Plugin } from 'esbuild'
+import { runEsbuild } from '../bundle/esbuild.ts'
 import { FUNCTIONS } from '../errors.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -28,16 +28,6 @@ const withoutNode: Plugin = {
   setup(build) {
     build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, external: true, sideEffects: false }))
   },
-}
-
-async function bundle(options: BuildOptions): Promise<BuildResult & { outputFiles: NonNullable<BuildResult['outputFiles']> }> {
-  const esbuild = await import('esbuild')
-  try {
-    const result = await esbuild.build({ ...options, bundle: true, write: false, logLevel: 'silent', charset: 'utf8', target: 'node24' })
-    return { ...result, outputFiles: result.outputFiles ?? [] }
-  } finally {
-    await esbuild.stop()
-  }
 }
 
 function fresh(cachePath: string, recordPath: string, key: string): boolean {
@@ -62,7 +52,7 @@ async function cached(directory: string, name: string, entry: string, options: B
   const recordPath = `${path}.json`
   const key = JSON.stringify([entry, options, process.version])
   if (fresh(path, recordPath, key)) return path
-  const built = await bundle({ ...options, entryPoints: [entry], metafile: true, absWorkingDir: here })
+  const built = await runEsbuild({ ...options, entryPoints: [entry], metafile: true, absWorkingDir: here })
   const inputs: Record<string, string> = {}
   for (const input of Object.keys(built.metafile?.inputs ?? {})) {
     const file = resolve(here, input)
@@ -110,7 +100,7 @@ export async function bundlePackage(request: PackageRequest, directories: readon
   const { fromDirectory, found } = chosen
   if (found !== version) throw FUNCTIONS.SANDBOX_PACKAGE_VERSION({ name, version, found })
   try {
-    const built = await bundle({
+    const built = await runEsbuild({
       ...isolateOptions, platform: 'browser', conditions: ['import', 'default'], mainFields: ['module', 'main'],
       stdin: { contents: `import * as namespace from ${JSON.stringify(specifier)}\nexport { namespace }`, resolveDir: fromDirectory, loader: 'js' },
     })

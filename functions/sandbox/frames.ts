@@ -36,7 +36,7 @@ export const FROM_LANE = {
   failed: 66,
   /** id = job, b = call, c = element + 1 (0: not known), d = sequence; body = u32 text length, text, value bytes. */
   call: 67,
-  /** id = job, flags = level; body = text. */
+  /** id = job, c = element + 1 (0: not known), flags = level, and CONSOLE_FIELDS; body = text, or JSON of [text, fields]. */
   console: 68,
   /** id = job, c = element about to start (probe runs only). */
   progress: 69,
@@ -51,6 +51,13 @@ export const FROM_LANE = {
 export const RUN_RANGE = 1
 /** One element at a time, each announced before it starts. */
 export const RUN_PROBE = 2
+/** From this bit on: how many runs it is inside of. */
+const RUN_DEPTH_SHIFT = 4
+const RUN_DEPTH_MAX = 15
+export const depthFlag = (depth: number = 0): number => Math.min(depth, RUN_DEPTH_MAX) << RUN_DEPTH_SHIFT
+export const depthOf = (flags: number): number => flags >> RUN_DEPTH_SHIFT
+/** The items are numbers (u32, little endian) of references kept before (prelude/kept.ts); never on the wire of a cell. */
+export const RUN_KEPT = 4
 
 /** One isolate for one run. */
 export const PLAN_FRESH = 1
@@ -71,6 +78,8 @@ export const FAILED_CRASH = 4
 /** The job could not be linked: its code or environment is broken, or a package is missing. */
 export const FAILED_LINK = 5
 
+/** With the level: the line has fields. */
+export const CONSOLE_FIELDS = 128
 export const CONSOLE_LEVELS = ['log', 'info', 'warn', 'error', 'debug'] as const
 
 export interface Frame {

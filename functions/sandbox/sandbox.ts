@@ -34,7 +34,7 @@ export interface SandboxOptions {
 const PLANS_CACHED_MAX = 1_024
 
 /** A principal's place: its cell (when it has one), and who may use it. */
-interface Tenant { readonly principal: string; readonly gate: Gate; cell: Promise<CellProcess> | undefined; process: CellProcess | undefined; waiting: number; kills: number; usedAtMs: number; idle: Timer | undefined }
+interface Tenant { readonly principal: string; readonly gate: Gate; cell: Promise<CellProcess> | undefined; process: CellProcess | undefined; waiting: number; /** By depth: the shallow ones must leave room for those that they wait for. */ readonly waitingAt: number[]; kills: number; usedAtMs: number; idle: Timer | undefined }
 
 class CellSandbox implements Sandbox {
   readonly #options: SandboxOptions
@@ -64,8 +64,9 @@ class CellSandbox implements Sandbox {
       if (this.#quarantine.refuses(code, nowMs)) throw FUNCTIONS.SANDBOX_QUARANTINED({ name, kills: LIMITS.quarantineKills, seconds: LIMITS.quarantineMs / 1_000 })
     }
     const tenant = this.#tenant(job.principal)
-    if (tenant.waiting >= LIMITS.cellQueueMax) throw FUNCTIONS.SANDBOX_BUSY({ principal: job.principal, waiting: tenant.waiting })
-    return await this.#using(tenant, () => new JobRun(job, this.#plan(job), hooks, signal, {
+    const depth = job.depth ?? 0
+    if ((tenant.waitingAt[depth] ?? 0) >= LIMITS.cellQueueMax) throw FUNCTIONS.SANDBOX_BUSY({ principal: job.principal, waiting: tenant.waiting })
+    return await this.#using(tenant, depth, () => new JobRun(job, this.#plan(job), hooks, signal, {
       clock: this.#clock,
       enter: (how) => this.#enter(tenant, how),
       killed: () => {
@@ -76,14 +77,16 @@ class CellSandbox implements Sandbox {
   }
 
   /** A tenant in use is neither evicted nor retired. */
-  async #using<T>(tenant: Tenant, work: () => Promise<T>): Promise<T> {
+  async #using<T>(tenant: Tenant, depth: number, work: () => Promise<T>): Promise<T> {
     tenant.waiting++
+    tenant.waitingAt[depth] = (tenant.waitingAt[depth] ?? 0) + 1
     tenant.idle?.cancel()
     tenant.idle = undefined
     try {
       return await work()
     } finally {
       tenant.waiting--
+      tenant.waitingAt[depth] = (tenant.waitingAt[depth] ?? 1) - 1
       tenant.usedAtMs = this.#clock.nowMs()
       if (tenant.waiting === 0 && !this.#closed) tenant.idle = this.#clock.after(LIMITS.cellIdleMs, () => this.#retire(tenant), { background: true })
     }
@@ -92,7 +95,7 @@ class CellSandbox implements Sandbox {
   async warm(principal: string): Promise<void> {
     if (this.#closed) throw FUNCTIONS.SANDBOX_CLOSED({})
     const tenant = this.#tenant(principal)
-    await this.#using(tenant, () => this.#cell(tenant))
+    await this.#using(tenant, 0, () => this.#cell(tenant))
   }
 
   stats(): SandboxStats {
@@ -128,7 +131,7 @@ class CellSandbox implements Sandbox {
     let tenant = this.#tenants.get(principal)
     if (tenant === undefined) {
       if (this.#tenants.size >= LIMITS.cellsMax) this.#evict()
-      tenant = { principal, gate: new Gate(), cell: undefined, process: undefined, waiting: 0, kills: 0, usedAtMs: 0, idle: undefined }
+      tenant = { principal, gate: new Gate(), cell: undefined, process: undefined, waiting: 0, waitingAt: [], kills: 0, usedAtMs: 0, idle: undefined }
       this.#tenants.set(principal, tenant)
     }
     return tenant
@@ -148,8 +151,8 @@ class CellSandbox implements Sandbox {
     this.#tenants.delete(tenant.principal)
   }
 
-  async #enter(tenant: Tenant, how: 'shared' | 'exclusive'): Promise<{ cell: CellProcess; leave(): void }> {
-    const leave = how === 'exclusive' ? await tenant.gate.exclusive() : tenant.gate.tryShared() ? () => tenant.gate.leaveShared() : await tenant.gate.shared()
+  async #enter(tenant: Tenant, how: 'shared' | 'exclusive' | 'nested'): Promise<{ cell: CellProcess; leave(): void }> {
+    const leave = how === 'nested' ? tenant.gate.nested() : how === 'exclusive' ? await tenant.gate.exclusive() : tenant.gate.tryShared() ? () => tenant.gate.leaveShared() : await tenant.gate.shared()
     try {
       // A cell that dies while it starts says more about the machine than about the job: one more try.
       return { cell: await this.#cell(tenant).catch(() => this.#cell(tenant)), leave }

@@ -2,7 +2,7 @@ import { createContext, runInContext } from 'node:vm'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { REFERENCE } from '../../functions/mod.ts'
-import { nearest } from '../../rmo/near.ts'
+import { nearest } from '../../fabric/near.ts'
 import { anything, boolean, byteCount, bytes, dictionary, either, integer, list, number, oneOf, optional, ratio, record, reference, text, uuid } from '../../rmo/schema.ts'
 import type { Infer, Type } from '../../rmo/schema.ts'
 

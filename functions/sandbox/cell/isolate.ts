@@ -6,8 +6,9 @@ import { createRequire } from 'node:module'
 import type IsolatedVM from 'isolated-vm'
 import type { Host } from '../prelude/host.ts'
 
-declare const KUMOI_ISOLATED_VM: string
-const ivm = createRequire(import.meta.url)(KUMOI_ISOLATED_VM) as typeof IsolatedVM
+/** Where a cell's bundle finds it; a process that loads the sources themselves asks by name. */
+declare const KUMOI_ISOLATED_VM: string | undefined
+const ivm = createRequire(import.meta.url)(typeof KUMOI_ISOLATED_VM === 'string' ? KUMOI_ISOLATED_VM : 'isolated-vm') as typeof IsolatedVM
 
 type Fn<Args extends unknown[], Result> = IsolatedVM.Reference<(...args: Args) => Result>
 const COPY = { arguments: { copy: true }, result: { copy: true } } as const
@@ -27,10 +28,13 @@ export class SandboxIsolate {
   readonly #expire: Fn<[number, number], Uint8Array | undefined>
   readonly #package: Fn<[string, string, string], void>
   readonly #ping: Fn<[], void>
+  readonly #keep: Fn<[number, Uint8Array], void>
+  readonly #moment: Fn<[number], void> | undefined
+  readonly #known: Fn<[readonly number[]], void> | undefined
   /** Set per owner: a spare has none yet. */
   hooks: IsolateHooks | undefined
 
-  constructor(prelude: PreludeText, heapLimitMiB: number, use: 'now' | 'spare') {
+  constructor(prelude: PreludeText, heapLimitMiB: number, use: 'now' | 'spare' | 'virtual') {
     this.heapLimitMiB = heapLimitMiB
     this.#isolate = new ivm.Isolate({ memoryLimit: heapLimitMiB, onCatastrophicError: () => this.hooks?.catastrophe() })
     const context = this.#isolate.createContextSync()
@@ -40,7 +44,8 @@ export class SandboxIsolate {
     }) as IsolatedVM.Script & { cachedData?: IsolatedVM.ExternalCopy<ArrayBuffer> }
     prelude.cached ??= script.cachedData
     const boot = script.runSync(context, { reference: true }) as unknown as IsolatedVM.Reference<(...args: unknown[]) => unknown>
-    const post = new ivm.Callback((...args: Parameters<Host['post']>) => this.hooks?.post(...args), { ignored: true })
+    // On virtual time nothing else happens meanwhile, so that a post need not be put off.
+    const post = new ivm.Callback((...args: Parameters<Host['post']>) => this.hooks?.post(...args), use === 'virtual' ? { sync: true } : { ignored: true })
     const announce = new ivm.Callback((...args: Parameters<Host['announce']>) => this.hooks?.announce(...args), { sync: true })
     const made = boot.applySync(undefined, [post, announce, prelude.shapes], { result: { reference: true } }) as unknown as IsolatedVM.Reference<Record<string, unknown>>
     const take = <F>(name: string): F => made.getSync(name, { reference: true }) as F
@@ -51,6 +56,9 @@ export class SandboxIsolate {
     this.#expire = take('expire')
     this.#package = take('package')
     this.#ping = take('ping')
+    this.#keep = take('keep')
+    this.#moment = use === 'virtual' ? take('moment') : undefined
+    this.#known = use === 'virtual' ? take('known') : undefined
     if (use === 'spare') take<Fn<[], void>>('rehearse').applySync(undefined, [])
     made.release()
     boot.release()
@@ -80,6 +88,21 @@ export class SandboxIsolate {
   answerHere(timeoutMs: number, answers: readonly unknown[]): void {
     this.#answer.applySync(undefined, [...answers], { ...COPY_IN, timeout: timeoutMs })
   }
+
+  /** The same on this thread; see runHere. */
+  loadHere(plan: string, initial: Uint8Array | undefined, blobs: readonly (string | Uint8Array)[]): string {
+    return this.#load.applySync(undefined, [plan, initial, ...blobs], COPY) as string
+  }
+
+  timerHere(timeoutMs: number, id: number): void { this.#timer.applySync(undefined, [id], { ...COPY_IN, timeout: timeoutMs }) }
+  expireHere(job: number, timeoutMs: number): Uint8Array | undefined { return this.#expire.applySync(undefined, [job, timeoutMs], COPY) as Uint8Array | undefined }
+  /** Keeps the one reference of an array under a number, for items and answers that name it (prelude/kept.ts). */
+  keepHere(slot: number, bytes: Uint8Array): void { this.#keep.applySync(undefined, [slot, bytes], COPY_IN) }
+  /** What time it is for the code inside; virtual isolates only. */
+  setMoment(atMs: number): void { this.#moment?.applySync(undefined, [atMs], COPY_IN) }
+
+  /** Pairs: number of a call, number of the kept answer; virtual isolates only. */
+  knownHere(timeoutMs: number, pairs: readonly number[]): void { this.#known?.applySync(undefined, [pairs], { ...COPY_IN, timeout: timeoutMs }) }
 
   timer(id: number): void { this.#timer.applyIgnored(undefined, [id], COPY_IN) }
   addPackage(request: string, text: string, label: string): Promise<void> { return this.#package.apply(undefined, [request, text, label], COPY_IN) as Promise<void> }

@@ -9,7 +9,7 @@
 // stays unanswered here and the kernel, which keeps its own time, kills the process.
 
 import { LIMITS } from '../../../fabric/limits.ts'
-import { BLOB_CODE, CANCEL_DEADLINE, FAILED_CANCELLED, FAILED_CPU, FAILED_CRASH, FAILED_LINK, FAILED_MEMORY, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
+import { BLOB_CODE, CANCEL_DEADLINE, depthOf, FAILED_CANCELLED, FAILED_CPU, FAILED_CRASH, FAILED_LINK, FAILED_MEMORY, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
 import { POST_TIMER } from '../prelude/timers.ts'
 import { BlobStore } from './blob-store.ts'
 import type { SandboxIsolate } from './isolate.ts'
@@ -18,7 +18,7 @@ import { IsolatePool } from './isolate-pool.ts'
 export interface LaneOptions { readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number; readonly send: (fields: FrameFields) => void }
 
 interface Plan { readonly id: number; readonly text: string; readonly hashes: readonly string[]; readonly initial: Uint8Array | undefined; readonly heapLimitMiB: number; readonly cpuTimeMs: number; readonly fresh: boolean; pace: number; answerPace: number }
-interface LaneJob { readonly id: number; readonly plan: Plan; readonly deadlineMs: number; frame: Frame; isolate: SandboxIsolate | undefined; cpuStartMs: number; ending: number; onCpu: boolean; ended: boolean; answers: Frame[] }
+interface LaneJob { readonly id: number; readonly plan: Plan; readonly deadlineMs: number; frame: Frame; isolate: SandboxIsolate | undefined; cpuStartMs: number; ending: number; onCpu: boolean; begun: boolean; ended: boolean; answers: Frame[]; readonly depth: number }
 
 const REFILL_DELAY_MS = 2
 const REFILL_DELAYS_MAX = 20
@@ -35,6 +35,8 @@ export class Lane {
   readonly #packages = new Map<number, (found: { readonly ok: boolean; readonly text: string }) => void>()
   #queue: LaneJob[] = []
   #onCpu = 0
+  /** Jobs begun and not ended, by depth. */
+  readonly #begun: number[] = []
   #lastRequest = 0
   #cpuPoll: NodeJS.Timeout | undefined
   #refill: NodeJS.Timeout | undefined
@@ -86,16 +88,22 @@ export class Lane {
   #accept(frame: Frame): void {
     const plan = this.#plans.get(frame.b)
     if (plan === undefined) throw new Error('The kernel sent a run before its plan')
-    const job: LaneJob = { id: frame.id, plan, deadlineMs: performance.now() + frame.w, frame, isolate: undefined, cpuStartMs: 0, ending: 0, onCpu: false, ended: false, answers: [] }
+    const job: LaneJob = { id: frame.id, plan, deadlineMs: performance.now() + frame.w, frame, isolate: undefined, cpuStartMs: 0, ending: 0, onCpu: false, begun: false, ended: false, answers: [], depth: depthOf(frame.flags) }
     this.#jobs.set(job.id, job)
-    if (this.#queue.length > 0 || !this.#mayStart()) this.#queue.push(job)
-    else void this.#start(job)
+    if (this.#queue.length === 0 && this.#mayStart(job)) return void this.#start(job)
+    this.#queue.push(job)
+    this.#next()
   }
 
-  #mayStart(): boolean { return this.#onCpu === 0 && this.#jobs.size - this.#queue.length <= LIMITS.jobsPerLaneMax }
+  /** Each depth has places of its own: runs wait for deeper ones, never the other way round, so the deepest always get on. */
+  #mayStart({ depth }: LaneJob): boolean { return this.#onCpu === 0 && (this.#begun[depth] ?? 0) < LIMITS.jobsPerLaneMax }
 
   #next(): void {
-    while (this.#queue.length > 0 && this.#mayStart()) void this.#start(this.#queue.shift() as LaneJob)
+    while (this.#onCpu === 0) {
+      const at = this.#queue.findIndex((job) => this.#mayStart(job))
+      if (at < 0) return
+      void this.#start(this.#queue.splice(at, 1)[0] as LaneJob)
+    }
   }
 
   #leaveCpu(job: LaneJob): void {
@@ -119,7 +127,9 @@ export class Lane {
 
   async #start(job: LaneJob): Promise<void> {
     job.onCpu = true
+    job.begun = true
     this.#onCpu++
+    this.#begun[job.depth] = (this.#begun[job.depth] ?? 0) + 1
     this.#cpuPoll ??= setInterval(() => this.#pollCpu(), LIMITS.cpuPollMs)
     try {
       const isolate = this.#pool.warm(job.plan.id) ?? await this.#link(job)
@@ -219,6 +229,7 @@ export class Lane {
   #end(job: LaneJob): number {
     job.ended = true
     this.#jobs.delete(job.id)
+    if (job.begun) this.#begun[job.depth] = (this.#begun[job.depth] ?? 1) - 1
     const cpuMs = job.isolate === undefined ? 0 : job.isolate.cpuMs - job.cpuStartMs
     if (this.#jobs.size === 0 && this.#cpuPoll !== undefined) {
       clearInterval(this.#cpuPoll)

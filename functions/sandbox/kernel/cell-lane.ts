@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { Hash } from '../../../fabric/base.ts'
 import { FrameBatch } from '../frame-batch.ts'
-import { BLOB_CODE, BLOB_ENVIRONMENT, FrameReader, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
+import { BLOB_CODE, BLOB_ENVIRONMENT, depthFlag, FrameReader, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
 import type { ChunkInput, Job } from '../../contract.ts'
 import type { JobPlan } from './job-plan.ts'
 
@@ -105,7 +105,7 @@ export class CellLane {
     this.attempts.set(id, attempt)
     const range = input.type === 'range'
     this.send({
-      type: TO_LANE.run, id, b, c: count, d: from, flags: (range ? RUN_RANGE : 0) | (probe ? RUN_PROBE : 0), x: job.baseIndex + from,
+      type: TO_LANE.run, id, b, c: count, d: from, flags: (range ? RUN_RANGE : 0) | (probe ? RUN_PROBE : 0) | depthFlag(job.depth), x: job.baseIndex + from,
       y: range ? input.start : 0, z: range ? input.step : 0, w: attempt.remainingMs, body: range ? EMPTY : input.bytes,
     })
     return id

@@ -15,6 +15,15 @@ export class Gate {
     return true
   }
 
+  /**
+   * For a run inside another one: past those who wait and past an exclusive user, who may be the one that waits for it. Who is to blame
+   * for a death is then told by how many ran.
+   */
+  nested(): Release {
+    this.#shared++
+    return () => this.leaveShared()
+  }
+
   leaveShared(): void {
     this.#shared--
     this.#admit()

@@ -21,8 +21,8 @@ import { Journal } from './journal.ts'
 /** What a run needs of the sandbox around it. */
 export interface JobSurroundings {
   readonly clock: Clock
-  /** A cell to run on, entered as shared or exclusive user; rejects typed when there is none. */
-  enter(how: 'shared' | 'exclusive'): Promise<{ readonly cell: CellProcess; leave(): void }>
+  /** A cell to run on, entered as shared or exclusive user, or past those who wait; rejects typed when there is none. */
+  enter(how: 'shared' | 'exclusive' | 'nested'): Promise<{ readonly cell: CellProcess; leave(): void }>
   /** The first kill of this job: counts against its functions. */
   killed(): void
 }
@@ -30,7 +30,7 @@ export interface JobSurroundings {
 type AttemptEnd =
   | { readonly type: 'result'; readonly runs: readonly ResultRun[]; readonly decided: boolean }
   | { readonly type: 'failed'; readonly status: FailureStatus; readonly error: CodedError | ErrorRecord }
-  | { readonly type: 'died'; readonly status: 'crash' | 'out-of-memory'; readonly how: string; readonly alone: boolean; readonly element: number | undefined }
+  | { readonly type: 'died'; readonly status: 'crash' | 'out-of-memory'; readonly how: string; /** With its cell, not its isolate only. */ readonly withCell: boolean; readonly alone: boolean; readonly element: number | undefined }
 
 const decoder = new TextDecoder()
 
@@ -50,6 +50,8 @@ export class JobRun {
   #kills = 0
   #hostCalls = 0
   #consoleBytes = 0
+  /** A cell has died under it, and with it the runs that it is inside of, if they were there. */
+  #lostCell = false
   /** Why nothing more is started: the deadline has come, or the caller has gone. */
   #deadlineMs = 0
   #over: 'timeout' | 'cancelled' | undefined
@@ -98,6 +100,7 @@ export class JobRun {
     }
     if (end.type === 'failed') return this.#fail(from, count, end.status, end.error)
     if (this.#kills++ === 0) this.#around.killed()
+    this.#lostCell ||= end.withCell
     if (this.#over !== undefined) return this.#fail(from, count, this.#over, this.#overError())
     if (end.alone && count <= 1) return this.#fail(from, count, end.status, this.#diedError(end, from))
     if (this.#journal.overflowed || this.#reruns >= LIMITS.rerunsMax) {
@@ -133,7 +136,7 @@ export class JobRun {
 
   async #attempt(from: number, count: number, mode: 'shared' | 'exclusive' | 'probe'): Promise<AttemptEnd> {
     if (this.#over !== undefined) return { type: 'failed', status: this.#over, error: this.#overError() }
-    const entered = this.#around.enter(mode === 'shared' ? 'shared' : 'exclusive')
+    const entered = this.#enter(mode)
     const stopped = new Promise<undefined>((resolve) => { this.#stop = () => resolve(undefined) })
     let place: Awaited<typeof entered> | undefined
     try {
@@ -155,8 +158,20 @@ export class JobRun {
     }
   }
 
+  /**
+   * A nested run must never wait for those that wait for it: while the runs that it is inside of may hold places, it goes past all.
+   * They, before they run again, let their calls end, among which it is.
+   */
+  async #enter(mode: 'shared' | 'exclusive' | 'probe'): ReturnType<JobSurroundings['enter']> {
+    const nested = (this.#job.depth ?? 0) > 0
+    if (mode === 'shared') return this.#around.enter(nested ? 'nested' : 'shared')
+    if (this.#hostCalls > 0) await this.#journal.settled()
+    return this.#around.enter(nested && !this.#lostCell ? 'nested' : 'exclusive')
+  }
+
   #onCell(cell: CellProcess, from: number, count: number, mode: 'shared' | 'exclusive' | 'probe'): Promise<AttemptEnd> {
     return new Promise((resolve) => {
+      const nested = (this.#job.depth ?? 0) > 0
       let element: number | undefined
       let grace: Timer | undefined
       let ended = false
@@ -169,9 +184,9 @@ export class JobRun {
         if (cell.running === 0) cell.watchResident('idle')
         resolve(end)
       }
-      const died = (status: 'crash' | 'out-of-memory', how: string, running: number): void => {
+      const died = (status: 'crash' | 'out-of-memory', how: string, running: number, withCell: boolean = false): void => {
         if (this.#over !== undefined) finish({ type: 'failed', status: this.#over, error: this.#overError() })
-        else finish({ type: 'died', status, how, alone: mode !== 'shared' || running <= 1, element })
+        else finish({ type: 'died', status, how, withCell, alone: running <= 1 || (mode !== 'shared' && !nested), element })
       }
       const receive = (frame: Frame): void => {
         switch (frame.type) {
@@ -191,7 +206,7 @@ export class JobRun {
       }
       const id = lane.start({
         plan: this.#plan, job: this.#job, from, count, probe: mode === 'probe', receive, remainingMs: Math.max(1, this.#deadlineMs - this.#around.clock.nowMs()),
-        died: (running) => died(cell.cause === 'out-of-memory' ? 'out-of-memory' : 'crash', cell.how, running),
+        died: (running) => died(cell.cause === 'out-of-memory' ? 'out-of-memory' : 'crash', cell.how, running, true),
       })
       cell.watchResident('busy')
       const stop = (): void => {

@@ -47,6 +47,12 @@ export class Journal {
     return { type: 'answered', answer: loose.answer }
   }
 
+  /** Resolves when every call that is kept has its answer. */
+  async settled(): Promise<void> {
+    const answers = [...this.#unattributed, ...[...this.#byElement.values()].flat()].map(({ answer }) => answer)
+    await Promise.allSettled(answers)
+  }
+
   record(element: number, sequence: number, call: HostCall, answer: Promise<Uint8Array>): void {
     this.#bytes += call.args.byteLength + 256
     answer.then((bytes) => { this.#bytes += bytes.byteLength }, () => {})

@@ -9,6 +9,7 @@ import type { ReferenceRecord } from '../../contract.ts'
 import { FROM_LANE } from '../frames.ts'
 import { SandboxError } from './error-capture.ts'
 import { host, job } from './host.ts'
+import { keptAnswer } from './kept.ts'
 import { JSONParse, JSONStringify, mapClear, mapDelete, mapGet, mapSet, ObjectDefineProperty, PromiseConstructor } from './primordials.ts'
 import { decodeAnswer, encodeArguments } from './value.ts'
 
@@ -72,7 +73,8 @@ function answerOne(id: number, ok: boolean, bytes: Uint8Array | undefined, text:
   }
   if (!ok) return call.reject(answeredError(text))
   try {
-    call.resolve(decodeAnswer(bytes as Uint8Array, call.element))
+    // A number of an answer: kept, or kept from before (simulation).
+    call.resolve(text === '' ? decodeAnswer(bytes as Uint8Array, call.element) : keptAnswer(+text, bytes, call.element))
   } catch (error) {
     call.reject(error)
   }

@@ -4,11 +4,12 @@
 
 import './primordials.ts'
 import type { KindShape } from '../../contract.ts'
-import { RUN_PROBE } from '../frames.ts'
+import { RUN_KEPT, RUN_PROBE } from '../frames.ts'
 import { answer } from './host-calls.ts'
 import { defineShapes } from './handles.ts'
 import { errorJson } from './error-capture.ts'
 import { host, type Host } from './host.ts'
+import { keep, keptItems } from './kept.ts'
 import { JSONParse, JSONStringify } from './primordials.ts'
 import { loadPlan, missingPackage, type LoadedPlan, type PlanText } from './plan.ts'
 import { addPackage } from './packages.ts'
@@ -40,7 +41,8 @@ function load(json: string, initial: Uint8Array | undefined, ...blobs: (string |
 }
 
 function run(job: number, base: number, from: number, count: number, start: number, step: number, flags: number, items: Uint8Array | undefined): Uint8Array | undefined {
-  return startRun(plan as LoadedPlan, { job, base, from, count, start, step, items, probe: (flags & RUN_PROBE) !== 0 })
+  const kept = (flags & RUN_KEPT) === 0 ? undefined : keptItems(items as Uint8Array)
+  return startRun(plan as LoadedPlan, { job, base, from, count, start, step, items, kept, probe: (flags & RUN_PROBE) !== 0 })
 }
 
 /**
@@ -65,5 +67,5 @@ export function boot(post: Host['post'], announce: Host['announce'], shapes: str
   host.announce = announce
   defineShapes(JSONParse(shapes) as KindShape[])
   shapeRealm()
-  return { load, run, answer, expire: expireRun, timer: fireTimer, package: addPackage, ping, rehearse }
+  return { load, run, answer, expire: expireRun, timer: fireTimer, package: addPackage, ping, rehearse, keep }
 }

@@ -20,7 +20,7 @@ import type { LoadedPlan } from './plan.ts'
 import { writeResult, type FailureRun, type WrittenRun } from './writer.ts'
 
 /** Elements [from, from + count) of the items or range; `base` is the index of element `from`. */
-export interface RunInput { readonly job: number; readonly base: number; readonly from: number; readonly count: number; readonly start: number; readonly step: number; readonly items: Uint8Array | undefined; readonly probe: boolean }
+export interface RunInput { readonly job: number; readonly base: number; readonly from: number; readonly count: number; readonly start: number; readonly step: number; readonly items: Uint8Array | undefined; readonly kept: unknown[] | undefined; readonly probe: boolean }
 
 interface Failed { readonly status: number; readonly error: Uint8Array }
 const STATUS_ERROR = 0
@@ -49,7 +49,7 @@ class Run {
   constructor(plan: LoadedPlan, input: RunInput) {
     this.plan = plan
     this.input = input
-    this.items = input.items === undefined ? undefined : decodeItems(input.items, input.from)
+    this.items = input.kept ?? (input.items === undefined ? undefined : decodeItems(input.items, input.from))
     this.#concurrency = input.probe ? 1 : plan.concurrency
     this.#done = new TypedUint8Array(input.count)
   }

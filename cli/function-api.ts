@@ -1,0 +1,30 @@
+// What the file of a deployed function may import from 'kumoi', with its types: the declarations that `kumoi deploy` checks it
+// against (functions/bundle/type-check.ts). Part of the front door, cli/api.ts.
+//
+//   import { defineFunction } from 'kumoi'
+//   export default defineFunction({ name: 'hello', run({ log }) { log.info('hello') } })
+
+import { defineFunction as define } from '../functions/mod.ts'
+import type { Collection, ContextOf, FunctionDefinition } from '../functions/mod.ts'
+import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
+
+export interface ContextCollections {
+  readonly pms: Collection<PhysicalMachine>
+  readonly vmms: Collection<VMM>
+  readonly vms: Collection<VM>
+  readonly images: Collection<Image>
+  readonly volumes: Collection<Volume>
+  readonly storagePools: Collection<StoragePool>
+  readonly networks: Collection<Network>
+  readonly switches: Collection<Switch>
+  readonly ports: Collection<Port>
+  readonly snapshots: Collection<Snapshot>
+  /** A cold object from what dump() answered; add it somewhere to make it again. */
+  load<T extends ResourceObject = VM>(dump: ObjectDump, options?: LoadOptions): T
+}
+
+/** First argument of `run`. */
+export type FunctionContext = ContextOf<ContextCollections>
+
+/** Declares a deployed function; the file's default export. `P`: type of the payload, as the annotation in `run` says. */
+export const defineFunction: <P = unknown, R = unknown>(definition: FunctionDefinition<FunctionContext, P, R>) => FunctionDefinition<FunctionContext, P, R> = define

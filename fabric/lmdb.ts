@@ -1,0 +1,53 @@
+// LMDB: the only file that loads it. Two users: a node's own local store (local-store.ts) and the global store that the
+// founding node keeps (store/embedded.ts).
+//
+// A write of a table of bytes is one LMDB transaction and resolves when it is on the disk: `overlappingSync` is off, so that
+// LMDB syncs the pages before it writes the meta page, and a failure of either fails the commit instead of being told later.
+
+import type { RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb'
+import { FABRIC } from './errors-table.ts'
+
+/** undefined removes. */
+export type TableChange<K, V> = readonly [key: K, value: V | undefined]
+
+export interface Table<K, V> {
+  /** All rows, in order of their keys' bytes. */
+  rows(): Iterable<readonly [key: K, value: V]>
+  get(key: K): V | undefined
+  /** All or nothing; durable when it resolves. Rejects with FABRIC_ERR_STORE_FAILED; then nothing was written. */
+  write(changes: readonly TableChange<K, V>[]): Promise<void>
+  close(): Promise<void>
+}
+
+/** Loaded when a store is opened: shells never open one and need not load the native library. */
+async function opened<V extends string | Uint8Array>(path: string, options: Omit<RootDatabaseOptionsWithPath, 'path'>): Promise<RootDatabase<V, V>> {
+  const { open } = await import('lmdb')
+  try { return open<V, V>({ path, ...options }) } catch (cause) { throw storeFailure(path)(cause) }
+}
+
+/** Opens or makes the database of texts at `path`; its user waits for `flushed`. Rejects with FABRIC_ERR_STORE_FAILED. */
+export const openTextDatabase = (path: string): Promise<RootDatabase<string, string>> => opened<string>(path, { encoding: 'string' })
+
+/** Opens or makes the table of bytes at the directory `path`. Rejects with FABRIC_ERR_STORE_FAILED when it cannot be had. */
+export async function openByteTable(path: string): Promise<Table<Uint8Array, Uint8Array>> {
+  const failed = storeFailure(path)
+  const database = await opened<Uint8Array>(path, { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false })
+  return {
+    *rows() { for (const { key, value } of database.getRange()) yield [key, value] },
+    get: (key) => database.get(key),
+    async write(changes) {
+      try {
+        await database.transaction(() => {
+          for (const [key, value] of changes) {
+            if (value === undefined) void database.remove(key)
+            else void database.put(key, value)
+          }
+        })
+      } catch (cause) { throw failed(cause) }
+    },
+    close: () => database.close(),
+  }
+}
+
+/** What a failure of the store at `path` is told as. */
+export const storeFailure = (path: string) => (cause: unknown): Error => FABRIC.STORE_FAILED({ path, reason: cause instanceof Error ? cause.message : String(cause) }, { cause })

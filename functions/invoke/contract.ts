@@ -1,0 +1,41 @@
+// What the parts of invoke/ share: one call as a node runs it, and what they need of the node around them.
+// Loads nothing.
+
+import type { Clock, ErrorRecord, NodeId, Random } from '../../fabric/base.ts'
+import type { FailureStatus, HostCall, Sandbox } from '../contract.ts'
+import type { CallAuthority, CallScope, Catalog, Cause, Holders, InvokeOutcome, Observer, ResolvedFunction } from '../deployed.ts'
+
+/** A call whose version is chosen. */
+export interface VersionCall {
+  readonly resolved: ResolvedFunction
+  /** Array of one value, checked (items.ts). */
+  readonly payload: Uint8Array
+  readonly cause: Cause
+  readonly timeoutMs: number
+  readonly budget: number
+  readonly traceparent: string | undefined
+  readonly attempt: number
+  readonly epoch: number | undefined
+  /** The trigger whose filter is asked, instead of a run. */
+  readonly filter?: number
+}
+
+export type FailedOutcome = Exclude<InvokeOutcome, { status: 'value' }>
+export const failed = (status: FailureStatus, error: ErrorRecord, mayHaveRun: boolean): FailedOutcome => ({ status, error, mayHaveRun })
+
+export interface RunnerOptions {
+  readonly sandbox: Sandbox
+  readonly catalog: Pick<Catalog, 'code' | 'sourceMap'>
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly random: Random
+  readonly self: { readonly id: NodeId; readonly name: string }
+  /** Chunks that one node computes at once: its cores. */
+  readonly lanes: number
+  /** A call out of a running function (functions/plan/host-calls.ts), on whose account it goes. Answers value-codec bytes. */
+  hostCall(call: HostCall, scope: CallScope, authority: CallAuthority): Promise<Uint8Array>
+  /** Frames of a bundle's stack in the lines of its sources (functions/bundle). */
+  originalStack?(stack: string, sourceMap: string): string
+  /** Who holds singletons; asked right before a run. */
+  readonly holders: Pick<Holders, 'mine'>
+}

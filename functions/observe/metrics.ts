@@ -1,0 +1,196 @@
+// Figures for Prometheus: of this node's functions and of the node itself. Owner of prom-client.
+//
+// Label sets are bounded by the book that names functions (stats-book.ts): at most LIMITS.statsFunctionsMax names and
+// of each LIMITS.statsVersionsMax versions; a function that is removed takes its series along. `node` is on every series.
+// Figures of several nodes are put together as prom-client's own JSON, so that each family has one HELP and one TYPE.
+
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { LIMITS } from '../../fabric/base.ts'
+import type { CallRecord, InvokeOutcome } from '../deployed.ts'
+import { FUNCTIONS } from '../errors.ts'
+import type { FunctionGauges } from './stats-book.ts'
+
+/** What the node says of itself at the moment of asking; undefined figures are left out. */
+export interface NodeGauges {
+  readonly cells?: number
+  readonly cellMemoryMiB?: number
+  readonly quarantined?: number
+  readonly storeReachable?: boolean
+  /** By state. */
+  readonly members?: Readonly<Record<string, number>>
+  /** Objects that live here, by kind. */
+  readonly objects?: Readonly<Record<string, number>>
+  readonly logLines?: number
+}
+
+/** Label values in use for one function: what has to go with it. `versions`: the last called last, each with its statuses. */
+interface Series { readonly versions: Map<string, Set<string>>; readonly events: Set<string> }
+
+export interface MetricsOptions {
+  readonly nodeName: () => string
+  /** The name under which a function is counted (StatsBook.label). */
+  readonly label: (name: string) => string
+  readonly functions: () => Iterable<FunctionGauges>
+  readonly node: () => NodeGauges
+}
+
+export interface Metrics {
+  called(call: CallRecord, status: InvokeOutcome['status']): void
+  count(name: string, what: string, by: number): void
+  forget(name: string): void
+  /** prom-client's JSON of this node's figures, as text. */
+  json(): Promise<string>
+  close(): void
+}
+
+const SECONDS = 1_000
+const DURATION_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+const EVENT_LOOP_RESOLUTION_MS = 20
+const VERSION_CHARS = 12
+/** Kinds of counts that Observer.count() may name; more would be a mistake of ours. */
+const COUNTS_MAX = 64
+
+export function createMetrics({ nodeName, label, functions, node }: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []): Gauge => new Gauge({ name, help, labelNames, registers })
+  const calls = new Counter({ name: 'kumoi_function_calls_total', help: 'Calls of functions that ended on this node.', labelNames: ['function', 'version', 'status'], registers })
+  const durations = new Histogram({ name: 'kumoi_function_duration_seconds', help: 'Time from the arrival of a call on this node to its outcome, waiting included.', labelNames: ['function'], buckets: DURATION_SECONDS, registers })
+  const cpu = new Counter({ name: 'kumoi_function_cpu_seconds_total', help: 'Processor time used by calls.', labelNames: ['function'], registers })
+  const cold = new Counter({ name: 'kumoi_function_cold_starts_total', help: 'Calls for which an isolate or a cell had to be made.', labelNames: ['function'], registers })
+  const counts = new Counter({ name: 'kumoi_function_events_total', help: 'What happened to functions beside calls: busy answers, retries, dead letters, missed ticks, breaker openings.', labelNames: ['function', 'event'], registers })
+  const running = gauge('kumoi_function_running', 'Calls that run now.', ['function'])
+  const waiting = gauge('kumoi_function_waiting', 'Calls that wait for their turn.', ['function'])
+  const broken = gauge('kumoi_function_breaker_open', '1 while a function that killed its sandbox is refused.', ['function'])
+  const cells = gauge('kumoi_cells', 'Sandbox processes.')
+  const cellMemory = gauge('kumoi_cells_resident_bytes', 'Memory of all sandbox processes.')
+  const quarantined = gauge('kumoi_quarantined_programs', 'Programs that are refused because they kept killing their sandbox.')
+  const memory = gauge('kumoi_node_resident_bytes', 'Memory of the node process.')
+  const lag = gauge('kumoi_node_event_loop_delay_seconds', 'Delay of the event loop since the figures were last asked for.', ['quantile'])
+  const store = gauge('kumoi_store_reachable', '1 when the global store answered last.')
+  const members = gauge('kumoi_members', 'Members of the fabric as this node sees them.', ['state'])
+  const objects = gauge('kumoi_objects', 'Objects that live on this node.', ['kind'])
+  const logLines = gauge('kumoi_log_lines', 'Lines of functions that this node keeps.')
+
+  const loop = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS })
+  loop.enable()
+  const series = new Map<string, Series>()
+  const kinds = new Set<string>()
+
+  const seriesOf = (name: string): Series => {
+    const found = series.get(name)
+    if (found !== undefined) return found
+    const made: Series = { versions: new Map(), events: new Set() }
+    series.set(name, made)
+    return made
+  }
+  /** The version's label; of more than LIMITS.statsVersionsMax the one that was called longest ago is dropped. */
+  const versionLabel = (name: string, version: string, status: string): string => {
+    const { versions } = seriesOf(name)
+    const short = version.slice(0, VERSION_CHARS)
+    const statuses = versions.get(short) ?? new Set<string>()
+    versions.delete(short)
+    versions.set(short, statuses.add(status))
+    if (versions.size > LIMITS.statsVersionsMax) for (const [oldest, used] of versions) {
+      for (const one of used) calls.remove({ function: name, version: oldest, status: one })
+      versions.delete(oldest)
+      break
+    }
+    return short
+  }
+
+  const put = (into: Gauge, value: number | undefined): void => { if (value !== undefined) into.set(value) }
+  const refresh = (): void => {
+    for (const one of [running, waiting, broken, members, objects]) one.reset()
+    for (const { name, running: now, waiting: queued, broken: open } of functions()) {
+      const labels = { function: label(name) }
+      running.inc(labels, now)
+      waiting.inc(labels, queued)
+      if (open) broken.set(labels, 1)
+    }
+    const { cells: count, cellMemoryMiB, quarantined: refused, storeReachable, members: states = {}, objects: things = {}, logLines: lines } = node()
+    put(cells, count)
+    put(cellMemory, cellMemoryMiB === undefined ? undefined : cellMemoryMiB * 1_048_576)
+    put(quarantined, refused)
+    put(store, storeReachable === undefined ? undefined : Number(storeReachable))
+    put(logLines, lines)
+    for (const [state, n] of Object.entries(states)) members.set({ state }, n)
+    for (const [kind, n] of Object.entries(things)) objects.set({ kind }, n)
+    memory.set(process.memoryUsage.rss())
+    for (const [quantile, ns] of [['0.5', loop.percentile(50)], ['0.99', loop.percentile(99)], ['1', loop.max]] as const) lag.set({ quantile }, Math.max(0, ns / 1e9 - EVENT_LOOP_RESOLUTION_MS / SECONDS))
+    loop.reset()
+  }
+
+  return {
+    called({ name, version, queuedMs, runMs, cpuMs, cold: wasCold }, status) {
+      const of = { function: label(name) }
+      calls.inc({ ...of, version: of.function === name ? versionLabel(name, version, status) : '', status })
+      durations.observe(of, (queuedMs + runMs) / SECONDS)
+      cpu.inc(of, Math.max(0, cpuMs) / SECONDS)
+      if (wasCold) cold.inc(of)
+    },
+    count(name, what, by) {
+      if (!kinds.has(what) && kinds.size >= COUNTS_MAX) return
+      kinds.add(what)
+      const of = label(name)
+      seriesOf(of).events.add(what)
+      counts.inc({ function: of, event: what }, by)
+    },
+    forget(name) {
+      const { versions = new Map<string, Set<string>>(), events = new Set<string>() } = series.get(name) ?? {}
+      series.delete(name)
+      for (const [version, statuses] of versions) for (const status of statuses) calls.remove({ function: name, version, status })
+      for (const event of events) counts.remove({ function: name, event })
+      for (const one of [durations, cpu, cold]) one.remove({ function: name })
+    },
+    async json() {
+      refresh()
+      registry.setDefaultLabels({ node: nodeName() })
+      return JSON.stringify(await registry.getMetricsAsJSON())
+    },
+    close() { loop.disable() },
+  }
+}
+
+interface MetricJson { readonly name: string; readonly help: string; readonly type: string; readonly aggregator: 'sum'; readonly values: readonly { readonly value: number; readonly labels: Record<string, string | number>; readonly metricName?: string }[] }
+
+const NAME = /^kumoi_[a-z0-9_]{1,80}$/
+const TYPES: ReadonlySet<string> = new Set(['counter', 'gauge', 'histogram'])
+
+/** What a peer sent as its figures, checked. Throws BAD_MESSAGE. */
+function readFigures(json: string, node: string): MetricJson[] {
+  const bad = (what: string): never => { throw FUNCTIONS.BAD_MESSAGE({ what }) }
+  let parsed: unknown
+  try { parsed = JSON.parse(json) } catch { return bad('figures') }
+  if (!Array.isArray(parsed)) return bad('figures')
+  return parsed.map((metric: Partial<MetricJson> | null) => {
+    const { name, help, type, values } = metric ?? {}
+    if (typeof name !== 'string' || !NAME.test(name) || typeof help !== 'string' || typeof type !== 'string' || !TYPES.has(type) || !Array.isArray(values)) return bad('a figure')
+    return {
+      name, help: help.replaceAll(/[\r\n]+/g, ' '), type, aggregator: 'sum',
+      values: values.map((entry: { readonly value?: unknown; readonly labels?: unknown; readonly metricName?: unknown } | null) => {
+        const { value, labels, metricName } = entry ?? {}
+        if (typeof labels !== 'object' || labels === null || (metricName !== undefined && (typeof metricName !== 'string' || !NAME.test(metricName)))) return bad(name)
+        const clean = Object.fromEntries(Object.entries(labels).filter(([key, of]) => /^[a-z]{1,32}$/.test(key) && (typeof of === 'string' || typeof of === 'number')).map(([key, of]) => [key, String(of)]))
+        return { value: typeof value === 'number' ? value : bad(name), labels: { ...clean, node }, ...(metricName === undefined ? {} : { metricName }) }
+      }),
+    }
+  })
+}
+
+/** Prometheus text of these nodes' figures; `down`: those that have not answered. What a node sent that makes no sense counts as no answer. */
+export async function fabricText(answers: readonly { readonly node: string; readonly json: string }[], down: readonly string[]): Promise<string> {
+  const families: MetricJson[][] = []
+  const up: { value: number; labels: { node: string } }[] = down.map((node) => ({ value: 0, labels: { node } }))
+  for (const { node, json } of answers) {
+    try {
+      families.push(readFigures(json, node))
+      up.push({ value: 1, labels: { node } })
+    } catch {
+      up.push({ value: 0, labels: { node } })
+    }
+  }
+  const own: MetricJson = { name: 'kumoi_up', help: '1 for a member that gave its figures, 0 for one that did not answer.', type: 'gauge', aggregator: 'sum', values: up }
+  return AggregatorRegistry.aggregate([[own], ...families]).metrics()
+}
