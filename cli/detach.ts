@@ -55,6 +55,7 @@ export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, '
   const args = [...process.execArgv, shell.world.launcher, 'up', '--data', data, '--no-color',
     ...(wish.name === undefined ? [] : ['--name', wish.name]),
     ...(wish.listen === undefined ? [] : ['--listen', wish.listen]),
+    ...(wish.http === undefined ? [] : ['--http', wish.http]),
     ...hypervisorArguments(wish.hypervisor),
     // Not in argv: a ticket admits, and /proc shows argv to everybody.
     ...(wish.join === undefined ? [] : ['--join', '-'])]

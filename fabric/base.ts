@@ -3,6 +3,8 @@
 
 export { assert } from './assert.ts'
 export { systemClock, systemRandom, seededRandom } from './clock.ts'
+export { DueHeap } from './due-heap.ts'
+export type { Due } from './due-heap.ts'
 export type { Clock, Random, Timer } from './clock.ts'
 export { CodedError, defineErrors, errorCode, fromErrorRecord, toErrorRecord } from './errors.ts'
 export type { ErrorEntry, ErrorRecord, FailureOutcome } from './errors.ts'

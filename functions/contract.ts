@@ -60,7 +60,7 @@ export const COLLECTION = Symbol.for('kumoi.collection')
 /** Property under which a function names the one that stands for it inside shipped functions: its path from the sandbox's globalThis. */
 export const COUNTERPART = Symbol.for('kumoi.counterpart')
 
-/** Property under which a bundle marks a function that may be shipped: { site, values() } (functions/bundle). */
+/** Property under which a bundle marks a function that may be shipped: { program, site, values() } (functions/sandbox/prelude/bundle.ts). */
 export const SHIPPED = Symbol.for('kumoi.shipped')
 
 /** Identity of a resource-mapped object, never a table slot. */

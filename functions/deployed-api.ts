@@ -37,7 +37,11 @@ export interface DeployOptions {
   readonly dryRun?: boolean
   /** Refuse unless the function is at this generation (0: must be new). */
   readonly generation?: number
+  /** Told of each step, for people. */
+  readonly onProgress?: (step: string) => void
 }
+/** A record of the store that is not used, because its signature or its contents do not fit; see FUNCTION_UNSIGNED. */
+export interface CatalogProblem { readonly name: string; readonly reason: string }
 export interface FunctionRow {
   readonly name: string
   readonly record: FunctionRecord
@@ -49,6 +53,8 @@ export interface FunctionRow {
 export interface CatalogApi {
   deploy(bundle: BuiltBundle, options?: DeployOptions): Promise<DeployReport>
   list(): Promise<readonly FunctionRow[]>
+  /** Records that are there and not used, as the connected node sees them. */
+  problems(): Promise<readonly CatalogProblem[]>
   get(name: string): Promise<FunctionRow>
   /** To the version before, or to `version` (hash or prefix of one that is kept). */
   rollback(name: string, version?: string): Promise<FunctionRecord>

@@ -108,12 +108,15 @@ export interface LocalObjects {
   movedTo(kind: string, uuid: string): NodeId | undefined
   /** Of an object that was here and was removed; never of one that was not, or has moved, or is here again. */
   tombstone(kind: string, uuid: string): Tombstone | undefined
+  /** Told synchronously, after the table has changed; an object that takes another's place is an 'added' one. */
+  onChange(listener: (change: 'added' | 'removed', object: LocalObject) => void): () => void
 }
 
 export function createLocalObjects({ forwardsMax, tombstonesMax = LIMITS.objectTombstonesMax }: { readonly forwardsMax: number; readonly tombstonesMax?: number }): LocalObjects {
   const kinds = new Map<string, Map<string, LocalObject>>()
   const forwards = new Map<string, NodeId>()
   const tombstones = new Map<string, Tombstone>()
+  const listeners = new Set<Parameters<LocalObjects['onChange']>[0]>()
   const key = (kind: string, uuid: string): string => `${kind}/${uuid}`
   /** As the newest; the oldest goes. */
   const keep = <T>(map: Map<string, T>, at: string, value: T, max: number): void => {
@@ -129,15 +132,22 @@ export function createLocalObjects({ forwardsMax, tombstonesMax = LIMITS.objectT
       kinds.set(object.kind, ofKind)
       forwards.delete(key(object.kind, object.uuid))
       tombstones.delete(key(object.kind, object.uuid))
+      for (const listener of [...listeners]) listener('added', object)
     },
     remove(kind, uuid, left) {
+      const object = kinds.get(kind)?.get(uuid)
       const wasHere = kinds.get(kind)?.delete(uuid) === true
       if (typeof left === 'string') keep(forwards, key(kind, uuid), left, forwardsMax)
       else if (wasHere) keep(tombstones, key(kind, uuid), left ?? { name: uuid, reason: 'it was removed' }, tombstonesMax)
+      if (object !== undefined) for (const listener of [...listeners]) listener('removed', object)
     },
     get: (kind, uuid) => kinds.get(kind)?.get(uuid),
     list: (kind) => [...kinds.get(kind)?.values() ?? []],
     movedTo: (kind, uuid) => forwards.get(key(kind, uuid)),
     tombstone: (kind, uuid) => tombstones.get(key(kind, uuid)),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
   }
 }

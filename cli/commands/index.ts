@@ -30,6 +30,12 @@ const IMAGE_COMMANDS: readonly RegistryEntry[] = [
   { name: 'image rm', load: async () => (await import('./image/rm.ts')).rmCommand },
 ]
 
+const SECRET_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'secret set', load: async () => (await import('./secret/set.ts')).setCommand },
+  { name: 'secret list', load: async () => (await import('./secret/list.ts')).listCommand },
+  { name: 'secret rm', load: async () => (await import('./secret/rm.ts')).rmCommand },
+]
+
 const power = (verb: 'kill' | 'start' | 'stop-node' | 'start-node'): RegistryEntry => ({ name: `lab ${verb}`, load: async () => (await import('./lab/power.ts')).powerCommand(verb) })
 
 const LAB_COMMANDS: readonly RegistryEntry[] = [
@@ -50,6 +56,13 @@ export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'run', load: async () => (await import('./run.ts')).runCommand },
   { name: 'repl', load: async () => (await import('./repl.ts')).replCommand },
   { name: 'explain', load: async () => (await import('./explain.ts')).explainCommand },
+  { name: 'deploy', load: async () => (await import('./deploy.ts')).deployCommand },
+  { name: 'functions', load: async () => (await import('./functions.ts')).functionsCommand },
+  { name: 'rollback', load: async () => (await import('./rollback.ts')).rollbackCommand },
+  { name: 'alias', load: async () => (await import('./alias.ts')).aliasCommand },
+  { name: 'pause', load: async () => (await import('./pause.ts')).pauseCommand('pause') },
+  { name: 'resume', load: async () => (await import('./pause.ts')).pauseCommand('resume') },
+  { name: 'rm', load: async () => (await import('./rm.ts')).rmCommand },
   { name: 'up', load: async () => (await import('./up.ts')).upCommand },
   { name: 'ticket', load: async () => (await import('./ticket.ts')).ticketCommand },
   { name: 'nodes', load: async () => (await import('./nodes.ts')).nodesCommand },
@@ -64,6 +77,10 @@ export const COMMANDS: readonly RegistryEntry[] = [
   list('ports', 'Port'),
   list('hypervisors', 'VMM'),
   { name: 'image', commands: IMAGE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('image', 'Import, check and remove images', IMAGE_COMMANDS) },
+  { name: 'logs', load: async () => (await import('./logs.ts')).logsCommand },
+  { name: 'stats', load: async () => (await import('./stats.ts')).statsCommand },
+  { name: 'metrics', load: async () => (await import('./metrics.ts')).metricsCommand },
+  { name: 'secret', commands: SECRET_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('secret', 'Keep secrets for functions', SECRET_COMMANDS) },
   { name: 'info', aliases: ['status'], load: async () => (await import('./info.ts')).infoCommand },
   { name: 'down', load: async () => (await import('./down.ts')).downCommand },
   { name: 'lab', commands: LAB_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('lab', 'Make a data center on this machine, for trying and for tests', LAB_COMMANDS) },

@@ -25,6 +25,7 @@ export const upCommand = defineCommand({
     name: { flags: '--name <name>', help: 'name of this node (default: the host name)', parse: text },
     listen: { flags: '--listen <address>', help: 'host or host:port (default: first non-internal address, any port)', parse: text },
     join: { flags: '--join <ticket>', help: 'ticket of a fabric; @FILE reads it from a file, - from standard input', parse: text },
+    http: { flags: '--http <address>', help: 'HTTP door for functions and metrics: port, or host:port (default host: this machine only)', parse: text },
     driver: { flags: '--driver <driver>', help: 'virtual machines: auto, libvirt, memory (simulated), none (default: KUMOI_DRIVER, else auto)', parse: driverName },
     libvirtUri: { flags: '--libvirt-uri <uri>', help: 'hypervisor of this machine (default: qemu:///system)', parse: text },
     migrationUri: { flags: '--migration-uri <uri>', help: 'libvirt URI under which other hosts reach this one', parse: text },
@@ -39,11 +40,12 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, detach, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
+  async run(shell, _operands, { name, listen, join, http, detach, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
       ...(join === undefined ? {} : { join: await ticketText(join, shell) }),
+      ...(http === undefined ? {} : { http }),
       hypervisor: hypervisorWish({ driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }, join, shell),
     }
     if (detach === true) {

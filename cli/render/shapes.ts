@@ -1,21 +1,11 @@
 // Telling apart what a result can be, without disturbing it: a reference is a proxy whose every other
 // property may start a call, so its record is looked for first and nothing else is touched.
 
-import { REFERENCE } from '../../functions/mod.ts'
-import type { Outcome } from '../../functions/mod.ts'
+import { referenceOf } from '../../functions/mod.ts'
+import type { Outcome, ReferenceRecord } from '../../functions/mod.ts'
 
-export interface Reference { readonly kind: string; readonly uuid: string; readonly home: string; readonly name: string; readonly attributes: Readonly<Record<string, unknown>>; readonly cold?: true }
-
-/** The record of a reference (a proxy in the shell); undefined for anything else. */
-export function referenceOf(value: unknown): Reference | undefined {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
-  try {
-    const record = (value as { readonly [REFERENCE]?: unknown })[REFERENCE]
-    return typeof record === 'object' && record !== null && 'kind' in record && 'uuid' in record ? record as Reference : undefined
-  } catch {
-    return undefined
-  }
-}
+export { referenceOf }
+export type Reference = ReferenceRecord
 
 /** A plain object: made by {} or Object.create(null), in this realm or another. */
 export function isRecord(value: unknown): value is Record<string, unknown> {

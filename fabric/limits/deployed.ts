@@ -91,6 +91,8 @@ export const DEPLOYED_LIMITS = {
   stateKeyBytesMax: 256,
   stateBytesMax: 64 * KiB,
   stateKeysMax: 256,
+  /** Values of one state.list(). */
+  stateListBytesMax: 4 * MiB,
   /** Secrets of the fabric; one name; one value. A value under the least length would be redacted out of every other word. */
   secretsMax: 256,
   secretCharsMin: 4,
@@ -139,8 +141,6 @@ export const DEPLOYED_LIMITS = {
   breakerOpenMsMax: 600_000,
   /** An idempotency key is remembered for at least this long, fabric-wide. */
   idempotencyMs: 600_000,
-  /** Traces whose nested calls a node counts; the oldest is forgotten. */
-  nestedTracesMax: 4_096,
   /** Asynchronous calls of one function that wait in the store; one more is answered "busy". */
   asyncWaitingMax: 10_000,
   /** Asynchronous calls that one node carries out at once. */
@@ -175,8 +175,48 @@ export const DEPLOYED_LIMITS = {
   storeCallTimeoutMs: 10_000,
   storeRetryMs: 25,
   storeRetryMsMax: 1_000,
+  /** One member of an etcd has this long to answer a read before the next one is asked; entries asked for at a time. */
+  storeAttemptMs: 2_000,
+  storeEtcdPage: 100,
   /** Lease under which a copy keeps the others from writing: how long they wait when the copier dies. */
   storeCopyLeaseMs: 10_000,
   /** How long other members are asked where the store is, when a node starts. */
   storeWhereTimeoutMs: 3_000,
+  // --- bundles (functions/bundle/)
+  /** The type check of one file: tsc takes seconds on a slow machine; more is a compiler that hangs. */
+  typeCheckMs: 120_000,
+  /** Of tsc's output, and of the problems that it tells, that are kept. */
+  typeCheckChars: MiB,
+  typeProblemsShown: 20,
+  /** Source maps that are kept parsed: errors come in bursts of one function. */
+  sourceMapsParsedMax: 8,
+  // --- simulation (kali/simulate/)
+  /** Lines of a load trace; values of one sequence made from it. */
+  traceRowsMax: 1_000_000,
+  traceStepsMax: 100_000,
+  /** Figures of simulated machines are read this often at least, and at most: the longer, the fewer records are made anew. */
+  simulateSampleMs: 300_000,
+  simulateSampleMsMin: 5_000,
+  /** Intervals of the curves in a report. */
+  simulatePointsMax: 288,
+  /** VMs of one simulation at its start. */
+  simulateVmsMax: 10_000,
+  /** Evaluating a script and reading its definition: module code that takes longer would delay every cold start. */
+  describeMs: 5_000,
+  definitionBytesMax: 64 * KiB,
+  /** What a definition may ask for. Heap: a cell is killed above cellResidentMiBMax, and has other functions too. */
+  functionHeapMiBMin: 8,
+  functionHeapMiBMax: 384,
+  functionTimeoutMsMax: 3_600_000,
+  functionConcurrencyMax: 1_024,
+  functionQueueMax: 65_536,
+  functionAttemptsMax: 100,
+  functionBackoffMsMax: 3_600_000,
+  functionTriggersMax: 16,
+  functionRightsMax: 64,
+  functionSecretsMax: 64,
+  functionDescriptionChars: 1_000,
+  /** A timer that fires more often is a loop: it belongs into the function. */
+  functionEveryMsMin: 100,
+  functionEveryMsMax: 31 * 86_400_000,
 } as const

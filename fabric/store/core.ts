@@ -110,6 +110,7 @@ export class StoreCore {
 
   /** A new lease, or, for a copied store, one that may be there already and then begins anew. */
   grant(id: string, lifetimeMs: number, nowMs: number): Step<undefined> {
+    this.#refuseMoved(id)
     const before = this.#leases.get(id)
     if (before === undefined && this.#leases.size >= LIMITS.storeLeasesMax) throw FABRIC.BUSY({ what: 'The number of leases in the global store', limit: LIMITS.storeLeasesMax })
     this.#leases.set(id, { id, lifetimeMs, endsAtMs: nowMs + lifetimeMs, keys: before?.keys ?? new Set() })
@@ -119,8 +120,9 @@ export class StoreCore {
     }
   }
 
-  /** Not written: after a restart a lease has its whole lifetime anyway. Throws STORE_LEASE_GONE. */
+  /** Not written: after a restart a lease has its whole lifetime anyway. Throws STORE_LEASE_GONE, STORE_MOVED. */
   keepAlive(id: string, nowMs: number): Step<number> {
+    this.#refuseMoved(id)
     const lease = this.#leases.get(id)
     if (lease === undefined) throw FABRIC.STORE_LEASE_GONE({ lease: id })
     lease.endsAtMs = nowMs + lease.lifetimeMs
@@ -131,6 +133,8 @@ export class StoreCore {
   revoke(id: string): Step<undefined> {
     const lease = this.#leases.get(id)
     if (lease === undefined) throw FABRIC.STORE_LEASE_GONE({ lease: id })
+    // Its keys may have been copied already. The copier's own lease ends with its mark.
+    if (!lease.keys.has(COPYING_KEY) && (this.#table.get(MOVED_KEY) ?? this.#table.get(COPYING_KEY)) !== undefined) throw FABRIC.STORE_MOVED({ store: this.#description })
     return this.#end([lease])
   }
 

@@ -95,10 +95,7 @@ class LocalStore implements StoreEngine {
   }
 
   async grant(lifetimeMs: number, options?: StoreCallOptions): Promise<StoreLease> {
-    // As etcd's: a positive 63-bit number, so that a copy keeps it.
-    const bytes = this.#options.random.bytes(LEASE_ID_BYTES)
-    bytes[0] = (bytes[0] ?? 0) & 0x7f
-    const id = Buffer.from(bytes).toString('hex')
+    const id = drawLease(this.#options.random)
     await this.adopt(id, lifetimeMs, options)
     return leaseOf(this, id, lifetimeMs)
   }
@@ -238,6 +235,13 @@ class LocalStore implements StoreEngine {
       })
     }, { background: true })
   }
+}
+
+/** A new id: a positive 63-bit number in hex, as etcd's, so that a copy to etcd keeps it. */
+export function drawLease(random: Random): string {
+  const bytes = random.bytes(LEASE_ID_BYTES)
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01
+  return Buffer.from(bytes).toString('hex')
 }
 
 /** The lease as its holder has it. */

@@ -77,7 +77,7 @@ async function build(path: string, directory: string, packageRoot: string): Prom
     return await runEsbuild({
       entryPoints: [path], absWorkingDir: directory, outfile: join(directory, 'bundle.js'), format: 'esm', platform: 'neutral', mainFields: ['module', 'main'],
       metafile: true, sourcemap: 'external', legalComments: 'none', tsconfigRaw: {}, define: { 'process.env.NODE_ENV': '"production"' },
-      supported: { 'top-level-await': false }, logOverride: { 'empty-import-meta': 'error' }, plugins: [kumoiModule(packageRoot)],
+      supported: { 'top-level-await': false, 'import-meta': false }, logOverride: { 'empty-import-meta': 'error' }, plugins: [kumoiModule(packageRoot)],
     }) as Output
   } catch (error) {
     const [first, ...others] = (error as Partial<BuildFailure>).errors ?? []
@@ -131,8 +131,8 @@ function portable(input: string, directory: string, packageRoot: string): string
 function renames(inputs: readonly string[], tidy: (input: string) => string): ReadonlyMap<string, string> {
   const words = new Map<string, string>()
   for (const input of inputs) {
+    // Also those that stay as they are: the map must not tell that others were changed.
     const to = tidy(input)
-    if (to === input) continue
     words.set(`// ${input}\n`, `// ${to}\n`)
     words.set(`${JSON.stringify(input)}(`, `${JSON.stringify(to)}(`)
   }

@@ -4,8 +4,7 @@
 // those that are left.
 
 import { builtinModules } from 'node:module'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import type { Plugin } from 'esbuild'
 
 /** Given by the sandbox. */
@@ -21,20 +20,19 @@ export const DEVICES_FILE = 'kumoi/devices.ts'
 const builtins = new Set(builtinModules)
 export const isBuiltin = (specifier: string): boolean => specifier.startsWith('node:') || builtins.has(specifier)
 
-/** Sources in a checkout, JavaScript in an installed package. */
-export function devicesFile(packageRoot: string): string {
-  const source = join(packageRoot, 'rmo/devices.ts')
-  const emitted = join(packageRoot, 'dist/rmo/devices.js')
-  return existsSync(emitted) && packageRoot.includes('node_modules') ? emitted : source
-}
+/** Whether Kumoi runs from an installed package, which has JavaScript and declarations in dist/, or from a checkout. */
+export const isInstalled = (packageRoot: string): boolean => packageRoot.split(sep).includes('node_modules')
+
+export const devicesFile = (packageRoot: string): string => join(packageRoot, isInstalled(packageRoot) ? 'dist/rmo/devices.js' : 'rmo/devices.ts')
 
 export function kumoiModule(packageRoot: string): Plugin {
   return {
     name: 'kumoi',
     setup(build) {
       build.onResolve({ filter: /^kumoi$/ }, () => ({ path: 'kumoi', namespace: NAMESPACE, sideEffects: false }))
+      build.onResolve({ filter: /^kumoi\/devices$/, namespace: NAMESPACE }, () => ({ path: devicesFile(packageRoot) }))
       build.onLoad({ filter: /.*/, namespace: NAMESPACE }, () => ({
-        contents: `export const { ${HANDED.join(', ')} } = $kumoi\nexport { ${DEVICES.join(', ')} } from ${JSON.stringify(devicesFile(packageRoot))}\n`,
+        contents: `export const { ${HANDED.join(', ')} } = $kumoi\nexport { ${DEVICES.join(', ')} } from 'kumoi/devices'\n`,
         loader: 'js', resolveDir: packageRoot,
       }))
       build.onResolve({ filter: /./ }, async ({ path, kind, resolveDir, importer, pluginData }) => {

@@ -1,7 +1,7 @@
 // Closure sites: functions written inside a bundle that a d-verb ships. Each is marked where it stands and stands once more
 // in a table at module level, as a template that takes the captured values (functions/value/link.ts):
 //
-//   pms.dfilter(pm => pm.load > limit)   ->   pms.dfilter($kumoi.ship(0, pm => pm.load > limit, () => [limit]))
+//   pms.dfilter(pm => pm.load > limit)   ->   pms.dfilter($kumoi.ship(0, pm => pm.load > limit, () => ({ limit })))
 //   sites[0] = [0, ($c) => { let limit; $c.set = ($v) => { limit = $v[0] }; return () => (pm => pm.load > limit) }]
 //
 // By value travel: names local to a function around it, and variables of the module that are assigned again. All else at
@@ -180,7 +180,7 @@ class Writer {
   }
 
   #marks({ node, name, captured }: Site, number: number): Insertion[] {
-    const tail = `, () => [${captured.join(', ')}]${name === '' ? '' : `, ${JSON.stringify(name)}`})`
+    const tail = `, () => (${captured.length === 0 ? '{}' : `{ ${captured.join(', ')} }`})${name === '' ? '' : `, ${JSON.stringify(name)}`})`
     if (node.type !== 'FunctionDeclaration') {
       return [{ at: node.start, until: node.start, text: `$kumoi.ship(${number}, `, owner: node, order: node.start - node.end }, { at: node.end, until: node.end, text: tail, owner: node, order: node.end - node.start - 0.5 }]
     }

@@ -9,6 +9,7 @@
 import type { BlobStore, GlobalStore, LocalStore, Log } from '../../fabric/mod.ts'
 import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
+import type { CatalogProblem } from '../deployed-api.ts'
 import type { Catalog, DeployedFunction, FunctionRecord, VersionRecord } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { createCode } from './code.ts'
@@ -19,7 +20,6 @@ import { createLocalCopy } from './local-copy.ts'
 import { openFunction, openVersion } from './records.ts'
 import type { RecordSigner } from './records.ts'
 import { CatalogView } from './view.ts'
-import type { CatalogProblem } from './view.ts'
 
 export interface CatalogOptions extends Omit<CodeOptions, 'suspicious'> {
   readonly store: GlobalStore

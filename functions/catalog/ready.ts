@@ -2,7 +2,7 @@
 // me when you run this version ('functions.ready'). The second is answered by the watch of the store, not by asking again.
 
 import { errorCode, LIMITS } from '../../fabric/base.ts'
-import type { Hash, NodeId } from '../../fabric/base.ts'
+import type { Clock, Hash, NodeId } from '../../fabric/base.ts'
 import type { BlobStore, CallContext, CallParent, RpcPeer, RpcRegistry } from '../../fabric/mod.ts'
 import type { FunctionManifest } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
@@ -18,6 +18,9 @@ export interface ReadyOptions {
   /** Members that live, this node too. */
   members(): readonly CatalogMember[]
   peer(node: NodeId): RpcPeer | Promise<RpcPeer>
+  readonly clock: Clock
+  /** How long a deploy waits for the others; default LIMITS.deployReadyMs. */
+  readonly readyMs?: number
   /** Makes this node able to run a version at once (an isolate linked); rejects when it cannot. */
   warm(manifest: FunctionManifest, script: Uint8Array, signal: AbortSignal): Promise<void>
 }
@@ -25,11 +28,11 @@ export interface ReadyOptions {
 export interface Readiness {
   /** Copies both blobs to the nodes that are to keep them, others in their stead when those cannot; answers the names of those that have them. */
   copy(blobs: { readonly version: Hash; readonly sourceMap: Hash }, parent: CallParent): Promise<readonly string[]>
-  /** Names of the live members that run the version, within LIMITS.deployReadyMs. */
+  /** Names of the live members that run the version, within the time that it may take. */
   ready(wanted: { readonly name: string; readonly version: Hash; readonly revision: number }, parent: CallParent): Promise<readonly string[]>
 }
 
-export function createReadiness({ registry, catalog, blobs, members, peer, warm }: ReadyOptions): Readiness {
+export function createReadiness({ registry, catalog, blobs, members, peer, warm, clock, readyMs = LIMITS.deployReadyMs }: ReadyOptions): Readiness {
   const membersOnly = (context: CallContext, method: string): NodeId => {
     if (context.caller.via !== 'link') throw FUNCTIONS.BAD_MESSAGE({ what: `${method} is for members` })
     return context.caller.node
@@ -77,35 +80,32 @@ export function createReadiness({ registry, catalog, blobs, members, peer, warm 
     async copy({ version, sourceMap }, parent) {
       await blobs.flush()
       const here = pair(version, sourceMap).every((wanted) => blobs.keeps(wanted.hash))
-      const names: string[] = []
-      const self = members().find(({ id }) => id === catalog.self)
-      if (here && self !== undefined) names.push(self.name)
       // Those that are to keep it, then the others in their stead, until as many have it as should.
-      const line = byRendezvous(version, members())
+      const line = [...byRendezvous(version, members())]
       const wanted = Math.min(LIMITS.bundleCopies, line.length)
-      const owners = line.slice(0, wanted)
-      let kept = owners.filter(({ id }) => id === catalog.self && here).length
-      for (let at = 0; kept < wanted && at < line.length; ) {
-        const round = line.slice(at, at + wanted - kept).filter(({ id }) => id !== catalog.self || (here && !owners.includes(self as CatalogMember)))
-        at += Math.max(1, wanted - kept)
+      const kept: CatalogMember[] = []
+      while (kept.length < wanted && line.length > 0) {
+        const round = line.splice(0, wanted - kept.length)
         const answers = await Promise.all(round.map((member) => (member.id === catalog.self ? here : ask(member, CATALOG_METHODS.keep, { version, sourceMap }, LIMITS.deployCopyMs, parent))))
-        round.forEach(({ name, id }, index) => { if (answers[index] === true && id !== catalog.self) names.push(name) })
-        kept += answers.filter(Boolean).length
+        kept.push(...round.filter((_, index) => answers[index] === true))
       }
+      if (here) kept.push(...members().filter(({ id }) => id === catalog.self && !kept.some((member) => member.id === id)))
+      const names = kept.map(({ name }) => name)
       return names.toSorted()
     },
     async ready({ name, version, revision }, parent) {
-      const within = AbortSignal.any([parent.signal, AbortSignal.timeout(LIMITS.deployReadyMs)])
-      const here = async (): Promise<boolean> => readyHere(name, version, revision, within).catch(() => false)
+      const late = new AbortController()
+      const timer = clock.after(readyMs, () => late.abort(), { background: true })
+      const here = (): Promise<boolean> => readyHere(name, version, revision, AbortSignal.any([parent.signal, late.signal])).catch(() => false)
       const waiting = [...members()]
       const names: string[] = []
       const worker = async (): Promise<void> => {
         for (let member = waiting.shift(); member !== undefined; member = waiting.shift()) {
-          const ready = member.id === catalog.self ? await here() : await ask(member, CATALOG_METHODS.ready, { name, version, revision }, LIMITS.deployReadyMs, parent)
+          const ready = member.id === catalog.self ? await here() : await ask(member, CATALOG_METHODS.ready, { name, version, revision }, readyMs, parent)
           if (ready) names.push(member.name)
         }
       }
-      await Promise.all(Array.from({ length: LIMITS.deployAskedAtOnce }, worker))
+      await Promise.all(Array.from({ length: LIMITS.deployAskedAtOnce }, worker)).finally(() => timer.cancel())
       return names.toSorted()
     },
   }

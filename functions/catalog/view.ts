@@ -4,12 +4,10 @@
 
 import { nearest } from '../../fabric/base.ts'
 import type { Hash } from '../../fabric/base.ts'
+import type { CatalogProblem } from '../deployed-api.ts'
 import type { DeployedFunction, FunctionRecord, ResolvedFunction, VersionRecord } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { findVersion } from './changes.ts'
-
-/** A record that is there and is not used. */
-export interface CatalogProblem { readonly name: string; readonly reason: string }
 
 const STABLE = 'stable'
 

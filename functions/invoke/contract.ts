@@ -2,8 +2,9 @@
 // Loads nothing.
 
 import type { Clock, ErrorRecord, NodeId, Random } from '../../fabric/base.ts'
-import type { FailureStatus, HostCall, Sandbox } from '../contract.ts'
-import type { CallAuthority, CallScope, Catalog, Cause, Holders, InvokeOutcome, Observer, ResolvedFunction } from '../deployed.ts'
+import type { FailureStatus, Sandbox } from '../contract.ts'
+import type { HostCalls } from '../plan/host-calls.ts'
+import type { Catalog, Cause, InvokeOutcome, Observer, ResolvedFunction } from '../deployed.ts'
 
 /** A call whose version is chosen. */
 export interface VersionCall {
@@ -13,6 +14,7 @@ export interface VersionCall {
   readonly cause: Cause
   readonly timeoutMs: number
   readonly budget: number
+  readonly depth: number
   readonly traceparent: string | undefined
   readonly attempt: number
   readonly epoch: number | undefined
@@ -32,10 +34,8 @@ export interface RunnerOptions {
   readonly self: { readonly id: NodeId; readonly name: string }
   /** Chunks that one node computes at once: its cores. */
   readonly lanes: number
-  /** A call out of a running function (functions/plan/host-calls.ts), on whose account it goes. Answers value-codec bytes. */
-  hostCall(call: HostCall, scope: CallScope, authority: CallAuthority): Promise<Uint8Array>
+  /** Answers the calls out of running functions. */
+  readonly hostCalls: Pick<HostCalls, 'answer'>
   /** Frames of a bundle's stack in the lines of its sources (functions/bundle). */
   originalStack?(stack: string, sourceMap: string): string
-  /** Who holds singletons; asked right before a run. */
-  readonly holders: Pick<Holders, 'mine'>
 }

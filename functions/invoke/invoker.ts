@@ -6,7 +6,7 @@
 // A node that is busy, or lacks the code, ran nothing: one other is tried. A node that dies under a call leaves it
 // open whether it ran: the outcome says so and nobody runs it again (enqueue() does, by its promise).
 
-import { errorCode, LIMITS } from '../../fabric/base.ts'
+import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
 import type { RpcPeer } from '../../fabric/mod.ts'
 import { REFERENCE } from '../contract.ts'
@@ -45,6 +45,8 @@ export interface InvokerOptions {
 
 /** Once more while a singleton changes its holder. */
 const UNHELD_PAUSE_MS = 50
+/** Nodes that something is remembered of while nothing is under way there: more than a fabric has. */
+const REMOTE_MAX = 1_024
 /** Nothing ran, and another node may do better. */
 const ELSEWHERE: ReadonlySet<string> = new Set([FUNCTIONS.FUNCTION_BUSY.code, FUNCTIONS.FUNCTION_CODE_MISSING.code])
 
@@ -106,7 +108,7 @@ export class NodeInvoker implements Invoker {
 
   #call(resolved: ResolvedFunction, request: InvokeRequest, authority: CallAuthority, attempt: number): VersionCall {
     const timeoutMs = Math.max(1, Math.min(request.timeoutMs ?? resolved.manifest.limits.timeoutMs, authority.remainingMs()))
-    return { resolved, payload: request.payload, cause: request.cause, timeoutMs, budget: request.budget ?? LIMITS.callBudget, traceparent: request.traceparent, attempt, epoch: undefined }
+    return { resolved, payload: request.payload, cause: request.cause, timeoutMs, budget: request.budget ?? LIMITS.callBudget, depth: request.depth ?? 0, traceparent: request.traceparent, attempt, epoch: undefined }
   }
 
   async #place(resolved: ResolvedFunction, request: InvokeRequest, authority: CallAuthority, attempt = 1): Promise<InvokeOutcome> {
@@ -187,7 +189,7 @@ export class NodeInvoker implements Invoker {
       if (known.warm.size > LIMITS.invokeVersionsMax) known.warm.clear()
       return outcome
     } finally {
-      if (--known.calls === 0 && !this.#options.nodes().some(({ id }) => id === node)) this.#remote.delete(node)
+      if (--known.calls === 0 && this.#remote.size > REMOTE_MAX) this.#remote.delete(node)
     }
   }
 
@@ -201,7 +203,7 @@ export class NodeInvoker implements Invoker {
       const connection = found instanceof Promise ? await found : found
       sent = true
       const body = await connection.call(INVOKE_METHODS.call, writeCall({
-        name, alias, version: manifest.version, payload: call.payload, timeoutMs: call.timeoutMs, budget: call.budget, attempt: call.attempt, traceparent: call.traceparent, cause: call.cause,
+        name, alias, version: manifest.version, payload: call.payload, timeoutMs: call.timeoutMs, budget: call.budget, depth: call.depth, attempt: call.attempt, traceparent: call.traceparent, cause: call.cause,
       }), { timeoutMs: call.timeoutMs + OUTCOME_GRACE_MS, parent: authority })
       return readAnswer(body, { name, alias, version: manifest.version, trace: authority.trace, node, nodeName, cause: call.cause.type, attempt: call.attempt })
     } catch (error) {
@@ -219,10 +221,4 @@ export class NodeInvoker implements Invoker {
     const gone = FUNCTIONS.NODE_GONE({ node: nodeName, why: record.message }, { cause: error, outcome })
     return failed('unreachable', { ...plainRecord(gone), outcome }, mayHaveRun)
   }
-}
-
-/** Asked for at the edge: errors of the request itself are the caller's, everything else is an outcome. */
-export const isRequestError = (error: unknown): boolean => {
-  const code = errorCode(error)
-  return code === FUNCTIONS.FUNCTION_UNKNOWN.code || code === FUNCTIONS.FUNCTION_PAUSED.code || code === FUNCTIONS.FUNCTION_VERSION_UNKNOWN.code || code === FUNCTIONS.PAYLOAD_INVALID.code
 }

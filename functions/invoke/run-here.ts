@@ -4,6 +4,7 @@
 
 import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { ErrorRecord, Hash } from '../../fabric/base.ts'
+import type { ConsoleLine } from '../contract.ts'
 import type { CallAuthority, CallRecord, CallScope, InvokeOutcome, LogLine } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { functionPrincipal } from '../principal.ts'
@@ -13,15 +14,29 @@ import type { RunnerOptions, VersionCall } from './contract.ts'
 import { cellOf, VersionRunner } from './version-runner.ts'
 import type { Ended, Measured } from './version-runner.ts'
 
+const ID_COUNT = 2 ** 32
+
 interface Loaded { readonly runner: VersionRunner; readonly breaker: Breaker }
 
 export class Runner {
   readonly #options: RunnerOptions
   readonly #versions = new Map<Hash, Loaded | Promise<Loaded>>()
+  /** Half of each call's id is drawn once, the other half counts: random bytes for each cost more than the id is worth. */
+  readonly #idPrefix: string
+  #lastId: number
   /** Calls under way or waiting, of all versions. */
   #calls = 0
 
-  constructor(options: RunnerOptions) { this.#options = options }
+  constructor(options: RunnerOptions) {
+    this.#options = options
+    this.#idPrefix = hex(options.random.bytes(4))
+    this.#lastId = options.random.int(ID_COUNT)
+  }
+
+  #nextId(): string {
+    this.#lastId = (this.#lastId + 1) % ID_COUNT
+    return this.#idPrefix + this.#lastId.toString(16).padStart(8, '0')
+  }
 
   get calls(): number { return this.#calls }
 
@@ -85,11 +100,11 @@ export class Runner {
   }
 
   #runner(name: string, { version, limits, singleton }: VersionCall['resolved']['manifest'], deployer: string, code: Uint8Array, killed: () => void): VersionRunner {
-    const { sandbox, clock, lanes, hostCall } = this.#options
+    const { sandbox, clock, lanes, hostCalls } = this.#options
     return new VersionRunner({
-      sandbox, clock, lanes, hostCall, name, version, code, killed, deployerCell: cellOf(deployer),
+      sandbox, clock, lanes, hostCalls, name, version, code, killed, deployerCell: cellOf(deployer),
       concurrency: singleton ? 1 : limits.concurrency, queue: limits.queue, heapLimitMiB: limits.heapLimitMiB, cpuTimeMs: limits.cpuTimeMs,
-      console: (level, text, scope) => this.#line(name, version, level === 'log' ? 'info' : level as LogLine['level'], text, scope),
+      console: (line, scope) => this.#console(name, version, line, scope),
     })
   }
 
@@ -111,8 +126,12 @@ export class Runner {
     this.#line(name, version, 'system', `killed its sandbox ${loaded.breaker.kills} times: it is not called on this node for a while`, undefined)
   }
 
-  #line(name: string, version: Hash, level: LogLine['level'], text: string, scope: CallScope | undefined): void {
-    this.#options.observer.line({ atMs: this.#options.clock.wallMs(), name, version, callId: scope?.callId ?? '', trace: scope?.trace ?? '', level, text })
+  #console(name: string, version: Hash, { level, text, fields }: ConsoleLine, scope: CallScope | undefined): void {
+    this.#line(name, version, level === 'log' ? 'info' : level, text, scope, fields)
+  }
+
+  #line(name: string, version: Hash, level: LogLine['level'], text: string, scope: CallScope | undefined, fields?: LogLine['fields']): void {
+    this.#options.observer.line({ atMs: this.#options.clock.wallMs(), name, version, callId: scope?.callId ?? '', trace: scope?.trace ?? '', level, text, ...(fields === undefined ? {} : { fields }) })
   }
 
   #run(call: VersionCall, authority: CallAuthority, { runner, breaker }: Loaded): Promise<InvokeOutcome> {
@@ -162,20 +181,20 @@ export class Runner {
   }
 
   #describe(call: VersionCall, authority: CallAuthority): { readonly scope: CallScope; readonly parts: Parameters<VersionRunner['add']>[0]['parts']; readonly principal: string } {
-    const { clock, random, self } = this.#options
+    const { self } = this.#options
     const { name, alias, manifest, deployer } = call.resolved
     const { version, secrets, rights } = manifest
-    const callId = hex(random.bytes(8))
+    const callId = this.#nextId()
     const { trace } = authority
     const epoch = call.epoch === undefined ? {} : { epoch: call.epoch }
     return {
       principal: functionPrincipal({ name, version, deployer, ...epoch }),
-      scope: { name, version, alias, callId, trace, deployer, budget: call.budget, secrets, rights, ...epoch },
+      scope: { name, version, alias, callId, trace, deployer, budget: call.budget, depth: call.depth, secrets, rights, ...epoch },
       parts: {
         what: call.filter === undefined ? 'run' : 'filter', ...(call.filter === undefined ? {} : { trigger: call.filter }), payload: call.payload,
         call: {
           id: callId, name, alias, version, trace, traceparent: call.traceparent ?? `00-${trace.padStart(32, '0')}-${callId}-01`, node: self.name,
-          attempt: call.attempt, epoch: call.epoch ?? null, cause: call.cause, deadlineMs: Math.round(clock.wallMs() + call.timeoutMs),
+          attempt: call.attempt, epoch: call.epoch ?? null, cause: call.cause, deadlineMs: Math.round(call.timeoutMs),
         },
       },
     }

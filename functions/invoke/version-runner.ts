@@ -9,9 +9,11 @@
 
 import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Clock, ErrorRecord, Timer } from '../../fabric/base.ts'
-import type { FailureStatus, HostCall, Job, JobResult, ResultRun } from '../contract.ts'
+import type { ConsoleLine, FailureStatus, HostCall, Job, JobResult, ResultRun, RunLimits } from '../contract.ts'
 import type { CallAuthority, CallScope } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { CallBudget } from '../plan/call-budget.ts'
+import type { HostCaller } from '../plan/host-calls.ts'
 import { cellPrincipal } from '../principal.ts'
 import { noBytesHash } from './empty-hash.ts'
 import { BatchSize } from './batch-size.ts'
@@ -23,7 +25,7 @@ import type { RunnerOptions } from './contract.ts'
 export type Ended =
   | { readonly status: 'value'; readonly value: Uint8Array }
   | { readonly status: FailureStatus; readonly error: ErrorRecord; readonly mayHaveRun: boolean }
-export interface Measured { readonly queuedMs: number; readonly runMs: number; readonly cpuMs: number; readonly cold: boolean }
+export interface Measured { readonly queuedMs: number; readonly runMs: number; readonly cpuMs: number; readonly cold: boolean; /** Nested calls that it caused. */ readonly nested: number }
 
 /** One call in the queue or in a chunk. */
 export interface QueuedCall {
@@ -37,17 +39,18 @@ export interface QueuedCall {
   settle(ended: Ended, measured: Measured): void
 }
 
-interface Chunk { readonly calls: readonly (Entry | undefined)[]; readonly startMs: number; readonly control: AbortController; left: number; young: boolean; readonly cold: boolean }
+interface Chunk { readonly calls: readonly Entry[]; readonly startMs: number; readonly limits: RunLimits; readonly control: AbortController; left: number; young: boolean; readonly cold: boolean }
 class Entry {
   readonly call: QueuedCall
   chunk: Chunk | undefined
   timer: Timer | undefined
   settled = false
-  startedMs: number | undefined
+  budget: CallBudget | undefined
+  caller: HostCaller | undefined
   constructor(call: QueuedCall) { this.call = call }
 }
 
-export interface VersionRunnerOptions extends Pick<RunnerOptions, 'sandbox' | 'clock' | 'hostCall' | 'lanes'> {
+export interface VersionRunnerOptions extends Pick<RunnerOptions, 'sandbox' | 'clock' | 'hostCalls' | 'lanes'> {
   readonly name: string
   readonly version: string
   readonly deployerCell: string
@@ -58,11 +61,13 @@ export interface VersionRunnerOptions extends Pick<RunnerOptions, 'sandbox' | 'c
   readonly cpuTimeMs: number
   /** A call took its cell along. */
   killed(): void
-  console(level: string, text: string, scope: CallScope | undefined): void
+  console(line: ConsoleLine, scope: CallScope | undefined): void
 }
 
 const BUSY: ReadonlySet<string> = new Set([FUNCTIONS.SANDBOX_BUSY.code, FUNCTIONS.SANDBOX_FULL.code])
-const NEVER_RUN: Measured = { queuedMs: 0, runMs: 0, cpuMs: 0, cold: false }
+/** Of a whole chunk; each answer has its own bound below. */
+const RESULT_BYTES = LIMITS.payloadBytesMax * 4
+const NEVER_RUN: Measured = { queuedMs: 0, runMs: 0, cpuMs: 0, cold: false, nested: 0 }
 
 export class VersionRunner {
   readonly #options: VersionRunnerOptions
@@ -123,8 +128,9 @@ export class VersionRunner {
       call.settle(ended, { ...NEVER_RUN, queuedMs: this.#clock.nowMs() - call.arrivedMs })
       return
     }
-    call.settle(ended, { queuedMs: chunk.startMs - call.arrivedMs, runMs: this.#clock.nowMs() - chunk.startMs, cpuMs, cold: chunk.cold })
-    if (--chunk.left === 0) chunk.control.abort(FUNCTIONS.RUN_CANCELLED({}))
+    call.settle(ended, { queuedMs: chunk.startMs - call.arrivedMs, runMs: this.#clock.nowMs() - chunk.startMs, cpuMs, cold: chunk.cold, nested: entry.budget?.used ?? 0 })
+    // Nobody waits for what is left of it; one that has ended by itself is no longer among them.
+    if (--chunk.left === 0 && this.#chunks.has(chunk)) chunk.control.abort(FUNCTIONS.RUN_CANCELLED({}))
   }
 
   #pump(): void {
@@ -154,11 +160,14 @@ export class VersionRunner {
     this.#pump()
   }
 
+  /** Calls of one depth: one that waits for a deeper one must not share its chunk, which ends with its last. */
   #take(count: number): Entry[] {
     const taken: Entry[] = []
-    while (taken.length < count && this.#head < this.#waiting.length) {
-      const entry = this.#waiting[this.#head++]
-      if (entry !== undefined && !entry.settled) taken.push(entry)
+    for (; taken.length < count && this.#head < this.#waiting.length; this.#head++) {
+      const entry = this.#waiting[this.#head]
+      if (entry === undefined || entry.settled) continue
+      if (taken[0] !== undefined && taken[0].call.scope.depth !== entry.call.scope.depth) break
+      taken.push(entry)
     }
     if (this.#head > 1_024 || this.#head === this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#head)
@@ -171,40 +180,55 @@ export class VersionRunner {
     const entries = this.#take(count)
     if (entries.length === 0) return
     const nowMs = this.#clock.nowMs()
-    const chunk: Chunk = { calls: entries, startMs: nowMs, control: new AbortController(), left: entries.length, young: true, cold: !this.warm }
     let timeoutMs = 1
-    for (const entry of entries) {
-      entry.chunk = chunk
-      timeoutMs = Math.max(timeoutMs, entry.call.deadlineMs - nowMs)
+    for (const { call } of entries) timeoutMs = Math.max(timeoutMs, call.deadlineMs - nowMs)
+    const { name, version, code, deployerCell, heapLimitMiB, cpuTimeMs } = this.#options
+    const limits: RunLimits = {
+      timeoutMs, heapLimitMiB, cpuTimeMs, resultBytes: RESULT_BYTES, hostCalls: LIMITS.hostCallsMax, concurrency: LIMITS.invokeBatchMax, fresh: false,
     }
+    const chunk: Chunk = { calls: entries, startMs: nowMs, limits, control: new AbortController(), left: entries.length, young: true, cold: !this.warm }
+    for (const entry of entries) entry.chunk = chunk
     this.#queued -= entries.length
     this.#running += entries.length
     this.#young++
     this.#chunks.add(chunk)
-    const { name, version, code, deployerCell, heapLimitMiB, cpuTimeMs } = this.#options
     const [first] = entries
     const job: Job = {
       principal: deployerCell, trace: first?.call.scope.trace ?? '', baseIndex: 0, terminal: { verb: 'collect' },
       stages: [{ verb: 'map', code: version, environment: noBytesHash, name }],
       input: { type: 'items', count: entries.length, bytes: encodeInvocations(entries.map(({ call }) => call.parts)) },
-      limits: {
-        timeoutMs, heapLimitMiB, cpuTimeMs, resultBytes: LIMITS.payloadBytesMax * Math.min(LIMITS.invokeBatchMax, 4),
-        hostCalls: LIMITS.hostCallsMax, concurrency: LIMITS.invokeBatchMax, fresh: false,
-      },
-      blob: () => code,
+      limits, blob: () => code, depth: first?.call.scope.depth ?? 0,
     }
     this.#options.sandbox.run(job, {
       hostCall: (call, signal) => this.#hostCall(chunk, call, signal),
-      console: ({ level, text }) => this.#options.console(level, text, entries.length === 1 ? first?.call.scope : undefined),
+      console: (line) => this.#options.console(line, this.#entry(chunk, line.element)?.call.scope),
     }, chunk.control.signal).then((result) => this.#ended(chunk, result), (error: unknown) => this.#refused(chunk, error))
   }
 
+  /** The call that an element of a chunk is; with one element there is no doubt. */
+  #entry(chunk: Chunk, element: number): Entry | undefined { return chunk.calls[element < 0 && chunk.calls.length === 1 ? 0 : element] }
+
   async #hostCall(chunk: Chunk, call: HostCall, signal: AbortSignal): Promise<Uint8Array> {
-    // With one element there is no doubt whose call it is.
-    const entry = chunk.calls[call.element < 0 && chunk.calls.length === 1 ? 0 : call.element]
-    if (entry === undefined) throw FUNCTIONS.BAD_MESSAGE({ what: `host call ${call.verb.slice(0, 80)}: which call of the chunk makes it is not known` })
-    if (entry.settled) throw FUNCTIONS.RUN_CANCELLED({})
-    return this.#options.hostCall(call, entry.call.scope, { ...entry.call.authority, signal, remainingMs: () => Math.max(1, entry.call.deadlineMs - this.#clock.nowMs()) })
+    const entry = this.#entry(chunk, call.element)
+    if (entry?.settled === true) throw FUNCTIONS.RUN_CANCELLED({})
+    const first = chunk.calls[0]
+    if (first === undefined) throw FUNCTIONS.RUN_CANCELLED({})
+    const caller = entry === undefined ? this.#caller(chunk, first, undefined) : entry.caller ??= this.#caller(chunk, entry, entry)
+    return this.#options.hostCalls.answer(call, caller, signal)
+  }
+
+  /** All calls of a chunk act for one function and deployer; what is one call's own (its account, its budget) needs the `known` one. */
+  #caller(chunk: Chunk, { call }: Entry, known: Entry | undefined): HostCaller {
+    const { version, code } = this.#options
+    const none = new CallBudget(0)
+    return {
+      authority: call.authority, limits: chunk.limits, depth: call.scope.depth ?? 0,
+      scope: () => known?.call.scope,
+      budget: () => (known === undefined ? none : known.budget ??= new CallBudget(known.call.scope.budget)),
+      remainingMs: () => Math.max(1, (known === undefined ? chunk.startMs + chunk.limits.timeoutMs : known.call.deadlineMs) - this.#clock.nowMs()),
+      program: (hash) => (hash === version ? code : undefined),
+      console: (line) => this.#options.console(line, known?.call.scope),
+    }
   }
 
   #leave(chunk: Chunk): void {
@@ -264,7 +288,6 @@ export class VersionRunner {
     const code = errorCode(error)
     const { name, queue } = this.#options
     for (const entry of chunk.calls) {
-      if (entry === undefined) continue
       const told = BUSY.has(code ?? '') ? FUNCTIONS.FUNCTION_BUSY({ name, node: 'this node', running: this.#running, waiting: Math.min(queue, this.#queued) }, { cause: error })
         : code === FUNCTIONS.SANDBOX_QUARANTINED.code ? FUNCTIONS.FUNCTION_BROKEN({ name, kills: LIMITS.quarantineKills, seconds: LIMITS.quarantineMs / 1_000 }, { cause: error })
           : error

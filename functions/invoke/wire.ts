@@ -1,8 +1,8 @@
 // Calls by name on the wire. Bodies are lists: a call is a few dozen bytes around its payload. Everything read is
 // checked; payloads and answers are byte strings that nobody here decodes.
 //
-//   functions.invoke   shell, member -> a node that chooses   [reference, payload, target, timeoutMs, key, budget, traceparent, cause, shape]
-//   functions.call     that node -> the one that runs it      [name, alias, version, payload, timeoutMs, budget, attempt, traceparent, cause]
+//   functions.invoke   shell, member -> a node that chooses   [reference, payload, target, timeoutMs, key, budget, traceparent, cause, shape, depth]
+//   functions.call     that node -> the one that runs it      [name, alias, version, payload, timeoutMs, budget, attempt, traceparent, cause, depth]
 //   answer of call     [status, value or error, mayHaveRun, calls, record]
 //   answer of invoke   [status, value or error, mayHaveRun, record with names], 'all': a list of them
 
@@ -59,7 +59,7 @@ function readCause(value: unknown): Cause {
 
 export const writeRequest = (request: InvokeRequest, shape: 'one' | 'all'): unknown[] => [
   request.reference, request.payload, request.target ?? null, request.timeoutMs ?? null, request.idempotencyKey ?? null, request.budget ?? null,
-  request.traceparent ?? null, writeCause(request.cause), shape,
+  request.traceparent ?? null, writeCause(request.cause), shape, request.depth ?? 0,
 ]
 
 const KEY_CHARS_MAX = 256
@@ -73,8 +73,8 @@ const readKey = (value: unknown): string => {
 
 /** A request with everything about it checked but whether the function exists; throws BAD_MESSAGE, PAYLOAD_INVALID. */
 export function readRequest(body: unknown): { readonly request: InvokeRequest; readonly shape: 'one' | 'all' } {
-  const [reference, payload, target, timeoutMs, key, budget, traceparent, cause, shape] = list(body, 'request')
-  const given = { target: orNull(target, readTarget, 'target'), timeoutMs: orNull(timeoutMs, duration, 'timeoutMs'), idempotencyKey: orNull(key, readKey, 'key'), budget: orNull(budget, count, 'budget'), traceparent: orNull(traceparent, readTraceparent, 'traceparent') }
+  const [reference, payload, target, timeoutMs, key, budget, traceparent, cause, shape, depth] = list(body, 'request')
+  const given = { target: orNull(target, readTarget, 'target'), timeoutMs: orNull(timeoutMs, duration, 'timeoutMs'), idempotencyKey: orNull(key, readKey, 'key'), budget: orNull(budget, count, 'budget'), traceparent: orNull(traceparent, readTraceparent, 'traceparent'), depth: orNull(depth, count, 'depth') }
   const request = { reference: text(reference, 'reference'), payload: bytes(payload, 'payload'), cause: readCause(cause), ...present(given) }
   checkPayload(request.payload, LIMITS.payloadBytesMax)
   return { request, shape: shape === 'all' ? 'all' : 'one' }
@@ -91,18 +91,19 @@ export interface CallBody {
   readonly payload: Uint8Array
   readonly timeoutMs: number
   readonly budget: number
+  readonly depth: number
   readonly attempt: number
   readonly traceparent: string | undefined
   readonly cause: Cause
 }
 export const writeCall = (call: CallBody): unknown[] =>
-  [call.name, call.alias, call.version, call.payload, call.timeoutMs, call.budget, call.attempt, call.traceparent ?? null, writeCause(call.cause)]
+  [call.name, call.alias, call.version, call.payload, call.timeoutMs, call.budget, call.attempt, call.traceparent ?? null, writeCause(call.cause), call.depth]
 
 export function readCall(body: unknown): CallBody {
-  const [name, alias, version, payload, timeoutMs, budget, attempt, traceparent, cause] = list(body, 'call')
+  const [name, alias, version, payload, timeoutMs, budget, attempt, traceparent, cause, depth] = list(body, 'call')
   const call = {
     name: text(name, 'name'), alias: text(alias, 'alias'), version: hash(version, 'version'), payload: bytes(payload, 'payload'), timeoutMs: duration(timeoutMs, 'timeoutMs'),
-    budget: count(budget, 'budget'), attempt: count(attempt, 'attempt'), traceparent: orNull(traceparent, readTraceparent, 'traceparent'), cause: readCause(cause),
+    budget: count(budget, 'budget'), depth: count(depth, 'depth'), attempt: count(attempt, 'attempt'), traceparent: orNull(traceparent, readTraceparent, 'traceparent'), cause: readCause(cause),
   }
   checkPayload(call.payload, LIMITS.payloadBytesMax)
   return call
@@ -112,15 +113,15 @@ export function readCall(body: unknown): CallBody {
 
 const FAILURES: ReadonlySet<string> = new Set<FailureStatus>(['error', 'crash', 'out-of-memory', 'timeout', 'cancelled', 'unreachable'])
 
-type RecordBase = Omit<CallRecord, 'callId' | 'startedAtMs' | 'queuedMs' | 'runMs' | 'cpuMs' | 'cold' | 'epoch'>
+type RecordBase = Omit<CallRecord, 'callId' | 'startedAtMs' | 'queuedMs' | 'runMs' | 'cpuMs' | 'cold' | 'epoch' | 'nested'>
 
 /** What the caller of 'functions.call' cannot know itself. */
-const writeMeasured = (call: CallRecord): unknown[] => [call.callId, call.startedAtMs, call.queuedMs, call.runMs, call.cpuMs, call.cold, call.epoch ?? null]
+const writeMeasured = (call: CallRecord): unknown[] => [call.callId, call.startedAtMs, call.queuedMs, call.runMs, call.cpuMs, call.cold, call.epoch ?? null, call.nested ?? 0]
 function readMeasured(value: unknown, base: RecordBase): CallRecord {
-  const [callId, startedAtMs, queuedMs, runMs, cpuMs, cold, epoch] = list(value, 'call record')
+  const [callId, startedAtMs, queuedMs, runMs, cpuMs, cold, epoch, nested] = list(value, 'call record')
   return {
     ...base, callId: text(callId, 'callId'), startedAtMs: finite(startedAtMs, 'startedAtMs'), queuedMs: finite(queuedMs, 'queuedMs'), runMs: finite(runMs, 'runMs'),
-    cpuMs: finite(cpuMs, 'cpuMs'), cold: cold === true, ...(epoch === null || epoch === undefined ? {} : { epoch: count(epoch, 'epoch') }),
+    cpuMs: finite(cpuMs, 'cpuMs'), cold: cold === true, nested: count(nested, 'nested'), ...(epoch === null || epoch === undefined ? {} : { epoch: count(epoch, 'epoch') }),
   }
 }
 

@@ -15,6 +15,7 @@ import { LogRing, matches } from './log-ring.ts'
 import type { LogFilter, LogRingLimits } from './log-ring.ts'
 import { NODE_LOGS_METHOD, readRequest, writeMessage } from './log-wire.ts'
 import type { LogMessage, LogRequest, SentLine } from './log-wire.ts'
+import { traceIdOf } from './trace-context.ts'
 
 export interface NodeLogsOptions {
   readonly clock: Clock
@@ -34,6 +35,8 @@ export interface NodeLogs {
   close(): void
 }
 
+/** A trace of ours; in lines they have the world's length (trace-context.ts). */
+const TRACE_CHARS = 16
 /** Counts of dropped lines are told at the latest after this. */
 const OVERDUE_MS = 1_000
 
@@ -85,7 +88,8 @@ export function createNodeLogs({ clock, random, nodeName, redact = (line) => lin
 
   return {
     line(line) {
-      publish(ring.push(redact(line), clock.nowMs()))
+      const { trace } = line
+      publish(ring.push(redact(trace.length === TRACE_CHARS ? { ...line, trace: traceIdOf(trace) } : line), clock.nowMs()))
       timer ??= clock.after(OVERDUE_MS, overdue, { background: true })
     },
     stream,

@@ -33,6 +33,8 @@ export interface ExecutorOptions {
   readonly cores: number
   readonly clock: Clock
   readonly hostCalls: HostCalls
+  /** How current references become elements where they need not be bytes (simulation); undefined: as bytes. */
+  referenceInput?(references: readonly ReferenceRecord[]): ChunkInput | undefined
 }
 
 /** Where a session's answers go. */
@@ -185,7 +187,7 @@ class Session implements ExecuteSession {
       const alive: Uint8Array[] = []
       let to = i
       for (let next = fresh[to]; next !== undefined && !('error' in next); next = fresh[++to]) alive.push(encodedReference(next))
-      const done = await this.#job(from + i, { type: 'items', count: alive.length, bytes: alive.length === 1 ? alive[0]! : joinArrays(alive) }, signal)
+      const done = await this.#job(from + i, this.#options.referenceInput?.(fresh.slice(i, to) as readonly ReferenceRecord[]) ?? { type: 'items', count: alive.length, bytes: alive.length === 1 ? alive[0]! : joinArrays(alive) }, signal)
       runs.push(...done.runs)
       decided ||= done.decided
       costMs += done.costMs

@@ -63,8 +63,8 @@ export function createHostCalls(options: HostCallsOptions): HostCalls {
     if (hop >= LIMITS.hopsMax) throw FABRIC.TOO_MANY_HOPS({ method: verb, hop: hop + 1, hopsMax: LIMITS.hopsMax })
     return { principal, trace, hop: hop + 1, signal, remainingMs: () => caller.remainingMs() }
   }
-  const spend = (caller: HostCaller, element: number, kind: GrantKind, name: string): Grant => {
-    const grant = caller.budget(element).take(kind)
+  const spend = async (caller: HostCaller, element: number, kind: GrantKind, name: string, signal: AbortSignal): Promise<Grant> => {
+    const grant = await caller.budget(element).take(kind, signal)
     if (grant === undefined) throw FUNCTIONS.FUNCTION_BUDGET({ name })
     return grant
   }
@@ -79,7 +79,7 @@ export function createHostCalls(options: HostCallsOptions): HostCalls {
     // A deployed function's own account is never left behind, or its rights to act would be nobody's.
     if (scope === undefined && parseFunctionPrincipal(caller.authority.principal) !== undefined) throw FUNCTIONS.CALL_UNSCOPED({ verb: 'a d-verb' })
     const authority = deeper(caller, 'a d-verb', signal)
-    const grant = spend(caller, call.element, 'lend', 'a d-verb')
+    const grant = await spend(caller, call.element, 'lend', 'a d-verb', signal)
     let used: number | undefined
     try {
       const done = await runNested({ args: call.args, element: call.element, caller, scope, authority, share: grant.share, capabilities, clock, openRun })
@@ -101,7 +101,7 @@ export function createHostCalls(options: HostCallsOptions): HostCalls {
       return encodeValue(await handler(args, scope, { principal, trace, hop: hop + 1, signal, remainingMs: () => caller.remainingMs() }, () => {}))
     }
     const authority = deeper(caller, call.verb, signal)
-    const grant = spend(caller, call.element, starts, starts === 'lend' && typeof args[0] === 'string' ? args[0].slice(0, VERB_CHARS_MAX) : call.verb)
+    const grant = await spend(caller, call.element, starts, starts === 'lend' && typeof args[0] === 'string' ? args[0].slice(0, VERB_CHARS_MAX) : call.verb, signal)
     try {
       return encodeValue(await handler(args, { ...scope, budget: grant.share, depth: caller.depth }, authority, (calls) => grant.settle(calls)))
     } catch (error) {

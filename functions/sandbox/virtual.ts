@@ -32,16 +32,15 @@ export interface VirtualSandboxOptions {
 
 /** Something encoded that is often the same: while `version` is the same object, the bytes of that slot are the same. */
 export interface Kept { readonly slot: number; readonly version: object; bytes(): Uint8Array }
-/** References whose attributes hold nothing nested; each `Kept` is an array of one. */
-export interface KeptInput { readonly type: 'kept'; readonly count: number; readonly references: readonly Kept[] }
-export type VirtualJob = Omit<Job, 'input'> & { readonly input: ChunkInput | KeptInput }
+/** Elements by number instead of `bytes`: references whose attributes hold nothing nested; each `Kept` is an array of one. */
+export type KeptInput = Extract<ChunkInput, { readonly type: 'items' }> & { readonly kept: readonly Kept[] }
 export interface VirtualHooks extends JobHooks {
   /** An array of references of a kind that has settable attributes, known without waiting; undefined: ask hostCall. */
   knownAnswer?(call: HostCall): Kept | undefined
 }
 export interface VirtualSandbox {
   /** Never rejects for what the code did. */
-  run(job: VirtualJob, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult>
+  run(job: Job, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult>
   close(): void
 }
 
@@ -50,7 +49,7 @@ const ISOLATES_MAX = 64
 const CALL_TEXTS_MAX = 65_536
 const utf8 = new TextDecoder()
 
-interface Warm { readonly isolate: SandboxIsolate; readonly plan: JobPlan; readonly known: Map<number, object>; busy: boolean }
+interface Warm { readonly isolate: SandboxIsolate; readonly plan: JobPlan; readonly known: Map<number, object>; busy: boolean; momentMs: number }
 interface Running { readonly id: number; readonly warm: Warm; readonly hooks: VirtualHooks; readonly end: (result: Ended) => void; readonly calls: AbortController; answers: unknown[]; /** Number of the call, number of its answer. */ known: number[]; answering: boolean; hostCalls: number; ended: boolean }
 type Ended = { readonly bytes: Uint8Array } | { readonly status: FailureStatus; readonly error: CodedError | ErrorRecord; readonly mayHaveRun: boolean }
 type CallName = Pick<HostCall, 'target' | 'verb'>
@@ -116,14 +115,14 @@ class InProcessSandbox implements VirtualSandbox {
     this.#shapes = JSON.stringify(options.shapes)
   }
 
-  async run(job: VirtualJob, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult> {
+  async run(job: Job, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult> {
     const { clock } = this.#options
     const startedAtMs = clock.nowMs()
     const { promise, resolve } = Promise.withResolvers<Ended>()
-    const plan = this.#plan(job as Job)
+    const plan = this.#plan(job)
     let warm: Warm
     try {
-      warm = this.#take(plan) ?? await this.#make(plan, job as Job)
+      warm = this.#take(plan) ?? await this.#make(plan, job)
     } catch (error) {
       return this.#failed(job, { status: 'error', error: error as CodedError, mayHaveRun: false }, 0, 0)
     }
@@ -158,7 +157,7 @@ class InProcessSandbox implements VirtualSandbox {
 
   close(): void { for (const { isolate } of this.#isolates.splice(0)) isolate.dispose() }
 
-  #failed(job: VirtualJob, ended: Exclude<Ended, { bytes: Uint8Array }>, cpuMs: number, wallMs: number): JobResult {
+  #failed(job: Job, ended: Exclude<Ended, { bytes: Uint8Array }>, cpuMs: number, wallMs: number): JobResult {
     const record = ended.error instanceof Error ? toErrorRecord(ended.error, FUNCTIONS.THROWN.code) : ended.error
     const { stack: _stack, ...plain } = record
     const failure = { status: ended.status, error: ended.error instanceof Error ? plain : record, mayHaveRun: ended.mayHaveRun }
@@ -192,7 +191,7 @@ class InProcessSandbox implements VirtualSandbox {
       const [specifier = '', name = '', version = ''] = JSON.parse(answer.slice(1)) as string[]
       await isolate.addPackage(answer.slice(1), await bundlePackage({ specifier, name, version }, this.#options.packageDirectories), `${name}@${version}`)
     }
-    const warm: Warm = { isolate, plan, known: new Map(), busy: false }
+    const warm: Warm = { isolate, plan, known: new Map(), busy: false, momentMs: NaN }
     if (this.#isolates.length >= ISOLATES_MAX) this.#drop(this.#isolates.find(({ busy }) => !busy))
     this.#isolates.push(warm)
     return warm
@@ -218,26 +217,33 @@ class InProcessSandbox implements VirtualSandbox {
     }
   }
 
+  #setMoment(warm: Warm): void {
+    const atMs = this.#options.clock.wallMs()
+    if (warm.momentMs === atMs) return
+    warm.momentMs = atMs
+    warm.isolate.setMoment(atMs)
+  }
+
   #break(running: Running, ended: Ended): void {
     if (running.ended) return
     running.warm.isolate.dispose()
     running.end(ended)
   }
 
-  #start(running: Running, { input, baseIndex }: VirtualJob): void {
+  #start(running: Running, { input, baseIndex }: Job): void {
     const { isolate, plan } = running.warm
     isolate.hooks = { post: (...args) => this.#posted(running, ...args), announce: () => {}, catastrophe: () => {} }
     this.#visit(running, () => {
-      isolate.setMoment(this.#options.clock.wallMs())
+      this.#setMoment(running.warm)
       const [start, step, flags, items] = input.type === 'range' ? [input.start, input.step, RUN_RANGE, undefined] as const
-        : input.type === 'items' ? [0, 0, 0, Uint8Array.from(input.bytes)] as const
-          : [0, 0, RUN_KEPT, this.#numbers(running.warm, input)] as const
+        : 'kept' in input ? [0, 0, RUN_KEPT, this.#numbers(running.warm, (input as KeptInput).kept)] as const
+          : [0, 0, 0, Uint8Array.from(input.bytes)] as const
       const bytes = isolate.runHere(plan.cpuTimeMs, running.id, baseIndex, 0, input.count, start, step, flags, items)
       if (bytes !== undefined) running.end({ bytes })
     })
   }
 
-  #numbers({ isolate, known }: Warm, { references }: KeptInput): Uint8Array {
+  #numbers({ isolate, known }: Warm, references: readonly Kept[]): Uint8Array {
     const slots = new Uint8Array(references.length * 4)
     const view = new DataView(slots.buffer)
     for (const [i, { slot, version, bytes }] of references.entries()) {
@@ -262,7 +268,7 @@ class InProcessSandbox implements VirtualSandbox {
   #ring(running: Running, timer: number): void {
     if (running.ended) return
     this.#visit(running, () => {
-      running.warm.isolate.setMoment(this.#options.clock.wallMs())
+      this.#setMoment(running.warm)
       running.warm.isolate.timerHere(running.warm.plan.cpuTimeMs, timer)
     })
   }
@@ -319,7 +325,7 @@ class InProcessSandbox implements VirtualSandbox {
       running.known = []
       if (running.ended) return
       this.#visit(running, () => {
-        isolate.setMoment(this.#options.clock.wallMs())
+        this.#setMoment(running.warm)
         if (answers.length > 0) isolate.answerHere(plan.cpuTimeMs, answers)
         if (known.length > 0 && !running.ended) isolate.knownHere(plan.cpuTimeMs, known)
       })

@@ -4,13 +4,13 @@
 //   state-keys/NAME    how many keys there are: a bound that holds also when two calls make the last one at once
 //
 // Calls of a running function: state.get(key) -> { value, version } or null;  state.put(key, bytes, expected or null) -> version;
-// state.delete(key, expected or null) -> whether it was there;  state.list(prefix or null) -> [{ key, version, bytes }] by key.
+// state.delete(key, expected or null) -> whether it was there;  state.list(prefix or null) -> [{ key, value, version }] by key.
 // `expected` 0: the key must not be there yet.
 //
 // A call of a singleton writes only while its epoch holds: the comparison is part of the transaction, so that there is
 // no moment between the check and the write. Reads are not fenced.
 
-import { errorCode, FABRIC, LIMITS } from '../../fabric/base.ts'
+import { LIMITS } from '../../fabric/base.ts'
 import type { GlobalStore, GlobalStoreEntry, StoreCallOptions, StoreCompare, StoreOperation, TransactionAnswer } from '../../fabric/mod.ts'
 import type { CallAuthority, CallScope, SystemCalls } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
@@ -21,7 +21,7 @@ export interface StateOptions {
 }
 
 export interface StateEntry { readonly value: Uint8Array; readonly version: number }
-export interface StateKey { readonly key: string; readonly version: number; readonly bytes: number }
+export interface StateKey extends StateEntry { readonly key: string }
 
 export interface State {
   get(scope: CallScope, key: string, options?: StoreCallOptions): Promise<StateEntry | null>
@@ -87,9 +87,11 @@ export function createState({ store }: StateOptions): State {
       if (value.byteLength > LIMITS.stateBytesMax) throw FUNCTIONS.STATE_TOO_LARGE({ name, key, bytes: value.byteLength, bytesMax: LIMITS.stateBytesMax })
       const put: StoreOperation = { do: 'put', key: at, value }
       // The common case, a key that is there, is one round trip.
-      const overwritten = await write(where, expected, [expected === undefined || expected === 0 ? { key: at, field: 'modRevision', is: '>', than: 0 } : { key: at, field: 'modRevision', is: '=', than: expected }], expected === 0 ? [] : [put], options)
-      if (expected === 0 && overwritten !== undefined) checkExpected(where, 0, await store.get(at, options))
-      else if (overwritten !== undefined) return overwritten.revision
+      if (expected !== 0) {
+        const there: StoreCompare = expected === undefined ? { key: at, field: 'modRevision', is: '>', than: 0 } : { key: at, field: 'modRevision', is: '=', than: expected }
+        const overwritten = await write(where, expected, [there], [put], options)
+        if (overwritten !== undefined) return overwritten.revision
+      }
       const answer = await change(where, expected, (entry, count) => {
         if (entry !== undefined) return [put]
         const keys = countOf(count)
@@ -109,10 +111,15 @@ export function createState({ store }: StateOptions): State {
 
     async list({ name }, prefix, options = {}) {
       const keys: StateKey[] = []
+      let bytes = 0
       const base = prefixOf(name)
       for (let after: string | undefined; ;) {
         const page = await store.range(base + prefix, { limit: PAGE_KEYS, ...(after === undefined ? {} : { after }), ...options })
-        for (const { key, modRevision, value } of page.entries) keys.push({ key: key.slice(base.length), version: modRevision, bytes: value.byteLength })
+        for (const { key, modRevision, value } of page.entries) {
+          bytes += value.byteLength
+          keys.push({ key: key.slice(base.length), value, version: modRevision })
+        }
+        if (bytes > LIMITS.stateListBytesMax) throw FUNCTIONS.VALUE_TOO_LARGE({ path: `state.list(${JSON.stringify(prefix)})`, bytes, bytesMax: LIMITS.stateListBytesMax })
         after = page.entries.at(-1)?.key
         if (!page.more || after === undefined || keys.length >= LIMITS.stateKeysMax) return keys
       }

@@ -140,9 +140,9 @@ export class HoldersCore {
     return steps
   }
 
-  /** When due() will have a campaign; undefined: not before something happens. */
-  get nextDueMs(): number | undefined {
-    if (this.#lease === undefined || this.#campaigns.size === 0) return undefined
+  /** When due() will have a campaign; undefined: not before something happens (a keep-alive, for one). */
+  nextDueMs(nowMs: number): number | undefined {
+    if (this.#lease === undefined || nowMs >= this.#lease.untilMs || this.#campaigns.size === 0) return undefined
     return Math.min(...this.#campaigns.values())
   }
 

@@ -74,7 +74,7 @@ export function startHolders(options: HoldersOptions): NodeHolders {
       tell(name)
     }
     const fromMs = core.actsFromMs(name)
-    if (!now && fromMs !== undefined && fromMs > clock.nowMs()) clock.after(fromMs - clock.nowMs(), () => { if (!signal.aborted) look(name) }, { background: true })
+    if (!now && fromMs !== undefined && fromMs > clock.nowMs()) clock.after(Math.ceil(fromMs - clock.nowMs()), () => { if (!signal.aborted) look(name) }, { background: true })
   }
   const lookAtAll = (): void => { for (const name of new Set([...acting, ...core.wanted])) look(name) }
 
@@ -85,8 +85,8 @@ export function startHolders(options: HoldersOptions): NodeHolders {
     if (signal.aborted) return
     for (const step of core.due(clock.nowMs())) void carryOut(step)
     timer.cancel()
-    const dueMs = core.nextDueMs
-    if (dueMs !== undefined) timer = clock.after(Math.max(0, dueMs - clock.nowMs()), pump, { background: true })
+    const dueMs = core.nextDueMs(clock.nowMs())
+    if (dueMs !== undefined) timer = clock.after(Math.max(0, Math.ceil(dueMs - clock.nowMs())), pump, { background: true })
   }
   const carryOut = async (step: HolderStep): Promise<void> => {
     const key = holderKey(step.name)
@@ -151,7 +151,7 @@ export function startHolders(options: HoldersOptions): NodeHolders {
     if (signal.aborted) return
     lookAtAll()
     const leftMs = core.aliveUntilMs - clock.nowMs()
-    clock.after(leftMs > 0 && Number.isFinite(leftMs) ? leftMs : leaseMs / 3, guard, { background: true })
+    clock.after(leftMs > 0 && Number.isFinite(leftMs) ? Math.ceil(leftMs) : leaseMs / 3, guard, { background: true })
   }
 
   // ---------------------------------------------------------------- watch

@@ -1,6 +1,7 @@
 // The linker: program text + environment bytes -> a live function, at the target.
 //
 //   text   (environment, runtime) => runtime.link(environment, [template, ...], [package, ...])
+//   or     (environment, runtime) => runtime.bundle(environment, evaluate)   a deployed bundle; its sites are the templates
 //   value  the environment decodes to the entry function; every captured function in it is a Custom mark
 //          [Function, template, bindings, own, prototype, statics, parent] that links a template to its values
 //
@@ -39,10 +40,16 @@ interface Cell {
 }
 
 /** [number of eager bindings, code]. */
-type Template = readonly [number, (cell: Cell) => () => AnyFunction]
+export type Template = readonly [number, (cell: Cell) => () => AnyFunction]
+
+/** A deployed bundle, evaluated: functions/bundle/sites.ts writes it. */
+export interface Evaluated { readonly definition: unknown; readonly sites: readonly Template[] }
+export type Evaluate = (kumoi: object) => Evaluated
 
 export interface Runtime {
   link(environment: Uint8Array, templates: readonly Template[], packages: readonly (readonly [string, string, string])[]): AnyFunction
+  /** A program that is a deployed bundle: its entry, or, given an environment, a function written inside it. */
+  bundle(environment: Uint8Array, evaluate: Evaluate): AnyFunction
 }
 
 /** A compiled program. */
@@ -53,6 +60,8 @@ export interface LinkHooks extends Pick<DecodeHooks, 'reference' | 'collection'>
   readonly compile?: (text: string) => Linkable
   /** Namespace of the target's own copy of a package. */
   readonly package?: (specifier: string, name: string, version: string) => unknown
+  /** Evaluates a bundle, once; its entry is `entry`. Absent: deployed bundles do not run here. */
+  readonly bundle?: (evaluate: Evaluate) => Evaluated & { readonly entry: AnyFunction }
 }
 
 const PACKAGES = /^\/\*packages (.*)\*\//
@@ -68,7 +77,13 @@ export function programPackages(text: string): readonly PackageImport[] {
 export function linkProgram(text: string, environment: Uint8Array, hooks: LinkHooks = {}): AnyFunction {
   const compile = hooks.compile ?? ((source: string) => (0, eval)(source) as Linkable)
   try {
-    return compile(text)(environment, { link: (bytes, templates, packages) => new Linker(hooks, templates, packages).run(bytes) })
+    return compile(text)(environment, {
+      link: (bytes, templates, packages) => new Linker(hooks, templates, packages).run(bytes),
+      bundle(bytes, evaluate) {
+        const { entry, sites } = hooks.bundle?.(evaluate) ?? broken('deployed bundles do not run here')
+        return bytes.length === 0 ? entry : new Linker(hooks, sites, []).run(bytes)
+      },
+    })
   } catch (error) {
     if (errorCode(error)?.startsWith('FUNCTIONS_ERR_') === true) throw error
     throw FUNCTIONS.PROGRAM_BROKEN({ why: error instanceof Error ? error.message : String(error) }, { cause: error })

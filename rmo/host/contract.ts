@@ -45,7 +45,7 @@ export interface HostRoom {
   /** `readFrom`: number of the last event or own change before the reading began; what is numbered higher is newer than the reading. */
   sync(inventory: Inventory, readFrom: number): void
   onEvent?(event: DriverEvent): void
-  onStats?(stats: readonly DomainStats[], atMs: number): void
+  onStats?(stats: readonly DomainStats[], atMs: number, how?: 'shown' | 'silent'): void
   stop?(): void
 }
 

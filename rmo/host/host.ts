@@ -61,6 +61,8 @@ export interface HostOptions {
   admit?(authority: Authority): Promise<void>
   /** libvirt URI under which other hosts reach this one. */
   readonly migrationUri?: string
+  /** 'asked': figures are read by sample() only, and the inventory after events only (simulation, where nothing is ever missed). */
+  readonly readings?: 'timed' | 'asked'
 }
 
 export interface Host extends HostContext {
@@ -69,6 +71,8 @@ export interface Host extends HostContext {
   readonly migrations: HostMigrations
   /** Resolves after the first inventory; never when the hypervisor never comes. */
   readonly ready: Promise<void>
+  /** Reads the figures of its VMs now. 'silent': as the beginning of a window only. */
+  sample(how?: 'shown' | 'silent'): Promise<void>
   /** Serves what other nodes ask of this host (incoming migrations). */
   serve(registry: Pick<RpcRegistry, 'method'>): void
   /** Lets go of the hypervisor; guests go on. Idempotent. */
@@ -118,7 +122,7 @@ export function createHost(options: HostOptions): Host {
     vmm.touch()
     ready.resolve()
   }
-  const readings = createReadings({ clock, read, intervalMs: LIMITS.hostResyncMs })
+  const readings = createReadings({ clock, read, intervalMs: options.readings === 'asked' ? Infinity : LIMITS.hostResyncMs })
 
   // Events and changes of our own are newer than the last reading: whoever decides by the inventory sees them.
   let merged: { readonly of: Inventory; readonly number: number; readonly inventory: Inventory } | undefined
@@ -166,18 +170,18 @@ export function createHost(options: HostOptions): Host {
   })
 
   let sampling = false
-  const sample = async (): Promise<void> => {
+  const sample = async (how: 'shown' | 'silent' = 'shown'): Promise<void> => {
     if (sampling || !driver.connected || !vms.list().some((vm) => isActive(vm.record.state))) return
     sampling = true
     try {
       const stats = await driver.stats(ownCall(LIMITS.hostReadTimeoutMs))
       const atMs = clock.nowMs()
-      if (!stopped) eachRoom('stats', (room) => room.onStats?.(stats, atMs))
+      if (!stopped) eachRoom('stats', (room) => room.onStats?.(stats, atMs, how))
     } catch (error) {
       log.warn('figures of the VMs could not be read', { reason: textOf(error) })
     } finally { sampling = false }
   }
-  let timer = clock.after(LIMITS.hostSampleMs, tick, { background: true })
+  let timer = options.readings === 'asked' ? undefined : clock.after(LIMITS.hostSampleMs, tick, { background: true })
   function tick(): void {
     void sample()
     timer = clock.after(LIMITS.hostSampleMs, tick, { background: true })
@@ -194,11 +198,11 @@ export function createHost(options: HostOptions): Host {
 
   let stopping: Promise<void> | undefined
   const host: Host = Object.assign(context, {
-    vmm, vms, migrations, ready: ready.promise,
+    vmm, vms, migrations, ready: ready.promise, sample,
     serve: (registry: Pick<RpcRegistry, 'method'>) => serveMigrations(registry, [host]),
     stop: (): Promise<void> => stopping ??= (async () => {
       stopped = true
-      timer.cancel()
+      timer?.cancel()
       readings.stop()
       migrations.stop()
       stopEvents()

@@ -21,5 +21,6 @@ export function createOwnObjects(all: LocalObjects): LocalObjects {
     list: (kind) => [...own.get(kind)?.values() ?? []].filter((object) => all.get(kind, object.uuid) === object),
     movedTo: (kind, uuid) => all.movedTo(kind, uuid),
     tombstone: (kind, uuid) => all.tombstone(kind, uuid),
+    onChange: (listener) => all.onChange(listener),
   }
 }

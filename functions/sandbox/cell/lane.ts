@@ -107,7 +107,8 @@ export class Lane {
   }
 
   #leaveCpu(job: LaneJob): void {
-    if (!job.onCpu) return
+    // One that had stepped aside held a place all the same.
+    if (!job.onCpu) return this.#next()
     job.onCpu = false
     this.#onCpu--
     this.#next()

@@ -11,7 +11,7 @@
 import { LIMITS, type Clock, type CodedError, type ErrorRecord, type Timer, toErrorRecord } from '../../../fabric/base.ts'
 import type { Failure, FailureStatus, HostCall, Job, JobHooks, JobResult, ResultRun } from '../../contract.ts'
 import { FUNCTIONS } from '../../errors.ts'
-import { CANCEL_DEADLINE, CANCEL_NOW, CONSOLE_LEVELS, FAILED_CANCELLED, FAILED_CPU, FAILED_LINK, FAILED_MEMORY, FROM_LANE, type Frame } from '../frames.ts'
+import { CANCEL_DEADLINE, CANCEL_NOW, CONSOLE_FIELDS, CONSOLE_LEVELS, FAILED_CANCELLED, FAILED_CPU, FAILED_LINK, FAILED_MEMORY, FROM_LANE, type Frame } from '../frames.ts'
 import { errorText, parseErrorText, parseResult } from '../results.ts'
 import type { CellLane } from './cell-lane.ts'
 import type { CellProcess } from './cell-process.ts'
@@ -200,7 +200,7 @@ export class JobRun {
             this.#cpuMs += frame.x >= 0 ? frame.x : 0
             return this.#failedFrame(frame, finish, died)
           case FROM_LANE.progress: element = frame.c < count ? frame.c : undefined; return
-          case FROM_LANE.console: return this.#console(frame)
+          case FROM_LANE.console: return this.#console(frame, from, count)
           case FROM_LANE.call: return this.#call(cell, lane, id, from, frame, finish)
         }
       }
@@ -233,15 +233,18 @@ export class JobRun {
     }
   }
 
-  #console(frame: Frame): void {
+  #console(frame: Frame, from: number, count: number): void {
     if (this.#consoleBytes > LIMITS.consoleBytesMax * 2) return
     this.#consoleBytes += frame.body.byteLength
-    this.#hooks.console({ level: CONSOLE_LEVELS[frame.flags] ?? 'log', text: decoder.decode(frame.body) })
+    const element = frame.c === 0 || frame.c > count ? -1 : from + frame.c - 1
+    const level = CONSOLE_LEVELS[frame.flags & ~CONSOLE_FIELDS] ?? 'log'
+    const words = decoder.decode(frame.body)
+    this.#hooks.console({ level, element, ...((frame.flags & CONSOLE_FIELDS) === 0 ? { text: words } : structured(words)) })
   }
 
   #call(cell: CellProcess, lane: CellLane, id: number, from: number, frame: Frame, finish: (end: AttemptEnd) => void): void {
     const element = frame.c === 0 ? -1 : from + frame.c - 1
-    const call = parseCall(frame.body, element)
+    const call = parseCall(frame.body, element, from, this.#job.input.count)
     if (call === undefined) return cell.kill('crash')
     const answerTo = (answer: Promise<Uint8Array>): void => {
       answer.then((bytes) => lane.answer(id, frame.b, true, bytes), (error: unknown) => lane.answer(id, frame.b, false, errorText(callError(error))))
@@ -264,6 +267,17 @@ export class JobRun {
   }
 }
 
+/** A line with fields: JSON of [text, fields], made inside and so believed only as far as it parses. */
+function structured(words: string): { readonly text: string; readonly fields?: Readonly<Record<string, unknown>> } {
+  try {
+    const [text, fields] = JSON.parse(words) as unknown[]
+    if (typeof text === 'string' && typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return { text, fields: fields as Record<string, unknown> }
+  } catch {
+    // Told as it came.
+  }
+  return { text: words }
+}
+
 /** An error record for the sandboxed caller: no stack, which would show this process's paths. */
 function callError(error: unknown): ErrorRecord {
   const { stack: _stack, cause: _cause, ...record } = toErrorRecord(error, FUNCTIONS.SANDBOX_HOST_CALL.code)
@@ -273,7 +287,7 @@ function callError(error: unknown): ErrorRecord {
 const TEXT_BYTES_MAX = 4_096
 
 /** Undefined when the frame is not a call: only a broken or lying cell sends that. */
-function parseCall(body: Uint8Array, element: number): HostCall | undefined {
+function parseCall(body: Uint8Array, element: number, from: number, count: number): HostCall | undefined {
   if (body.byteLength < 4) return undefined
   const length = new DataView(body.buffer, body.byteOffset).getUint32(0, true)
   if (length > TEXT_BYTES_MAX || 4 + length > body.byteLength) return undefined
@@ -282,6 +296,8 @@ function parseCall(body: Uint8Array, element: number): HostCall | undefined {
     if (typeof verb !== 'string') return undefined
     const args = body.slice(4 + length)
     if (kind === undefined) return { target: undefined, verb, args, element }
+    // An element that may have made it: for its account, not for the journal.
+    if (typeof kind === 'number') return { target: undefined, verb, args, element: Number.isInteger(kind) && kind >= 0 && from + kind < count ? from + kind : -1 }
     if (typeof kind !== 'string' || typeof uuid !== 'string' || typeof home !== 'string') return undefined
     return { target: { kind, uuid, home }, verb, args, element }
   } catch {

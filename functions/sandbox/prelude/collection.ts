@@ -1,32 +1,57 @@
-// Collections inside the sandbox: `pm.vms`, a captured `pms`. Asynchronous, lazily fetched by one host
-// call, with the plain verbs running right here (d-verbs do not nest: a function that is already at the
-// machine filters there). Thenable, so that a shipped function may return one and it is awaited.
+// Collections inside the sandbox: `pm.vms`, a captured `pms`. Asynchronous, lazily fetched by one host call. Plain verbs run right
+// here: a function that is already at the machine filters there. d-verbs ship a function of a deployed file to where the
+// elements live, in one call of the kernel (shipping.ts). Thenable, so that a shipped function may return one and it is awaited.
 
+import { COLLECTION, type SourceSpec, type StageVerb } from '../../contract.ts'
+import { encodeValue } from '../../value/codec.ts'
 import { SandboxError } from './error-capture.ts'
 import { job } from './host.ts'
 import { laterHandle } from './later.ts'
-import { ArrayIsArray } from './primordials.ts'
+import { ArrayIsArray, ObjectFreeze } from './primordials.ts'
+import { collect, mergeOptions, outcomesOf, partials, runPipeline, shippedFunction, useCollectionTest, type Pipeline, type PlainSource, type ShippingOptions, type TerminalText } from './shipping.ts'
 
 type Each = (item: unknown, index: number) => unknown
 type Load = () => Promise<unknown[]>
+
+const NO_OPTIONS: ShippingOptions = ObjectFreeze({})
+/** A pipeline; without `load`: the collection's own elements. */
+type Begun = Omit<Pipeline, 'load'> & Partial<Pick<Pipeline, 'load'>>
+
+/** Of all items; a promise only where one of them is: most functions answer at once, and promises of a thousand answers take longer than they do. */
+function answersOf(items: readonly unknown[], fn: Each): unknown[] | Promise<unknown[]> {
+  const answers = items.map((item, i) => fn(item, i))
+  for (let i = 0; i < answers.length; i++) {
+    const answer = answers[i]
+    if ((typeof answer === 'object' && answer !== null) || typeof answer === 'function') return Promise.all(answers)
+  }
+  return answers
+}
 
 class SandboxCollection {
   readonly #source: Load
   readonly #kind: string | undefined
   readonly #element: number
   readonly #keep: boolean
+  /** What d-verbs go on from; undefined: from the elements, loaded. */
+  readonly #shipped: Begun | undefined
   #loaded: Promise<unknown[]> | undefined
 
-  constructor(source: Load, kind: string | undefined, element: number, keep: boolean) {
+  constructor(source: Load, kind: string | undefined, element: number, keep: boolean, shipped: Begun | undefined) {
     this.#source = source
     this.#kind = kind
     this.#element = element
     this.#keep = keep
+    this.#shipped = shipped
   }
+
+  static is(value: object): boolean { return #source in value }
+
+  /** So that a captured `pms` or `range(n)` re-binds where it travels; undefined for anything that something was done to. */
+  get [COLLECTION](): SourceSpec | undefined { return this.#shipped === undefined || this.#shipped.stages.length > 0 ? undefined : this.#shipped.source }
 
   #load(): Promise<unknown[]> { return this.#keep ? this.#loaded ??= this.#source() : this.#source() }
   #derive(kind: string | undefined, change: (items: unknown[]) => unknown[] | Promise<unknown[]>): SandboxCollection {
-    return new SandboxCollection(async () => change(await this.#load()), kind, this.#element, true)
+    return new SandboxCollection(async () => change(await this.#load()), kind, this.#element, true, undefined)
   }
 
   then<A, B>(done?: (items: unknown[]) => A, failed?: (error: unknown) => B): Promise<A | B> {
@@ -40,10 +65,13 @@ class SandboxCollection {
 
   get length(): Promise<number> { return this.#load().then((items) => items.length) }
 
-  map(fn: Each): SandboxCollection { return this.#derive(undefined, (items) => Promise.all(items.map((item, i) => fn(item, i)))) }
+  // ---------------------------------------------------------------- here
+
+  map(fn: Each): SandboxCollection { return this.#derive(undefined, (items) => answersOf(items, fn)) }
   filter(fn: Each): SandboxCollection {
     return this.#derive(this.#kind, async (items) => {
-      const keep = await Promise.all(items.map((item, i) => fn(item, i)))
+      const answers = answersOf(items, fn)
+      const keep = ArrayIsArray(answers) ? answers : await answers
       return items.filter((_, i) => keep[i])
     })
   }
@@ -87,13 +115,93 @@ class SandboxCollection {
 
   at(index: number): object { return laterHandle(async () => (await this.#load()).at(index), this.#kind, this.#element >= 0 ? this.#element : job.element) }
   first(): object { return this.at(0) }
+
+  // ---------------------------------------------------------------- shipped
+
+  with(options: ShippingOptions): SandboxCollection {
+    const pipeline = this.#pipeline(options)
+    return new SandboxCollection(pipeline.stages.length === 0 ? () => this.#load() : () => collect(pipeline), this.#kind, this.#element, this.#keep, pipeline)
+  }
+
+  dmap(fn: Each, options?: ShippingOptions): SandboxCollection { return this.#ship('map', 'dmap', fn, options) }
+  dfilter(fn: Each, options?: ShippingOptions): SandboxCollection { return this.#ship('filter', 'dfilter', fn, options) }
+  dflatMap(fn: Each, options?: ShippingOptions): SandboxCollection { return this.#ship('flatMap', 'dflatMap', fn, options) }
+  async dforEach(fn: Each, options?: ShippingOptions): Promise<void> { await this.#ship('forEach', 'dforEach', fn, options) }
+
+  async dreduce(fn: Each, options?: ShippingOptions): Promise<unknown> { return (await this.#fold('reduce', 'dreduce', fn, options))[0] }
+  async dfold(initial: unknown, fn: Each, options?: ShippingOptions): Promise<unknown> {
+    const found = await this.#fold('fold', 'dfold', fn, options, encodeValue(initial))
+    return found.length === 0 ? initial : found[0]
+  }
+
+  async dsome(fn: Each, options?: ShippingOptions): Promise<boolean> { return (await this.#fold('some', 'dsome', fn, options)).includes(true) }
+  async devery(fn: Each, options?: ShippingOptions): Promise<boolean> { return !(await this.#fold('every', 'devery', fn, options)).includes(false) }
+  async dfind(fn: Each, options?: ShippingOptions): Promise<unknown> { return (await this.#fold('find', 'dfind', fn, options))[0] }
+  async dgroupBy(fn: Each, options?: ShippingOptions): Promise<Map<unknown, unknown[]>> {
+    const groups = new Map<unknown, unknown[]>()
+    for (const part of await this.#fold('group', 'dgroupBy', fn, options) as Map<unknown, unknown[]>[]) {
+      for (const [key, members] of part) {
+        const present = groups.get(key)
+        if (present === undefined) groups.set(key, [...members])
+        else for (const member of members) present.push(member)
+      }
+    }
+    return groups
+  }
+
+  async dcount(fn?: Each, options?: ShippingOptions): Promise<number> { return (await this.#partials('filter', 'dcount', fn, 'count', options) as number[]).reduce((a, b) => a + b, 0) }
+  async dsum(fn?: Each, options?: ShippingOptions): Promise<number | bigint> {
+    const sums = await this.#partials('map', 'dsum', fn, 'sum', options) as number[]
+    return sums.length === 0 ? 0 : sums.reduce((a, b) => a + b)
+  }
+
+  async dmin(fn?: Each, options?: ShippingOptions): Promise<number | undefined> {
+    const least = await this.#partials('map', 'dmin', fn, 'min', options) as number[]
+    return least.length === 0 ? undefined : least.reduce((a, b) => (b < a ? b : a))
+  }
+
+  async dmax(fn?: Each, options?: ShippingOptions): Promise<number | undefined> {
+    const most = await this.#partials('map', 'dmax', fn, 'max', options) as number[]
+    return most.length === 0 ? undefined : most.reduce((a, b) => (b > a ? b : a))
+  }
+
+  /** One outcome an element, failures included; never rejects for those. */
+  async settled(): Promise<object[]> {
+    const { stages } = this.#base()
+    if (stages.length > 0) return outcomesOf(await runPipeline(this.#pipeline(NO_OPTIONS), { verb: 'collect' }))
+    return (await this.#load()).map((value, index) => ({ status: 'value', index, value, node: '', nodeName: '' }))
+  }
+
+  #base(): Begun { return this.#shipped ?? { source: undefined, stages: [], options: NO_OPTIONS, element: this.#element } }
+  #pipeline(options: ShippingOptions | undefined): Pipeline {
+    const base = this.#base()
+    return { ...base, options: mergeOptions(base.options, options), load: base.load ?? (() => this.#load()) }
+  }
+
+  #ship(verb: StageVerb, name: string, fn: Each, options: ShippingOptions | undefined): SandboxCollection {
+    const before = this.#pipeline(options)
+    const pipeline: Pipeline = { ...before, stages: [...before.stages, { verb, ...shippedFunction(name, fn) }] }
+    return new SandboxCollection(() => collect(pipeline), verb === 'filter' ? this.#kind : undefined, this.#element, true, pipeline)
+  }
+
+  async #fold(verb: TerminalText['verb'], name: string, fn: Each, options: ShippingOptions | undefined, initial?: Uint8Array): Promise<unknown[]> {
+    return partials(this.#pipeline(options), { verb, ...(initial === undefined ? {} : { initial }), ...shippedFunction(name, fn) })
+  }
+
+  /** One partial result per chunk of an optional stage and a terminal. */
+  async #partials(verb: StageVerb, name: string, fn: Each | undefined, terminal: TerminalText['verb'], options: ShippingOptions | undefined): Promise<unknown[]> {
+    const pipeline = this.#pipeline(options)
+    return partials(fn === undefined ? pipeline : { ...pipeline, stages: [...pipeline.stages, { verb, ...shippedFunction(name, fn) }] }, { verb: terminal })
+  }
 }
 
-/** `keep`: loaded once, for what hangs on one object; a captured source such as `pms` is asked anew at each use. */
-export function lazyCollection(load: Load, kind: string | undefined, element: number, keep: 'keep' | 'anew' = 'keep'): object {
+useCollectionTest((value) => SandboxCollection.is(value))
+
+/** `keep`: loaded once, for what hangs on one object; a captured source such as `pms` is asked anew at each use. `source`: what the kernel is told of it by a d-verb. */
+export function lazyCollection(load: Load, kind: string | undefined, element: number, keep: 'keep' | 'anew' = 'keep', source?: PlainSource): object {
   return new SandboxCollection(async () => {
     const items = await load()
     if (!ArrayIsArray(items)) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL', 'The system answered a collection with something else')
     return items
-  }, kind, element, keep === 'keep')
+  }, kind, element, keep === 'keep', source === undefined ? undefined : { source, stages: [], options: NO_OPTIONS, element })
 }

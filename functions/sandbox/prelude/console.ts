@@ -1,8 +1,9 @@
 // console.* inside an isolate: one frame a line, texts cut and a budget of bytes per run, after which one
 // last line says that the rest was dropped.
 
-import { CONSOLE_LEVELS, FROM_LANE } from '../frames.ts'
-import { host, job } from './host.ts'
+import { CONSOLE_FIELDS, CONSOLE_LEVELS, FROM_LANE } from '../frames.ts'
+import { elementAtWork, host, job } from './host.ts'
+import { redacted } from './secrets.ts'
 import { ArrayIsArray, ErrorConstructor, ObjectKeys, JSONStringify, stringSlice, StringConstructor } from './primordials.ts'
 
 const LINE_CHARS_MAX = 8_192
@@ -38,10 +39,36 @@ function line(level: number, args: readonly unknown[]): void {
     try { part = show(args[i], 0) } catch { part = '[a value that cannot be shown]' }
     text += (i === 0 ? '' : ' ') + part
   }
-  text = stringSlice(text, 0, LINE_CHARS_MAX)
+  post(level, stringSlice(redacted(text), 0, LINE_CHARS_MAX), elementAtWork())
+}
+
+function post(flags: number, text: string, element: number): void {
   job.consoleBytesLeft -= text.length + 1
-  if (job.consoleBytesLeft <= 0) text = '(the console budget of this run is used up: the rest is dropped)'
-  host.post(FROM_LANE.console, job.id, 0, 0, 0, level, text, undefined)
+  if (job.consoleBytesLeft <= 0) host.post(FROM_LANE.console, job.id, 0, element + 1, 0, flags & ~CONSOLE_FIELDS, '(the console budget of this run is used up: the rest is dropped)', undefined)
+  else host.post(FROM_LANE.console, job.id, 0, element + 1, 0, flags, text, undefined)
+}
+
+/** What JSON has no form for, in a form that it has. */
+function jsonForm(this: unknown, _key: string, value: unknown): unknown {
+  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') return show(value, 1)
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof ErrorConstructor) return { message: value.message, code: (value as { code?: unknown }).code, stack: value.stack }
+  return value instanceof Map || value instanceof Set ? show(value, 0) : value
+}
+
+/** A structured line: one post, as any other. Fields that do not fit, or cannot be told, become text. */
+export function logLine(level: string, text: string, fields: Readonly<Record<string, unknown>> | undefined, element: number): void {
+  if (job.id === 0 || job.consoleBytesLeft <= 0) return
+  let number = 0
+  for (let i = 0; i < CONSOLE_LEVELS.length; i++) if (CONSOLE_LEVELS[i] === level) number = i
+  const owner = element >= 0 ? element : elementAtWork()
+  if (fields === undefined) return post(number, stringSlice(redacted(text), 0, LINE_CHARS_MAX), owner)
+  let told: string | undefined
+  try { told = redacted(JSONStringify([text, fields], jsonForm) as string) } catch { told = undefined }
+  if (told !== undefined && told.length <= LINE_CHARS_MAX) return post(number | CONSOLE_FIELDS, told, owner)
+  let shown: string
+  try { shown = show(fields, 1) } catch { shown = '[fields that cannot be shown]' }
+  post(number, stringSlice(redacted(`${text} ${shown}`), 0, LINE_CHARS_MAX), owner)
 }
 
 export function makeConsole(): object {

@@ -12,7 +12,7 @@ import { SandboxError } from './error-capture.ts'
 import { assignHeld, checkSettable, heldOf, hold, invoke, listed, read, recordNow, useShapes, type Held } from './held.ts'
 import { hostCall } from './host-calls.ts'
 import { laterHandle } from './later.ts'
-import { JSONStringify, mapGet, mapSet, ObjectCreate, ObjectDefineProperties, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
+import { JSONStringify, mapForEach, mapGet, mapSet, ObjectCreate, ObjectDefineProperties, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
 import { lazyCollection } from './collection.ts'
 
 export type Handle = Readonly<Record<string | symbol, unknown>>
@@ -141,6 +141,13 @@ function unknownProperties(shape: KindShape, known: Readonly<Record<string, true
       throw propertyError(shape, property)
     },
   })
+}
+
+/** Of this node's kinds. */
+export function allShapes(): readonly KindShape[] {
+  const all: KindShape[] = []
+  mapForEach(shapes, ({ shape }) => { all[all.length] = shape })
+  return all
 }
 
 export const shapeOf = (kind: string): KindShape | undefined => mapGet(shapes, kind)?.shape

@@ -11,6 +11,7 @@ import { SandboxError } from './error-capture.ts'
 import { host, job } from './host.ts'
 import { keptAnswer } from './kept.ts'
 import { JSONParse, JSONStringify, mapClear, mapDelete, mapGet, mapSet, ObjectDefineProperty, PromiseConstructor } from './primordials.ts'
+import { refuseSecrets } from './secrets.ts'
 import { decodeAnswer, encodeArguments } from './value.ts'
 
 interface Waiting { readonly element: number; readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void; readonly bytes: Uint8Array; readonly text: string; readonly sequence: number }
@@ -24,7 +25,8 @@ let queueHead = 0
 let inFlight = 0
 let lastCall = 0
 
-export function hostCall(target: ReferenceRecord | undefined, verb: string, args: readonly unknown[], element: number): Promise<unknown> {
+/** `guarded`: what it carries leaves the function, and so may hold no secret. */
+export function hostCall(target: ReferenceRecord | undefined, verb: string, args: readonly unknown[], element: number, guarded?: 'guarded'): Promise<unknown> {
   if (job.id === 0) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_CALL_AFTER_END', `${verb} was called after the function had returned; await it inside the function`)
   if (job.hostCallsLeft <= 0) {
     throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALLS', `The function made more than ${callBudget.hostCalls} calls to the system; do more per call, or split the work`)
@@ -34,12 +36,13 @@ export function hostCall(target: ReferenceRecord | undefined, verb: string, args
   if (bytes.byteLength > callBudget.argumentBytes) {
     throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL_BYTES', `The arguments of ${verb} take ${bytes.byteLength} bytes, more than the ${callBudget.argumentBytes} allowed; pass less, or pass it in parts`)
   }
+  if (guarded !== undefined) refuseSecrets(bytes, verb)
   const owner = element >= 0 ? element : job.element
   const slot = owner + 1
   const sequence = job.sequences[slot] ?? 0
   job.sequences[slot] = sequence + 1
   const text = target === undefined
-    ? JSONStringify([verb]) as string
+    ? JSONStringify(owner >= 0 ? [verb] : [verb, job.waiting]) as string
     : JSONStringify([verb, target.kind, target.uuid, target.home]) as string
   const id = ++lastCall
   return new PromiseConstructor<unknown>((resolve, reject) => {
@@ -80,17 +83,18 @@ function answerOne(id: number, ok: boolean, bytes: Uint8Array | undefined, text:
   }
 }
 
-interface AnsweredError { code?: string; message?: string; name?: string; cause?: AnsweredError }
+export interface AnsweredError { code?: string; message?: string; name?: string; stack?: string; cause?: AnsweredError }
 
 function answeredError(text: string): Error {
   const record = JSONParse(text) as AnsweredError
-  return fromRecord(record)
+  return errorFromRecord(record)
 }
 
-function fromRecord(record: AnsweredError): Error {
+export function errorFromRecord(record: AnsweredError): Error {
   const error = new SandboxError(record.code ?? 'FUNCTIONS_ERR_SANDBOX_HOST_CALL', record.message ?? 'The call failed')
   if (record.name !== undefined) error.name = record.name
-  if (record.cause !== undefined) ObjectDefineProperty(error, 'cause', { value: fromRecord(record.cause), configurable: true, writable: true })
+  if (record.stack !== undefined) ObjectDefineProperty(error, 'stack', { value: record.stack, configurable: true, writable: true })
+  if (record.cause !== undefined) ObjectDefineProperty(error, 'cause', { value: errorFromRecord(record.cause), configurable: true, writable: true })
   return error
 }
 

@@ -12,5 +12,10 @@ const unconnected = (): never => { throw new Error('The prelude is not booted') 
 export const host: Host = { post: unconnected, announce: unconnected }
 
 /** Job in progress: an isolate runs one at a time. 0: none. */
-export interface JobState { id: number; element: number; sequences: number[]; hostCallsLeft: number; consoleBytesLeft: number }
-export const job: JobState = { id: 0, element: -1, sequences: [], hostCallsLeft: 0, consoleBytesLeft: 0 }
+export interface JobState { id: number; /** That runs right now; -1 between turns. */ element: number; /** Between turns: the first of those that have begun and not ended; -1: none. */ waiting: number; sequences: number[]; hostCallsLeft: number; consoleBytesLeft: number }
+/**
+ * On whose account something is that is nobody's by its handle: of the element that runs, else of one that may have done it. All
+ * that run side by side are calls of the same function, so a wrong guess costs a call id in a log, never a right.
+ */
+export const elementAtWork = (): number => (job.element >= 0 ? job.element : job.waiting)
+export const job: JobState = { id: 0, element: -1, waiting: -1, sequences: [], hostCallsLeft: 0, consoleBytesLeft: 0 }

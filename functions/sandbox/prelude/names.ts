@@ -5,11 +5,13 @@ import type { ReferenceRecord } from '../../contract.ts'
 import { lazyCollection } from './collection.ts'
 import { SandboxError } from './error-capture.ts'
 import { makeHandle, shapeOf } from './handles.ts'
+import { CallSignal } from './signal.ts'
+import { standingFor, toolsFor } from './tools.ts'
 import { cloneValue } from './value.ts'
 import { job } from './host.ts'
 import { ArrayIsArray, MathFloor, nativeRandom, NumberIsFinite, numberToString, ObjectFreeze, stringSlice } from './primordials.ts'
 
-function range(a: number, b?: number, step = 1): object {
+const rangeFor = (element: number) => (a: number, b?: number, step = 1): object => {
   const from = b === undefined ? 0 : a
   const to = b ?? a
   if (!NumberIsFinite(from) || !NumberIsFinite(to) || !NumberIsFinite(step) || step === 0) throw new SandboxError('FUNCTIONS_ERR_BAD_RANGE', 'range needs finite numbers and a step other than 0')
@@ -17,16 +19,15 @@ function range(a: number, b?: number, step = 1): object {
     const numbers: number[] = []
     for (let i = 0, n = from; step > 0 ? n < to : n > to; n = from + ++i * step) numbers[i] = n
     return numbers
-  }, undefined, -1)
+  }, undefined, element, 'keep', { type: 'range', from, to, step })
 }
 
-function from(items: Iterable<unknown> | AsyncIterable<unknown>): object {
-  return lazyCollection(async () => {
+const fromFor = (element: number) => (items: Iterable<unknown> | AsyncIterable<unknown>): object =>
+  lazyCollection(async () => {
     const taken: unknown[] = []
     for await (const item of items) taken[taken.length] = item
     return taken
-  }, undefined, -1)
-}
+  }, undefined, element)
 
 /** Version 4, of the isolate's own random numbers. */
 function newUuid(): string {
@@ -58,6 +59,13 @@ function load(dump: Dump, options: { readonly fresh?: boolean } = {}): object {
   return makeHandle(record, job.element)
 }
 
-export const names = ObjectFreeze({ range, from, load })
+standingFor('load', load)
+
+/** For the calls of one element; -1: of whichever is running. */
+export const namesFor = (element: number): Readonly<Record<string, unknown>> => ({
+  range: standingFor('range', rangeFor(element)), from: standingFor('from', fromFor(element)), load, ...toolsFor(element),
+})
+
+export const names = ObjectFreeze({ ...namesFor(-1), signal: new CallSignal(undefined) })
 /** Where `names` stands: the first part of each COUNTERPART. */
 export const NAMES_GLOBAL = 'dc'

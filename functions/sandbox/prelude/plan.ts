@@ -61,7 +61,7 @@ export function missingPackage(codes: ReadonlyMap<string, string>): string | und
 export function loadPlan(json: string, codes: ReadonlyMap<string, string>, environments: ReadonlyMap<string, Uint8Array>, initial: Uint8Array | undefined): LoadedPlan {
   const text = JSONParse(json) as PlanText
   const link = ({ code, environment, name }: FunctionText): UserFunction =>
-    linkFunction(codes.get(code) as string, environments.get(environment) ?? new Uint8Array(0), (source) => compile(source, name, code))
+    linkFunction(code, codes.get(code) as string, environments.get(environment) ?? new Uint8Array(0), (source) => compile(source, name, code))
   const stages: LoadedStage[] = []
   for (const stage of text.stages) stages.push({ verb: stage.verb, fn: link(stage) })
   const { verb } = text.terminal

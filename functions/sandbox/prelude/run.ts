@@ -7,7 +7,8 @@
 // one outcome: the partial result, or the first failure with its index in `details`.
 
 import { FROM_LANE } from '../frames.ts'
-import { endOf, forgetAssignments } from './assignments.ts'
+import { forgetAssignments } from './assignments.ts'
+import { endOf, forgetPending } from './pending.ts'
 import { encodeOutputs, decodeItems } from './value.ts'
 import { errorJson, SandboxError } from './error-capture.ts'
 import { encodeText } from './text.ts'
@@ -43,6 +44,8 @@ class Run {
   readonly #done: Uint8Array
   next = 0
   active = 0
+  /** Elements below have ended. */
+  #ended = 0
   #stopped = false
   ended = false
 
@@ -87,6 +90,7 @@ class Run {
       else this.#wait(i, patches, 'patches')
     }
     job.element = -1
+    this.#rest()
     return this.active === 0 && (this.next >= count || this.#stopped) ? this.#finish() : undefined
   }
 
@@ -103,6 +107,14 @@ class Run {
       if (this.failures[index] === undefined) this.fail(index, error)
       this.#leave(index, what)
     })
+  }
+
+  /** Between turns. */
+  #rest(): void {
+    job.waiting = -1
+    if (this.active === 0) return
+    while (this.#ended < this.next && this.#done[this.#ended] === 1) this.#ended++
+    if (this.#ended < this.next) job.waiting = this.#ended
   }
 
   #leave(index: number, what: 'value' | 'patches'): void {
@@ -281,6 +293,7 @@ class Run {
     job.id = 0
     forgetCalls()
     forgetAssignments()
+    forgetPending()
     forgetTimers()
     return writeResult(runs, decided)
   }
@@ -294,6 +307,7 @@ let current: Run | undefined
 export function startRun(plan: LoadedPlan, input: RunInput): Uint8Array | undefined {
   job.id = input.job
   job.element = -1
+  job.waiting = -1
   job.sequences = []
   job.hostCallsLeft = plan.hostCalls
   job.consoleBytesLeft = plan.consoleBytes

@@ -25,14 +25,23 @@ type LifeDriver = Omit<DomainDriver, 'acceptIncoming' | 'refuseIncoming' | 'comp
 const XML_ERROR = 27
 const PID_FIRST = 10_000
 
-/** The load of a VM: its own trace, else one that its uuid decides. */
-export function traceFor(uuid: string, { simulate }: VmSettings): Trace {
+/** The load of a VM: what the simulation says, its own trace, else one that its uuid decides. */
+function traceFor({ load }: Pick<World, 'load'>, uuid: string, settings: VmSettings): Trace {
+  const given = load?.(uuid, settings)
+  if (given !== undefined) return given
+  const { simulate } = settings
   return simulate === undefined ? gentleTrace(seededRandom(Number.parseInt(uuid.slice(0, 8), 16))) : traceOf(simulate.cpuRatios, simulate.stepMs)
+}
+
+/** Of a guest that came from elsewhere: what the simulation says goes for it here, too. */
+export function givenLoad({ load }: Pick<World, 'load'>, uuid: string, settings: VmSettings): { readonly trace?: Trace } {
+  const trace = load?.(uuid, settings)
+  return trace === undefined ? {} : { trace }
 }
 
 export function newGuest(world: World, uuid: string, settings: VmSettings): Guest {
   const { vcpus, memoryMiB, simulate } = settings
-  return bootGuest({ trace: traceFor(uuid, settings), vcpus, memoryMiB, bootMs: simulate?.bootMs ?? world.bootMs, slowness: world.slowness }, world.clock.nowMs())
+  return bootGuest({ trace: traceFor(world, uuid, settings), vcpus, memoryMiB, bootMs: simulate?.bootMs ?? world.bootMs, slowness: world.slowness }, world.clock.nowMs())
 }
 
 // ---------------------------------------------------------------- life

@@ -14,7 +14,7 @@ import { createCallGate } from './call-gate.ts'
 import { begin, carryOut, createDomains, newGuest } from './domains.ts'
 import { createFaults } from './faults.ts'
 import type { MemoryFaults } from './faults.ts'
-import { loadRatio, memoryUsedMiB } from './guest.ts'
+import { agedGuest, loadRatio, memoryUsedMiB } from './guest.ts'
 import { createMigration } from './migration.ts'
 import { createNetworks } from './networks.ts'
 import { createSnapshots } from './snapshots.ts'
@@ -23,7 +23,7 @@ import type { StateFile } from './state-file.ts'
 import { worldStats } from './stats.ts'
 import { addPool, createStorage, IMAGE_SUFFIX, poolRecord, SHARED_ROOT, volumeFor } from './storage.ts'
 import { command, domainRecord, snapshotRecords } from './world.ts'
-import type { Capacity, Domain, Pool, World } from './world.ts'
+import type { Capacity, Domain, MemoryLoad, Pool, World } from './world.ts'
 
 export interface MemoryDriverOptions {
   /** Of the simulated host; its uuid and those of its pools and networks follow from it. */
@@ -43,6 +43,8 @@ export interface MemoryDriverOptions {
   readonly images?: readonly { readonly name: string; readonly sizeMiB: number }[]
   /** File that keeps what there is over restarts of the node; default: none. */
   readonly state?: string
+  /** Comes before what settings say of a VM's load; must not change its mind. */
+  readonly load?: MemoryLoad
   /** Run from the start, for some time already, unless the state file knows better. */
   readonly guests?: readonly { readonly uuid: string; readonly settings: VmSettings }[]
 }
@@ -81,7 +83,7 @@ function addDefaults(world: World, images: NonNullable<MemoryDriverOptions['imag
 function addGuest(world: World, uuid: string, settings: VmSettings): void {
   const domain: Domain = { uuid, settings, metadata: {}, managed: true, state: 'stopped', reason: 'defined', snapshots: [], consoles: new Set() }
   world.domains.set(uuid, domain)
-  begin(world, domain, { ...newGuest(world, uuid, settings), ranMs: world.random.int(GUEST_AGE_MS_MAX) }, 'booted')
+  begin(world, domain, agedGuest(newGuest(world, uuid, settings), world.random.int(GUEST_AGE_MS_MAX)), 'booted')
 }
 
 function inventoryOf(world: World): Inventory {
@@ -143,7 +145,7 @@ export function createMemoryDriver(options: MemoryDriverOptions): MemoryDriver {
     arm()
   }
   const world: World = {
-    host: name, uuid: options.uuid ?? namedUuid(NAMESPACE, `host/${name}`), uri, clock, random, gate, capacity, bootMs, shutdownMs, copyMiBps,
+    host: name, uuid: options.uuid ?? namedUuid(NAMESPACE, `host/${name}`), uri, clock, random, gate, capacity, bootMs, shutdownMs, copyMiBps, load: options.load,
     slowness: 1, domains: new Map(), incoming: new Map(), pools: new Map(), leftFiles: new Map(), networks: new Map(),
     emit, settle,
     touch(domain) {

@@ -24,6 +24,8 @@ export interface Guest {
   readonly sinceMs: number | undefined
   /** Guest time of its last boot; a reboot sets it. */
   readonly bootedAtMs: number
+  /** Guest time at 0 of the clock, as long as it runs on: where a trace on the clock begins. */
+  readonly clockZeroMs: number
   /** Guest times at which it is busy whatever its trace says; in order, apart. */
   readonly burns: readonly Span[]
   /** CPU time of all vcpus, and of which the disk had its share, up to guest time `foldedAtMs`. */
@@ -38,18 +40,24 @@ export interface Guest {
 export interface GuestSpec { readonly trace: Trace; readonly vcpus: number; readonly memoryMiB: number; readonly bootMs: number; readonly slowness: number }
 
 export const bootGuest = (spec: GuestSpec, nowMs: number): Guest => ({
-  ...spec, ranMs: 0, sinceMs: nowMs, bootedAtMs: 0, burns: [{ fromMs: 0, toMs: spec.bootMs }],
+  ...spec, ranMs: 0, sinceMs: nowMs, bootedAtMs: 0, clockZeroMs: -nowMs, burns: [{ fromMs: 0, toMs: spec.bootMs }],
   cpuMs: 0, diskMs: 0, foldedAtMs: 0, hung: false,
 })
 
 export const guestTime = ({ ranMs, sinceMs }: Guest, nowMs: number): number => ranMs + (sinceMs === undefined ? 0 : Math.max(0, nowMs - sinceMs))
 
+/** It has run for so long already. */
+export const agedGuest = (guest: Guest, ranMs: number): Guest => ({ ...guest, ranMs, clockZeroMs: guest.clockZeroMs + ranMs })
+/** Guest time at which its trace begins. */
+const traceZeroMs = ({ trace, bootedAtMs, clockZeroMs }: Guest): number => (trace.onClock === true ? clockZeroMs : bootedAtMs)
+
 /** Busy time of one vcpu between two guest times. */
-function busyBetween({ trace, bootedAtMs, burns }: Guest, fromMs: number, toMs: number): number {
-  let busy = busyUntil(trace, toMs - bootedAtMs) - busyUntil(trace, fromMs - bootedAtMs)
+function busyBetween(guest: Guest, fromMs: number, toMs: number): number {
+  const { trace, burns } = guest, zeroMs = traceZeroMs(guest)
+  let busy = busyUntil(trace, toMs - zeroMs) - busyUntil(trace, fromMs - zeroMs)
   for (const burn of burns) {
     const a = Math.max(fromMs, burn.fromMs), b = Math.min(toMs, burn.toMs)
-    if (b > a) busy += b - a - (busyUntil(trace, b - bootedAtMs) - busyUntil(trace, a - bootedAtMs))
+    if (b > a) busy += b - a - (busyUntil(trace, b - zeroMs) - busyUntil(trace, a - zeroMs))
   }
   return busy
 }
@@ -64,7 +72,7 @@ export const diskTimeMs = (guest: Guest, cpuMs: number): number => guest.diskMs 
 export function loadRatio(guest: Guest, nowMs: number): number {
   if (guest.sinceMs === undefined) return 0
   const at = guestTime(guest, nowMs)
-  return guest.burns.some(({ fromMs, toMs }) => at >= fromMs && at < toMs) ? 1 : ratioAt(guest.trace, at - guest.bootedAtMs)
+  return guest.burns.some(({ fromMs, toMs }) => at >= fromMs && at < toMs) ? 1 : ratioAt(guest.trace, at - traceZeroMs(guest))
 }
 
 /** Time since its last boot began. */
@@ -80,7 +88,7 @@ function fold(guest: Guest, nowMs: number): Guest {
 }
 
 export const pauseGuest = (guest: Guest, nowMs: number): Guest => ({ ...guest, ranMs: guestTime(guest, nowMs), sinceMs: undefined })
-export const resumeGuest = (guest: Guest, nowMs: number): Guest => guest.sinceMs === undefined ? { ...guest, sinceMs: nowMs } : guest
+export const resumeGuest = (guest: Guest, nowMs: number): Guest => guest.sinceMs === undefined ? { ...fold(guest, nowMs), sinceMs: nowMs, clockZeroMs: guest.ranMs - nowMs } : guest
 export const slowGuest = (guest: Guest, slowness: number, nowMs: number): Guest => ({ ...fold(guest, nowMs), slowness })
 /** Balloon: less (or more, up to what it was started with) from now on. */
 export const balloonGuest = (guest: Guest, memoryMiB: number): Guest => ({ ...guest, memoryMiB })

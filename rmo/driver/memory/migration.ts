@@ -9,7 +9,7 @@
 import { RMO } from '../../errors.ts'
 import type { DiskDevice, VmSettings } from '../../settings.ts'
 import type { Call, DomainDriver, MigrateOptions, VolumeRecord } from '../contract.ts'
-import { begin, carryOut, define, end, newGuest } from './domains.ts'
+import { begin, carryOut, define, end, givenLoad, newGuest } from './domains.ts'
 import { readGuest, writeGuest } from './guest-record.ts'
 import type { GuestRecord } from './guest-record.ts'
 import { pauseGuest, resumeGuest } from './guest.ts'
@@ -119,7 +119,7 @@ function arrive(world: World, uuid: string, text: string | undefined): void {
     domain.reason = handover.reason
     domain.saved = handover.saved === undefined ? undefined : readGuest(handover.saved, world.clock)
   } else {
-    const guest = handover?.guest === undefined ? newGuest(world, uuid, coming.settings) : readGuest(handover.guest, world.clock)
+    const guest = handover?.guest === undefined ? newGuest(world, uuid, coming.settings) : { ...readGuest(handover.guest, world.clock), ...givenLoad(world, uuid, coming.settings) }
     begin(world, domain, handover?.state === 'paused' ? guest : resumeGuest(guest, world.clock.nowMs()), 'migrated')
   }
   world.touch(domain)

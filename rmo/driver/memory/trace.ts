@@ -10,6 +10,8 @@ export interface Trace {
   readonly stepMs: number
   /** Busy milliseconds up to the start of each step; one longer than `ratios`. */
   readonly busyMs: Readonly<Float64Array>
+  /** Begins at 0 of the clock; left out: with each boot of the guest. */
+  readonly onClock?: true
 }
 
 export function traceOf(ratios: ArrayLike<number>, stepMs: number): Trace {

@@ -13,6 +13,7 @@ import type { DiskDevice, VmSettings } from '../../settings.ts'
 import type { Call, DomainMetadata, DomainRecord, DomainState, DriverEvent, NetworkRecord, PoolRecord, SnapshotRecord, VolumeRecord } from '../contract.ts'
 import type { CallGate } from './call-gate.ts'
 import type { Guest } from './guest.ts'
+import type { Trace } from './trace.ts'
 
 /** virErrorNumber VIR_ERR_SYSTEM_ERROR. */
 const SYSTEM_ERROR = 38
@@ -20,6 +21,9 @@ const SYSTEM_ERROR = 38
 export interface Capacity { readonly cores: number; readonly memoryMiB: number; readonly storageMiB: number }
 
 export interface Snapshot { readonly name: string; readonly content: 'disk' | 'memory'; readonly createdAtMs: number; readonly state: DomainState; readonly settings: VmSettings; readonly guest?: Guest; readonly parent?: string; readonly description?: string }
+
+/** The load of a VM, wherever it runs; undefined: its own. */
+export type MemoryLoad = (uuid: string, settings: VmSettings) => Trace | undefined
 
 /** What a serial console's other end hears. */
 export interface ConsoleEnd { hear(text: string): void; hangUp(reason: string): void }
@@ -62,6 +66,7 @@ export interface World {
   readonly bootMs: number
   readonly shutdownMs: number
   readonly copyMiBps: number
+  readonly load: MemoryLoad | undefined
   /** 1; more: everything that reads or writes a disk takes so much longer. */
   slowness: number
   readonly domains: Map<string, Domain>

@@ -223,8 +223,8 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
       else if (levelOf(change.state) !== vm.told || (wasDead && change.type !== 'crashed')) tellState(vm, change.type, atMs)
       else vm.differsSinceMs = undefined
     },
-    onStats(stats, atMs) {
-      for (const each of stats) vms.get(each.uuid)?.sample(each, atMs)
+    onStats(stats, atMs, how) {
+      for (const each of stats) vms.get(each.uuid)?.sample(each, atMs, how)
     },
     stop() { for (const vm of vms.values()) vm.end('its node stops') },
   }

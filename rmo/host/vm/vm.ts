@@ -90,9 +90,11 @@ export class HostVm implements LocalVm {
     return otherSettings
   }
 
-  sample(stats: DomainStats, atMs: number): void {
+  /** 'silent': for the window of the ratio only; what is shown stays as it is. */
+  sample(stats: DomainStats, atMs: number, how: 'shown' | 'silent' = 'shown'): void {
     if (!isActive(this.#record.state)) return
     this.#window = withReading(this.#window, { atMs, cpuNs: stats.cpuNs, vcpus: stats.vcpus }, LIMITS.hostCpuWindowMs)
+    if (how === 'silent' && this.#stats !== undefined) return
     this.#stats = stats
     this.#statsAtMs = this.#context.host.clock.wallMs()
     this.#attributes = undefined

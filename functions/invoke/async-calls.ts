@@ -1,0 +1,414 @@
+// Calls that are certain to be made: enqueue() answers when the call is in the store, and a worker on every node carries them
+// out, at least once.
+//
+//   enqueue --put--> call/NAME/ID --watch--> queue.ts --claim: put on this node's lease, attempts + 1--> attempt
+//                       ^                                                                                  |
+//                       +--- back-off, claim gone --- failed, attempts left <------------------------------+
+//   deleted, outcome kept for its key <--- value                    failed for good ---> dead/NAME/ID
+//
+// Every step is one transaction that names the claim: a worker whose lease has ended changes nothing. A worker that dies
+// leaves its claim to the lease; the attempt it began counts. What ran nowhere (busy, paused, broken) costs no attempt.
+
+import { errorCode, LIMITS } from '../../fabric/base.ts'
+import type { Clock, ErrorRecord, NodeId, Random, Timer } from '../../fabric/base.ts'
+import type { GlobalStore, GlobalStoreEntry, StoreCompare, StoreLease, StoreOperation } from '../../fabric/mod.ts'
+import type { CallAuthority, Catalog, InvokeOutcome, InvokeRequest, Observer } from '../deployed.ts'
+import { FUNCTIONS } from '../errors.ts'
+import { encodeValue } from '../value/mod.ts'
+import { CALL_PREFIX, callKey, CLAIM_PREFIX, claimKey, DEAD_PREFIX, deadKey, placeOf, readStored, writeStored } from './call-record.ts'
+import type { CallPlace, CallRecordStored } from './call-record.ts'
+import { failed } from './contract.ts'
+import { doneRecord, keyOf, queuedRecord } from './idempotency.ts'
+import type { Idempotency } from './idempotency.ts'
+import { CallQueue } from './queue.ts'
+import type { WaitingCall } from './queue.ts'
+import { hex, plainRecord } from './run-here.ts'
+
+export interface AsyncCallsOptions {
+  readonly store: GlobalStore
+  readonly catalog: Catalog
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly random: Random
+  readonly self: { readonly id: NodeId; readonly name: string }
+  readonly idempotency: Idempotency
+  /** Alive members. */
+  nodes(): readonly { readonly id: NodeId }[]
+  /** Functions that hear a topic when `deployer` says it. */
+  subscribers(topic: string, deployer: string): readonly string[]
+  /** One attempt, wherever it is best made; rejects for what concerns the request itself. */
+  attempt(request: InvokeRequest, authority: CallAuthority, attempt: number): Promise<InvokeOutcome>
+}
+
+/** `from`: who says it, for the function; `budget`: nested calls that may come of each. */
+export interface EmitOptions { readonly from: string; readonly deployer: string; readonly budget?: number; readonly key?: string }
+
+const WATCH_RETRY_MS = 1_000
+/** Calls put in one transaction: two keys, two compares each. */
+const EMITS = 32
+const FINISH_RETRIES = 3
+const FINISH_RETRY_MS = 200
+
+/** Nothing ran and it is nobody's fault: no attempt is used up. */
+const UNCOUNTED: ReadonlySet<string> = new Set([FUNCTIONS.FUNCTION_BUSY, FUNCTIONS.FUNCTION_PAUSED, FUNCTIONS.FUNCTION_BROKEN, FUNCTIONS.FUNCTION_UNHELD, FUNCTIONS.FUNCTION_CODE_MISSING, FUNCTIONS.FUNCTION_UNKNOWN, FUNCTIONS.NODE_GONE].map(({ code }) => code))
+
+export class AsyncCalls {
+  readonly #options: AsyncCallsOptions
+  readonly #queue: CallQueue
+  readonly #stopping = new AbortController()
+  readonly #under = new Map<string, AbortController>()
+  readonly #work = new Set<Promise<void>>()
+  #timer: Timer | undefined
+  #lease: { readonly lease: StoreLease; untilMs: number } | undefined
+  #renewal: Timer | undefined
+  #unlisten: (() => void) | undefined
+
+  constructor(options: AsyncCallsOptions) {
+    this.#options = options
+    this.#queue = new CallQueue({ lagMs: (id) => this.#rank(id) * LIMITS.asyncStepMs })
+  }
+
+  /** Calls of a function that wait or run, as this node knows. */
+  count(name: string): number { return this.#queue.count(name) }
+  get claims(): number { return this.#under.size }
+
+  start(): void {
+    this.#unlisten = this.#options.catalog.onChange(() => this.#pump())
+    this.#track(this.#follow(CALL_PREFIX, (entry) => this.#seen(entry), ({ name, id }) => this.#queue.gone(name, id)))
+    this.#track(this.#follow(CLAIM_PREFIX, ({ key, modRevision }) => {
+      const place = placeOf(key)
+      if (place !== undefined) this.#queue.claimed(place.name, place.id, modRevision)
+    }, ({ name, id }, revision) => this.#queue.released(name, id, revision, this.#options.clock.nowMs())))
+  }
+
+  /** Lets go: attempts under way are cancelled, their claims go with the lease, others take them up. */
+  async stop(): Promise<void> {
+    this.#unlisten?.()
+    this.#stopping.abort(FUNCTIONS.RUN_CANCELLED({}))
+    this.#timer?.cancel()
+    this.#renewal?.cancel()
+    for (const control of this.#under.values()) control.abort(FUNCTIONS.RUN_CANCELLED({}))
+    await Promise.all(this.#work)
+    await this.#lease?.lease.revoke().catch(() => {})
+  }
+
+  #track(work: Promise<void>): void {
+    this.#work.add(work)
+    void work.finally(() => this.#work.delete(work))
+  }
+
+  /** Place of this node in the order in which nodes reach for a call; the same everywhere, another for each call. */
+  #rank(id: string): number {
+    const mine = mix(id, this.#options.self.id)
+    let rank = 0
+    for (const node of this.#options.nodes()) if (node.id !== this.#options.self.id && mix(id, node.id) > mine) rank++
+    return rank
+  }
+
+  // ---------------------------------------------------------------- putting
+
+  async enqueue(request: InvokeRequest, authority: CallAuthority): Promise<string> {
+    const { store, idempotency } = this.#options
+    const name = this.#nameOf(request.reference)
+    for (;;) {
+      const { id, when, then, otherwise } = await this.#putting(name, request, authority)
+      const answer = await store.transact({ when, then, otherwise }, { signal: authority.signal })
+      if (answer.succeeded) return id
+      const [found] = answer.entries
+      if (found !== undefined) return idempotency.callOf(found)
+    }
+  }
+
+  /** What puts a call, once under its key. Throws FUNCTION_BUSY when too many wait, PAYLOAD_INVALID. */
+  async #putting(name: string, request: InvokeRequest, authority: CallAuthority): Promise<{ readonly id: string; readonly when: StoreCompare[]; readonly then: StoreOperation[]; readonly otherwise: StoreOperation[] }> {
+    const { random, clock, self, idempotency, observer } = this.#options
+    const waiting = this.#queue.count(name)
+    if (waiting >= LIMITS.asyncWaitingMax) {
+      observer.count(name, 'busy')
+      throw FUNCTIONS.FUNCTION_BUSY({ name, node: self.name, running: 0, waiting })
+    }
+    const nowMs = clock.wallMs()
+    const value = writeStored({ request, principal: authority.principal, trace: authority.trace, attempts: 0, enqueuedAtMs: nowMs, nextAtMs: nowMs, pauseMs: 0, error: undefined })
+    if (value.length > LIMITS.storeValueBytesMax) throw FUNCTIONS.PAYLOAD_INVALID({ what: 'the payload of an asynchronous call', expected: `at most ${LIMITS.storeValueBytesMax} bytes with all that is noted about it`, got: `${value.length}` })
+    const id = hex(random.bytes(8))
+    const key = callKey({ name, id })
+    const absent = (of: string): StoreCompare => ({ key: of, field: 'createRevision', is: '=', than: 0 })
+    const put: StoreOperation = { do: 'put', key, value }
+    if (request.idempotencyKey === undefined) return { id, when: [absent(key)], then: [put], otherwise: [] }
+    const stored = keyOf(name, request.idempotencyKey)
+    return { id, when: [absent(key), absent(stored)], then: [put, { do: 'put', key: stored, value: queuedRecord(id), lease: await idempotency.lease() }], otherwise: [{ do: 'get', key: stored }] }
+  }
+
+  /**
+   * One call of each function that hears the topic; answers how many. In one transaction, as long as they fit into one. `key`: said
+   * again under it within LIMITS.idempotencyMs, nothing more happens.
+   */
+  async emit(topic: string, payload: Uint8Array, { from, deployer, budget, key }: EmitOptions, authority: CallAuthority): Promise<number> {
+    const names = this.#options.subscribers(topic, deployer)
+    for (let at = 0; at < names.length; at += EMITS) {
+      const puts = await Promise.all(names.slice(at, at + EMITS).map((name) => this.#putting(name, {
+        reference: name, payload, cause: { type: 'topic', topic, from }, ...(budget === undefined ? {} : { budget }), ...(key === undefined ? {} : { idempotencyKey: key }),
+      }, authority)))
+      await this.#options.store.transact({ when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then) }, { signal: authority.signal })
+    }
+    return names.length
+  }
+
+  /** A paused function keeps its queue; one that is not there has none. */
+  #nameOf(reference: string): string {
+    const { catalog, random } = this.#options
+    try {
+      return catalog.resolve(reference, random.next()).name
+    } catch (error) {
+      if (errorCode(error) !== FUNCTIONS.FUNCTION_PAUSED.code) throw error
+      return reference.split('@')[0] ?? reference
+    }
+  }
+
+  // ---------------------------------------------------------------- seeing
+
+  /** All keys under a prefix, then their changes; begins again when the store forgot where this was. */
+  async #follow(prefix: string, put: (entry: GlobalStoreEntry) => void, gone: (place: CallPlace, revision: number) => void): Promise<void> {
+    const { store, clock } = this.#options
+    const { signal } = this.#stopping
+    let known = new Set<string>()
+    while (!signal.aborted) {
+      try {
+        const found = new Set<string>()
+        let after: string | undefined
+        let revision: number | undefined
+        do {
+          const page = await store.range(prefix, { ...(after === undefined ? {} : { after }), signal })
+          // Of the first page: what changed between the pages comes again by the watch.
+          revision ??= page.revision
+          for (const entry of page.entries) { found.add(entry.key); put(entry) }
+          after = page.more ? page.entries.at(-1)?.key : undefined
+        } while (after !== undefined)
+        for (const key of known) if (!found.has(key)) this.#place(key, (place) => gone(place, revision ?? 0))
+        known = found
+        this.#pump()
+        for await (const { events } of store.watch(prefix, { after: revision, signal })) {
+          for (const event of events) {
+            if (event.type === 'put') { known.add(event.entry.key); put(event.entry) }
+            else { known.delete(event.key); this.#place(event.key, (place) => gone(place, event.modRevision)) }
+          }
+          if (events.length > 0) this.#pump()
+        }
+      } catch {
+        // The store cannot be reached, or has forgotten: what is there is read again.
+      }
+      if (!signal.aborted) await new Promise<void>((resolve) => { clock.after(WATCH_RETRY_MS, resolve, { background: true }); signal.addEventListener('abort', () => resolve(), { once: true }) })
+    }
+  }
+
+  #place(key: string, use: (place: CallPlace) => void): void {
+    const place = placeOf(key)
+    if (place !== undefined) use(place)
+  }
+
+  #seen({ key, value, modRevision }: GlobalStoreEntry): void {
+    this.#place(key, (place) => {
+      const { clock } = this.#options
+      const { nextAtMs, pauseMs } = readTimes(value)
+      this.#queue.put({ ...place, modRevision, nextAtMs, pauseMs }, clock.nowMs(), clock.wallMs())
+    })
+  }
+
+  #pump(): void {
+    const { clock, catalog } = this.#options
+    this.#timer?.cancel()
+    if (this.#stopping.signal.aborted) return
+    const eligible = (name: string): boolean => catalog.get(name)?.record.paused === false
+    for (const call of this.#queue.take(clock.nowMs(), LIMITS.asyncClaimsMax - this.#under.size, eligible)) this.#track(this.#carryOut(call))
+    if (this.#under.size >= LIMITS.asyncClaimsMax) return
+    const nextMs = this.#queue.nextDueMs(eligible)
+    if (nextMs !== undefined) this.#timer = clock.after(Math.max(1, nextMs - clock.nowMs()), () => this.#pump(), { background: true })
+  }
+
+  // ---------------------------------------------------------------- carrying out
+
+  async #carryOut(call: WaitingCall): Promise<void> {
+    const { clock } = this.#options
+    const control = new AbortController()
+    const key = callKey(call)
+    this.#under.set(key, control)
+    let retryMs = 0
+    try {
+      const claimed = await this.#claim(call)
+      if (claimed !== undefined) await this.#run(call, claimed, control)
+    } catch {
+      // The store did not answer: the claim, if there is one, ends with its lease.
+      retryMs = WATCH_RETRY_MS
+    } finally {
+      this.#under.delete(key)
+      this.#queue.settled(call.name, call.id, clock.nowMs(), retryMs)
+      this.#pump()
+    }
+  }
+
+  /** Undefined: somebody else has it, or it is gone. */
+  async #claim(call: WaitingCall): Promise<{ readonly record: CallRecordStored; readonly claim: Uint8Array } | undefined> {
+    const { store, clock, random, self } = this.#options
+    const [key, claimed] = [callKey(call), claimKey(call)]
+    const entry = await store.get(key)
+    if (entry === undefined) { this.#queue.gone(call.name, call.id); return undefined }
+    if (entry.modRevision !== call.modRevision) { this.#seen(entry); return undefined }
+    const before = readStored(entry.value)
+    const record = { ...before, attempts: before.attempts + 1 }
+    const claim = encodeValue([self.id, hex(random.bytes(8))])
+    const lease = await this.#held()
+    const { succeeded, entries } = await store.transact({
+      when: [{ key, field: 'modRevision', is: '=', than: entry.modRevision }, { key: claimed, field: 'createRevision', is: '=', than: 0 }],
+      then: [{ do: 'put', key, value: writeStored(record) }, { do: 'put', key: claimed, value: claim, lease }],
+      otherwise: [{ do: 'get', key }, { do: 'get', key: claimed }],
+    })
+    if (succeeded) return { record, claim }
+    const [present, holder] = entries
+    if (present === undefined) this.#queue.gone(call.name, call.id)
+    else this.#seen(present)
+    if (holder !== undefined) this.#queue.claimed(call.name, call.id, holder.modRevision)
+    return undefined
+  }
+
+  /** This node's lease, good for a while; kept alive while anything hangs on it. */
+  async #held(): Promise<string> {
+    const { store, clock } = this.#options
+    if (this.#lease !== undefined && clock.nowMs() < this.#lease.untilMs - LIMITS.asyncLeaseMs / 2) return this.#lease.lease.id
+    const askedMs = clock.nowMs()
+    if (this.#lease !== undefined && askedMs < this.#lease.untilMs) {
+      const { lease } = this.#lease
+      const kept = await lease.keepAlive().catch(() => undefined)
+      if (kept !== undefined) { this.#lease = { lease, untilMs: askedMs + LIMITS.asyncLeaseMs }; this.#renew(); return lease.id }
+    }
+    const lease = await store.grant(LIMITS.asyncLeaseMs)
+    this.#lease = { lease, untilMs: askedMs + LIMITS.asyncLeaseMs }
+    this.#renew()
+    return lease.id
+  }
+
+  #renew(): void {
+    const { clock } = this.#options
+    this.#renewal?.cancel()
+    if (this.#stopping.signal.aborted) return
+    this.#renewal = clock.after(LIMITS.asyncLeaseMs / 3, () => void this.#keep(), { background: true })
+  }
+
+  async #keep(): Promise<void> {
+    const { clock } = this.#options
+    const held = this.#lease
+    if (held === undefined || this.#under.size === 0) return
+    const askedMs = clock.nowMs()
+    try {
+      await held.lease.keepAlive()
+      held.untilMs = askedMs + LIMITS.asyncLeaseMs
+    } catch (error) {
+      if (errorCode(error)?.endsWith('_LEASE_GONE') === true || clock.nowMs() >= held.untilMs) {
+        // Others may have begun: what runs here is ended, as far as it can be.
+        this.#lease = undefined
+        for (const control of this.#under.values()) control.abort(FUNCTIONS.RUN_CANCELLED({}))
+        return
+      }
+    }
+    this.#renew()
+  }
+
+  async #run(call: WaitingCall, { record, claim }: { readonly record: CallRecordStored; readonly claim: Uint8Array }, control: AbortController): Promise<void> {
+    const { attempt, clock, catalog, observer } = this.#options
+    const retry = catalog.get(call.name)?.manifest.retry ?? { attempts: LIMITS.asyncAttempts, backoffMs: LIMITS.asyncBackoffMs }
+    // A worker that died in the last attempt left no error of its own.
+    const outcome = record.attempts > retry.attempts
+      ? failed('unreachable', record.error ?? plainRecord(FUNCTIONS.NODE_GONE({ node: 'the node that made the last attempt', why: 'it went away with the attempt under way' })), true)
+      : await this.#attempt(attempt, record, control, clock)
+    if (this.#stopping.signal.aborted && outcome.status === 'cancelled') return
+    if (outcome.status === 'value') return this.#finish(call, claim, [{ do: 'delete', key: callKey(call) }, ...await this.#keyDone(record, call, outcome)])
+    const { error } = outcome
+    const counted = outcome.mayHaveRun || !UNCOUNTED.has(error.code)
+    if (counted && record.attempts >= retry.attempts) return this.#bury(call, claim, record, outcome)
+    const pauseMs = this.#pause(retry.backoffMs, record.attempts)
+    observer.count(call.name, 'retries')
+    const next = { ...record, attempts: counted ? record.attempts : record.attempts - 1, nextAtMs: clock.wallMs() + pauseMs, pauseMs, error: bounded(error) }
+    await this.#finish(call, claim, [{ do: 'put', key: callKey(call), value: writeStored(next) }])
+  }
+
+  async #attempt(attempt: AsyncCallsOptions['attempt'], record: CallRecordStored, control: AbortController, clock: Clock): Promise<InvokeOutcome> {
+    const startMs = clock.nowMs()
+    const authority: CallAuthority = {
+      principal: record.principal, trace: record.trace, hop: 0, signal: control.signal, remainingMs: () => Math.max(1, LIMITS.callTimeoutMsMax - (clock.nowMs() - startMs)),
+    }
+    // The key has done its work when the call was put: the attempts are one call.
+    const { idempotencyKey: _, ...request } = record.request
+    try {
+      return await attempt(request, authority, record.attempts)
+    } catch (error) {
+      return failed('error', plainRecord(error), false)
+    }
+  }
+
+  /** Doubled after each attempt, within bounds; half of it by chance, so that what failed together does not come back together. */
+  #pause(backoffMs: number, attempts: number): number {
+    const whole = Math.min(LIMITS.asyncBackoffMsMax, backoffMs * 2 ** Math.min(30, Math.max(0, attempts - 1)))
+    return Math.round(whole * (0.5 + this.#options.random.next() / 2))
+  }
+
+  async #keyDone({ request }: CallRecordStored, call: CallPlace, outcome: InvokeOutcome): Promise<StoreOperation[]> {
+    const key = request.idempotencyKey
+    if (key === undefined) return []
+    return [{ do: 'put', key: keyOf(call.name, key), value: doneRecord(outcome), lease: await this.#options.idempotency.lease() }]
+  }
+
+  async #bury(call: WaitingCall, claim: Uint8Array, record: CallRecordStored, outcome: Exclude<InvokeOutcome, { status: 'value' }>): Promise<void> {
+    const { store, clock, observer } = this.#options
+    const value = writeStored({ ...record, nextAtMs: clock.wallMs(), pauseMs: 0, error: bounded(outcome.error) })
+    const operations: StoreOperation[] = [{ do: 'put', key: deadKey(call), value }, { do: 'delete', key: callKey(call) }, ...await this.#keyDone(record, call, outcome)]
+    const prefix = `${DEAD_PREFIX}${call.name}/`
+    const dead = await store.range(prefix, { limit: LIMITS.deadLettersMax })
+    if (dead.entries.length >= LIMITS.deadLettersMax) {
+      const oldest = dead.entries.reduce((a, b) => (a.createRevision < b.createRevision ? a : b))
+      operations.push({ do: 'delete', key: oldest.key })
+      observer.count(call.name, 'dead-dropped')
+    }
+    await this.#finish(call, claim, operations)
+    observer.count(call.name, 'dead')
+    const { manifest } = this.#options.catalog.get(call.name) ?? {}
+    observer.line({ atMs: clock.wallMs(), name: call.name, version: manifest?.version ?? '', callId: call.id, trace: record.trace, level: 'system', text: `given up after ${record.attempts} attempts: ${outcome.error.message}` })
+  }
+
+  /** One transaction that counts only while the claim is this one. A store that does not answer is asked again: the outcome is worth it. */
+  async #finish(call: CallPlace, claim: Uint8Array, operations: readonly StoreOperation[]): Promise<void> {
+    const { store, clock } = this.#options
+    const key = claimKey(call)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await store.transact({ when: [{ key, field: 'value', is: '=', than: claim }], then: [...operations, { do: 'delete', key }] })
+        return
+      } catch (error) {
+        if (attempt >= FINISH_RETRIES || this.#stopping.signal.aborted) throw error
+        if (errorCode(error)?.endsWith('_LEASE_GONE') === true) this.#options.idempotency.forgetLease()
+        await new Promise<void>((resolve) => { clock.after(FINISH_RETRY_MS, resolve) })
+      }
+    }
+  }
+}
+
+const ERROR_CHARS_MAX = 8_192
+/** What a record keeps of an error: enough to see what happened, never as much as a payload. */
+const bounded = ({ code, message, name, stack }: ErrorRecord): ErrorRecord => ({
+  code, message: message.slice(0, ERROR_CHARS_MAX), ...(name === undefined ? {} : { name }), ...(stack === undefined ? {} : { stack: stack.slice(0, ERROR_CHARS_MAX) }),
+})
+
+/** A record that cannot be read is not waited for: whoever reaches for it says so. */
+function readTimes(value: Uint8Array): { readonly nextAtMs: number; readonly pauseMs: number } {
+  try {
+    return readStored(value)
+  } catch {
+    return { nextAtMs: 0, pauseMs: LIMITS.asyncBackoffMsMax }
+  }
+}
+
+/** FNV-1a of both, for an order of nodes that differs from call to call. */
+function mix(id: string, node: NodeId): number {
+  let hash = 0x811c9dc5
+  for (const text of [id, node]) for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  hash ^= hash >>> 15
+  return Math.imul(hash, 0x2c1b3c6d) >>> 0
+}

@@ -1,0 +1,7 @@
+// Public names of functions/invoke.
+export { createCallsClient } from './client.ts'
+export type { CallsClient, CallsClientOptions } from './client.ts'
+export { createInvoke } from './start.ts'
+export type { Invoke, InvokeOptions as InvokePartOptions } from './start.ts'
+export type { EmitOptions } from './async-calls.ts'
+export { OUTCOME_GRACE_MS } from './wire.ts'

@@ -1,0 +1,61 @@
+// Puts the parts of invoke/ together on a node: what runs here, where calls go, keys, asynchronous calls, and the
+// methods that others call.
+
+import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
+import type { GlobalStore, RpcPeer, RpcRegistry } from '../../fabric/mod.ts'
+import type { Sandbox } from '../contract.ts'
+import type { Catalog, Holders, Observer, VersionRecord } from '../deployed.ts'
+import type { HostCalls } from '../plan/host-calls.ts'
+import { AsyncCalls } from './async-calls.ts'
+import { Idempotency } from './idempotency.ts'
+import { NodeInvoker } from './invoker.ts'
+import type { MemberLoad } from './invoker.ts'
+import { Letters } from './letters.ts'
+import { registerNested } from './nested.ts'
+import { Runner } from './run-here.ts'
+import { registerInvoke } from './service.ts'
+
+export interface InvokeOptions {
+  readonly registry: RpcRegistry
+  readonly store: GlobalStore
+  readonly sandbox: Sandbox
+  readonly catalog: Catalog
+  readonly holders: Holders
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly random: Random
+  readonly self: { readonly id: NodeId; readonly name: string }
+  /** Cores of this node. */
+  readonly lanes: number
+  /** Alive members, this node too. */
+  nodes(): readonly MemberLoad[]
+  peer(node: NodeId): RpcPeer | Promise<RpcPeer>
+  /** Answers the calls of running functions; gets 'fn.invoke' and 'fn.enqueue' from here. */
+  readonly hostCalls: HostCalls
+  /** Functions that hear a topic when `deployer` says it (functions/trigger). */
+  subscribers(topic: string, deployer: string): readonly string[]
+  originalStack?(stack: string, sourceMap: string): string
+  fetchVersion?(name: string, version: Hash): Promise<VersionRecord | undefined>
+}
+
+export interface Invoke {
+  readonly invoker: NodeInvoker
+  readonly runner: Runner
+  readonly asyncCalls: AsyncCalls
+  readonly letters: Letters
+  /** Begins to carry out asynchronous calls. */
+  start(): void
+  stop(): Promise<void>
+}
+
+export function createInvoke(options: InvokeOptions): Invoke {
+  const { store, clock, nodes } = options
+  const runner = new Runner(options)
+  const idempotency = new Idempotency({ ...options, alive: (node) => nodes().some(({ id }) => id === node) })
+  const asyncCalls: AsyncCalls = new AsyncCalls({ ...options, idempotency, attempt: (request, authority, attempt) => invoker.attempt(request, authority, attempt) })
+  const invoker: NodeInvoker = new NodeInvoker({ ...options, runner, idempotency, asyncCalls })
+  const letters = new Letters({ store, clock })
+  registerInvoke({ registry: options.registry, invoker, runner, asyncCalls, letters })
+  registerNested(options.hostCalls, invoker)
+  return { invoker, runner, asyncCalls, letters, start: () => asyncCalls.start(), stop: () => asyncCalls.stop() }
+}

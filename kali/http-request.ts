@@ -1,0 +1,98 @@
+// What comes in at the HTTP door, judged before anything is done about it: whom it is for, who asks, and its body.
+//
+// Defences: a web page that a browser on this machine has open can send requests here. One that reaches us by a name of its
+// own (DNS rebinding) shows in Host, one that comes from another site in Origin, and a body that is not declared to be JSON is
+// what a plain form can send without asking; all three are refused, and nothing here ever answers with a CORS header.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
+import { LIMITS } from '../fabric/base.ts'
+import { KALI } from './errors.ts'
+
+export interface HttpAddress { readonly host: string; readonly port: number }
+const LOOPBACK = '127.0.0.1'
+const PORT_MAX = 65_535
+
+/** "8080", ":8080", "host:8080", "[::1]:8080". Throws HTTP_ADDRESS. */
+export function readHttpAddress(address: string): HttpAddress {
+  const [, host = '', port = ''] = /^(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):)?(\d{1,5})$/.exec(address) ?? []
+  const bare = host.replace(/^\[|\]$/g, '')
+  if (port === '' || Number(port) > PORT_MAX || (host.startsWith('[') && isIP(bare) !== 6)) throw KALI.HTTP_ADDRESS({ address })
+  return { host: bare === '' ? LOOPBACK : bare, port: Number(port) }
+}
+
+export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+
+/** Host of "host:port" or "[ipv6]:port". */
+const hostOf = (authority: string): string => (/^\[([^\]]*)\]/.exec(authority)?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase()
+
+/** Throws HTTP_FOREIGN. `bound`: where the door listens. */
+export function checkSite({ headers }: IncomingMessage, bound: string): void {
+  const { host = '', origin } = headers
+  const asked = hostOf(host)
+  if (isLoopback(bound) && !isLoopback(asked) && asked !== bound) throw KALI.HTTP_FOREIGN({ header: 'Host' })
+  if (origin === undefined) return
+  if (!URL.canParse(origin) || new URL(origin).host.toLowerCase() !== host.toLowerCase()) throw KALI.HTTP_FOREIGN({ header: 'Origin' })
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** In a time that says nothing of the token. */
+export function hasToken({ headers }: IncomingMessage, token: string): boolean {
+  const [, given] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+  return given !== undefined && timingSafeEqual(digest(given), digest(token))
+}
+
+/** The payload: JSON of the body, undefined when there is none. Throws HTTP_REQUEST; stops reading at the first byte too many. */
+export async function readPayload(request: IncomingMessage): Promise<unknown> {
+  const { headers } = request
+  const bytesMax = LIMITS.payloadBytesMax
+  const tooLong = (): Error => KALI.HTTP_REQUEST({ what: 'the body', expected: `at most ${bytesMax} bytes` })
+  const declared = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
+  const type = headers['content-type']
+  const empty = declared === 0 || (declared === undefined && headers['transfer-encoding'] === undefined)
+  if ((type !== undefined || !empty) && !/^application\/(?:[\w.+-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?$/i.test(type ?? '')) throw KALI.HTTP_REQUEST({ what: 'Content-Type', expected: 'application/json, in UTF-8' })
+  if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') throw KALI.HTTP_REQUEST({ what: 'Content-Encoding', expected: 'left out' })
+  if (empty) return undefined
+  if (declared !== undefined && declared > bytesMax) throw tooLong()
+  const pieces: Buffer[] = []
+  let bytes = 0
+  // Not destroyed when left early: the answer has still to go out on its socket.
+  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += piece.length
+    if (bytes > bytesMax) throw tooLong()
+    pieces.push(piece)
+  }
+  if (bytes === 0) return undefined
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces))) as unknown
+  } catch {
+    throw KALI.HTTP_REQUEST({ what: 'the body', expected: 'JSON in UTF-8' })
+  }
+}
+
+/** The status of a refusal by readPayload. */
+export function statusOfRefusal(details: Readonly<Record<string, unknown>>): number {
+  if (details['what'] === 'the body' && String(details['expected']).startsWith('at most')) return 413
+  return String(details['what']).startsWith('Content-') ? 415 : 400
+}
+
+const KEY = /^[\x21-\x7e]{1,200}$/
+
+/** Throws HTTP_REQUEST. */
+export function idempotencyKeyOf({ headers }: IncomingMessage): string | undefined {
+  const key = headers['idempotency-key']
+  if (key === undefined) return undefined
+  if (typeof key !== 'string' || !KEY.test(key)) throw KALI.HTTP_REQUEST({ what: 'Idempotency-Key', expected: '1 to 200 visible characters' })
+  return key
+}
+
+/** RFC 7240. */
+export const wantsAsync = ({ headers }: IncomingMessage): boolean => /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i.test(String(headers.prefer ?? ''))
+
+const PRIVATE_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie'])
+
+/** What a function gets to see of the headers: not what lets somebody in. */
+export const causeHeaders = ({ headers }: IncomingMessage): Record<string, string> => Object.fromEntries(
+  Object.entries(headers).flatMap(([name, value]) => value === undefined || PRIVATE_HEADERS.has(name) ? [] : [[name, String(value).toWellFormed()] as const]))
