@@ -4,9 +4,13 @@
 //   import { defineFunction } from 'kumoi'
 //   export default defineFunction({ name: 'hello', run({ log }) { log.info('hello') } })
 
-import { defineFunction as define } from '../functions/mod.ts'
-import type { Collection, ContextOf, FunctionDefinition } from '../functions/mod.ts'
+import { defineFunction as define, onlyInside } from '../functions/mod.ts'
+import type { Collection, ContextOf, ContextTools, FunctionDefinition } from '../functions/mod.ts'
 import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
+
+export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
+export type { CallInfo, Collection, CollectionOptions, FunctionLog, FunctionSecrets, FunctionState, Outcome, StateEntry } from '../functions/mod.ts'
+export type { Device, GuestContext, Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, Snapshot, StoragePool, Switch, VM, VmEvent, VMM, VmSettings, Volume } from '../rmo/mod.ts'
 
 export interface ContextCollections {
   readonly pms: Collection<PhysicalMachine>
@@ -28,3 +32,7 @@ export type FunctionContext = ContextOf<ContextCollections>
 
 /** Declares a deployed function; the file's default export. `P`: type of the payload, as the annotation in `run` says. */
 export const defineFunction: <P = unknown, R = unknown>(definition: FunctionDefinition<FunctionContext, P, R>) => FunctionDefinition<FunctionContext, P, R> = define
+
+/** As in run's context; for helpers that are not given it. Inside deployed functions only. */
+export const range: ContextTools['range'] = onlyInside('range')
+export const from: ContextTools['from'] = onlyInside('from')

@@ -29,9 +29,9 @@ const installed = packageRoot.includes(join('/', 'node_modules', '/'))
 const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'))
 const args = process.argv.slice(2)
 
-// isolated-vm needs a process without V8's start-up snapshot; that doubles its start, so only nodes pay.
+// isolated-vm needs a process without V8's start-up snapshot; that doubles its start, so only nodes and simulations pay.
 const SNAPSHOT_FLAG = '--no-node-snapshot'
-const flags = ['--disable-warning=ExperimentalWarning', ...(args.includes('up') ? [SNAPSHOT_FLAG] : [])]
+const flags = ['--disable-warning=ExperimentalWarning', ...(args.includes('up') || args.includes('simulate') ? [SNAPSHOT_FLAG] : [])]
 
 /** In a REPL Ctrl-C is a word among others. */
 const conversational = args.includes('repl')

@@ -180,6 +180,8 @@ export interface Job {
   readonly limits: RunLimits
   /** Runs that it is inside of: 0 (or left out) for one asked for from outside. Deeper ones never wait for places that shallower ones hold while they wait for them. */
   readonly depth?: number
+  /** Of a plain map: elements that end long before the last are told at once (JobHooks.settled), each as an array of one. */
+  readonly early?: boolean
   /** Code and environments by hash; asked at most once per cell for each hash that it lacks. */
   blob(hash: Hash): Uint8Array
 }
@@ -207,6 +209,8 @@ export interface JobHooks {
   /** Answers value-codec bytes of the result; a rejection reaches the sandboxed caller as its error record. */
   hostCall(call: HostCall, signal: AbortSignal): Promise<Uint8Array>
   console(line: ConsoleLine): void
+  /** Of a job with `early`: element `index` has ended while others go on; the result tells it again. May be told twice, after a run again. */
+  settled?(index: number, ended: { readonly values: Uint8Array } | { readonly failure: Failure }): void
 }
 
 export interface JobResult {

@@ -96,6 +96,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   BUNDLE_TYPES: { message: (d: { file: string; errors: number; first: string; problems?: readonly string[] }) => `${d.file} has ${d.errors} type error${d.errors === 1 ? '' : 's'}; the first: ${d.first}. Mend them, or deploy with --no-check`, outcome: 'not-started' },
   BUNDLE_SHIPPED: { message: (d: { where: string; what: string; hint: string }) => `${d.where}: ${d.what} cannot be shipped from a deployed function; ${d.hint}`, outcome: 'not-started' },
   BUNDLE_TOO_LARGE: { message: (d: { bytes: number; bytesMax: number; biggest: string }) => `the bundle has ${d.bytes} bytes, at most ${d.bytesMax} may be deployed; biggest: ${d.biggest}`, outcome: 'not-started' },
+  ONLY_INSIDE: { message: (d: { name: string }) => `${d.name} of 'kumoi' is there inside deployed functions; in a program use dc.${d.name} of \`const dc = await connect()\``, outcome: 'not-started' },
   DEFINITION_INVALID: { message: (d: { name: string; path: string; expected: string; got: string }) => `function ${d.name}: ${d.path} must be ${d.expected}, got ${d.got}`, outcome: 'not-started' },
   FUNCTION_UNKNOWN: { message: (d: { name: string; near: string }) => `there is no function ${d.name}${d.near === '' ? '' : `; did you mean ${d.near}?`}. \`kumoi functions\` lists them`, outcome: 'not-started' },
   FUNCTION_VERSION_UNKNOWN: { message: (d: { name: string; reference: string; known: string }) => `function ${d.name} has no version or alias ${d.reference}; it has ${d.known}`, outcome: 'not-started' },

@@ -3,12 +3,13 @@
 
 import { connectLocal, createRegistry, createRpcPeer, fromErrorRecord, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
-import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, explain } from '../functions/mod.ts'
-import type { Collection, CollectionOptions, FunctionSession, ReferenceRecord, SourceSpec } from '../functions/mod.ts'
+import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, createCallsClient, createCatalogClient, createObserveClient, createSecretsClient, explain } from '../functions/mod.ts'
+import type { Collection, CollectionOptions, FunctionsApi, FunctionSession, ReferenceRecord, SourceSpec, StoreApi } from '../functions/mod.ts'
 import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/mod.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
 import { KALI } from './errors.ts'
+import { createStoreApi } from './store-client.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
 
 const LIVE_FIGURES_TIMEOUT_MS = 2_000
@@ -72,6 +73,9 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
     return collectionOf<number>(this.#functions, { type: 'range', from, to, step })
   })
   readonly load: DataCenter['load'] = load
+  readonly fn: DataCenter['fn']
+  readonly functions: FunctionsApi
+  readonly store: StoreApi
   readonly #peer: BusyPeer
   readonly #functions: FunctionSession
   readonly #rmo: RmoSession
@@ -99,6 +103,11 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
       count: async (kind, { timeoutMs, signal }) => (await this.#whole(kind, 'names', callOptions({ timeoutMs, signal, principal }))).length,
     }
     this.#rmo = rmo
+    const client = { peer, callOptions: () => this.#callOptions(principal) }
+    const { fn, ...calls } = createCallsClient({ ...client, codec: { encode: (value) => rmo.codec.encode(value), decode: (bytes) => rmo.codec.decode(bytes, 'value') } })
+    this.fn = standIn(['dc', 'fn'], fn)
+    this.functions = { ...createCatalogClient(client), ...calls, ...createObserveClient(client), secrets: createSecretsClient(client) }
+    this.store = createStoreApi(client)
   }
 
   /** One per kind of the registry, under its plural: pms, vms, ... */

@@ -47,9 +47,8 @@ export const JSON_TYPE = 'application/json; charset=utf-8'
 /** Writes the answer; a client that does not take it within LIMITS.httpRequestTimeoutMs is cut off. */
 export function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {
   if (response.headersSent || response.destroyed) return
-  const { socket } = response
-  socket?.setTimeout(LIMITS.httpRequestTimeoutMs, () => socket.destroy())
-  response.once('finish', () => socket?.setTimeout(0))
+  // Without a listener Node destroys the socket when the time is over; after the answer the idle time of the door counts again.
+  response.setTimeout(LIMITS.httpRequestTimeoutMs)
   response.writeHead(status, { 'content-type': JSON_TYPE, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...headers })
   response.end(body)
 }

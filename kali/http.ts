@@ -16,7 +16,7 @@ import { errorCode, LIMITS, toErrorRecord } from '../fabric/base.ts'
 import type { Clock, ErrorRecord, Random } from '../fabric/base.ts'
 import type { CallParent } from '../fabric/mod.ts'
 import { decodeValue, encodeArray, FUNCTIONS, toJson, traceContext } from '../functions/mod.ts'
-import type { Catalog, InvokeOutcome, Invoker, InvokeRequest } from '../functions/mod.ts'
+import type { Catalog, InvokeOutcome, Invoker, InvokeRequest, TraceContext } from '../functions/mod.ts'
 import { KALI } from './errors.ts'
 import { answerOfFailure, answerOfRefusal, send, sendError } from './http-answer.ts'
 import { causeHeaders, checkSite, hasToken, idempotencyKeyOf, readHttpAddress, readPayload, wantsAsync } from './http-request.ts'
@@ -133,7 +133,7 @@ class Exchange {
     if (path === '/metrics') {
       this.#only('GET')
       this.#authorize()
-      return send(this.#response, 200, await this.#options.metrics(this.#authority(this.#options.principal, this.#trace())), { 'content-type': METRICS_TYPE })
+      return send(this.#response, 200, await this.#options.metrics(this.#authority(this.#options.principal, this.#trace().trace)), { 'content-type': METRICS_TYPE })
     }
     throw KALI.HTTP_ROUTE({})
   }
@@ -147,13 +147,14 @@ class Exchange {
     if (!open && !known) throw KALI.HTTP_TOKEN({ file: TOKEN_FILE })
     const idempotencyKey = idempotencyKeyOf(this.#request)
     const payload = await readPayload(this.#request)
-    const { traceparent } = this.#request.headers
+    const context = this.#trace()
     const request: InvokeRequest = {
       reference, payload: encodeArray([payload], { root: 'payload', sizeBytesMax: LIMITS.payloadBytesMax }),
       cause: { type: 'http', method: 'POST', path, headers: causeHeaders(this.#request) },
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }), ...(typeof traceparent === 'string' ? { traceparent } : {}),
+      traceparent: context.traceparent,
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     }
-    const authority = this.#authority(known ? principal : OPEN_PRINCIPAL, this.#trace())
+    const authority = this.#authority(known ? principal : OPEN_PRINCIPAL, context.trace)
     if (wantsAsync(this.#request)) {
       const call = await invoker.enqueue(request, authority)
       return send(this.#response, 202, `${JSON.stringify({ call })}\n`, { 'preference-applied': 'respond-async', 'kumoi-call': call })
@@ -197,10 +198,11 @@ class Exchange {
     if (!hasToken(this.#request, this.#options.token)) throw KALI.HTTP_TOKEN({ file: TOKEN_FILE })
   }
 
-  #trace(): string {
+  /** Continues the client's trace; what is no valid header starts one. */
+  #trace(): TraceContext {
     const { random } = this.#options
     const { traceparent } = this.#request.headers
-    return traceContext({ traceparent: typeof traceparent === 'string' ? traceparent : undefined, trace: Buffer.from(random.bytes(TRACE_BYTES)).toString('hex'), random }).trace
+    return traceContext({ traceparent: typeof traceparent === 'string' ? traceparent : undefined, trace: Buffer.from(random.bytes(TRACE_BYTES)).toString('hex'), random })
   }
 
   #authority(principal: string, trace: string): CallParent {

@@ -2,17 +2,21 @@
 // and stopped in reverse. The only place where the layers are put together.
 
 import { availableParallelism } from 'node:os'
-import { openLocalStore, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
+import { openGlobalStore, openLocalStore, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
 import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
-import type { Authority, Sandbox } from '../functions/mod.ts'
+import type { Authority, FunctionService, Sandbox } from '../functions/mod.ts'
 import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo, rmoKinds, startAccounting } from '../rmo/mod.ts'
-import type { Ledger, LocalObjects, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
+import type { FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
+import { createDeployed, startDeployedBase } from './deployed.ts'
+import type { Deployed } from './deployed.ts'
 import { startHosts } from './hosts.ts'
 import type { Hosts } from './hosts.ts'
+import type { HttpDoor } from './http.ts'
+import { httpToken } from './http-token.ts'
 
 /** How often this node's own load goes into gossip. */
 const LOAD_INTERVAL_MS = 2_000
@@ -39,24 +43,37 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     let hosts: Hosts | undefined
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock, related: (kind) => hosts?.related(kind) ?? [] })
     stoppers.push(() => machine.stop())
-    const store = await openLocalStore(storePath(data))
+    const localStore = await openLocalStore(storePath(data))
     const ledger = createLedger({
-      store, clock: systemClock,
+      store: localStore, clock: systemClock,
       failed: (error) => fabric.log.warn('the ledger could not be written', { reason: String(error) }),
     })
     stoppers.push(() => ledger.close())
+    const store = await openGlobalStore({
+      data, self: fabric.id, fabricId: fabric.info().fabric, founder: fabric.founder, registry: fabric.registry, clock: systemClock, random: systemRandom, log: fabric.log,
+      members: () => fabric.membership.members(), peer: (node) => fabric.peer(node),
+      ...(options.store === undefined ? {} : { wish: options.store }),
+    })
+    stoppers.push(() => store.close())
+    const base = startDeployedBase({ fabric, store, localStore })
+    stoppers.push(() => base.stop())
     const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
-    const capabilities = serveObjects(fabric, objects, ledger)
+    const capabilities = serveObjects(fabric, objects, ledger, base.rules)
     stoppers.push(startAccounting({ kinds: rmoKinds, objects, ledger, clock: systemClock }))
-    hosts = await startHosts({ fabric, capabilities, objects, store, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' } })
+    hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' } })
     stoppers.push(hosts.stop)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())
-    serveFunctions(fabric, capabilities, sandbox)
+    const functions = serveFunctions(fabric, capabilities, sandbox)
     stoppers.push(gossipLoad(fabric, machine, sandbox))
+    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog: base.catalog, holders: base.holders })
+    stoppers.push(() => deployed.stop())
+    const door = options.http === undefined ? undefined : await openHttp(fabric, deployed, data, options.http)
+    if (door !== undefined) stoppers.push(() => door.close())
     // Last, so that nobody is served by a half-made node.
     await fabric.open()
+    deployed.start()
     void sandbox.warm(localPrincipal()).catch((error: unknown) => fabric.log.warn('the first cell did not start', { reason: String(error) }))
     return { info: infoOf(fabric), socket: socketPath(data), stop, stopped: stopped.promise }
   } catch (error) {
@@ -70,7 +87,17 @@ function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
 /** Opens calls to other members on behalf of an authority. */
 const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
 
-function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger): NodeCapabilities {
+async function openHttp(fabric: FabricNode, { invoker, catalog, observation }: Deployed, data: string, listen: string): Promise<HttpDoor> {
+  const { openHttpDoor } = await import('./http.ts')
+  const door = await openHttpDoor({
+    listen, token: await httpToken(data, systemRandom), principal: localPrincipal(), invoker, catalog, metrics: (parent) => observation.metrics(parent),
+    nodeName: () => fabric.membership.self.name, clock: systemClock, random: systemRandom,
+  })
+  fabric.log.info('http', { url: door.url })
+  return door
+}
+
+function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger, rules: FunctionRules): NodeCapabilities {
   const codec = createValueCodec()
   const openPeer: WatchesOptions['openPeer'] = (node, method, body, authority) => {
     const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
@@ -82,7 +109,8 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger)
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
-    gate: createGate({ policy: aclPolicy((of) => ledger.rules(of), localPolicy()), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
+    gate: createGate({ policy: rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy())), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
+    unreadable: (kind, principal) => rules.unreadable(kind, principal),
     codec,
     openPeer,
     ledger, clock: systemClock, random: systemRandom,
@@ -93,9 +121,9 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger)
   return capabilities
 }
 
-function serveFunctions(fabric: FabricNode, capabilities: NodeCapabilities, sandbox: Sandbox): void {
+function serveFunctions(fabric: FabricNode, capabilities: NodeCapabilities, sandbox: Sandbox): FunctionService {
   const { membership } = fabric
-  registerFunctions({
+  return registerFunctions({
     registry: fabric.registry, sandbox, capabilities, blobs: fabric.blobs,
     cores: availableParallelism(), clock: systemClock, random: systemRandom, rates: new RateBook(), self: fabric.id,
     nodes: () => membership.members().filter(({ state }) => state === 'alive').map(({ id, name, load }) => ({ id, name, load: load.cpuRatio })),

@@ -24,7 +24,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'cbor-x': ['fabric/rpc/codec.ts', 'functions/value/'],
   'acorn': ['functions/capture/analysis.ts'], 'isolated-vm': ['functions/sandbox/'], 'piscina': ['functions/sandbox/', 'rmo/driver/libvirt/'],
   'esbuild': ['functions/bundle/'],
-  'koffi': ['rmo/driver/libvirt/'], 'fast-xml-parser': ['rmo/driver/libvirt/xml/'], 'lmdb': ['fabric/local-store.ts'],
+  'koffi': ['rmo/driver/libvirt/'], 'fast-xml-parser': ['rmo/driver/libvirt/xml/'], 'lmdb': ['fabric/lmdb.ts'], 'etcd3': ['fabric/store/etcd/'],
   'prom-client': ['functions/observe/metrics.ts'],
   'commander': ['cli/command.ts'], 'picocolors': ['cli/render/style.ts'], 'pino': ['fabric/log.ts'],
 }

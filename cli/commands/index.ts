@@ -51,13 +51,24 @@ const LAB_COMMANDS: readonly RegistryEntry[] = [
   { name: 'lab down', load: async () => (await import('./lab/down.ts')).downCommand },
 ]
 
+const STORE_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'store status', load: async () => (await import('./store/status.ts')).statusCommand },
+  { name: 'store copy', load: async () => (await import('./store/copy.ts')).copyCommand },
+]
+
 export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'eval', load: async () => (await import('./eval.ts')).evaluateCommand },
   { name: 'run', load: async () => (await import('./run.ts')).runCommand },
   { name: 'repl', load: async () => (await import('./repl.ts')).replCommand },
   { name: 'explain', load: async () => (await import('./explain.ts')).explainCommand },
   { name: 'deploy', load: async () => (await import('./deploy.ts')).deployCommand },
+  { name: 'simulate', load: async () => (await import('./simulate.ts')).simulateCommand },
   { name: 'functions', load: async () => (await import('./functions.ts')).functionsCommand },
+  { name: 'invoke', load: async () => (await import('./invoke.ts')).invokeCommand },
+  { name: 'calls', load: async () => (await import('./calls.ts')).callsCommand },
+  { name: 'dead', load: async () => (await import('./calls.ts')).deadCommand },
+  { name: 'redrive', load: async () => (await import('./redrive.ts')).redriveCommand },
+  { name: 'discard', load: async () => (await import('./redrive.ts')).discardCommand },
   { name: 'rollback', load: async () => (await import('./rollback.ts')).rollbackCommand },
   { name: 'alias', load: async () => (await import('./alias.ts')).aliasCommand },
   { name: 'pause', load: async () => (await import('./pause.ts')).pauseCommand('pause') },
@@ -81,6 +92,7 @@ export const COMMANDS: readonly RegistryEntry[] = [
   { name: 'stats', load: async () => (await import('./stats.ts')).statsCommand },
   { name: 'metrics', load: async () => (await import('./metrics.ts')).metricsCommand },
   { name: 'secret', commands: SECRET_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('secret', 'Keep secrets for functions', SECRET_COMMANDS) },
+  { name: 'store', commands: STORE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('store', 'See where the global store is, and move it', STORE_COMMANDS) },
   { name: 'info', aliases: ['status'], load: async () => (await import('./info.ts')).infoCommand },
   { name: 'down', load: async () => (await import('./down.ts')).downCommand },
   { name: 'lab', commands: LAB_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('lab', 'Make a data center on this machine, for trying and for tests', LAB_COMMANDS) },

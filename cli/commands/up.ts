@@ -26,6 +26,7 @@ export const upCommand = defineCommand({
     listen: { flags: '--listen <address>', help: 'host or host:port (default: first non-internal address, any port)', parse: text },
     join: { flags: '--join <ticket>', help: 'ticket of a fabric; @FILE reads it from a file, - from standard input', parse: text },
     http: { flags: '--http <address>', help: 'HTTP door for functions and metrics: port, or host:port (default host: this machine only)', parse: text },
+    store: { flags: '--store <url>', help: 'global store of a new fabric: etcd://host:port,... (default: kept by this node)', parse: text },
     driver: { flags: '--driver <driver>', help: 'virtual machines: auto, libvirt, memory (simulated), none (default: KUMOI_DRIVER, else auto)', parse: driverName },
     libvirtUri: { flags: '--libvirt-uri <uri>', help: 'hypervisor of this machine (default: qemu:///system)', parse: text },
     migrationUri: { flags: '--migration-uri <uri>', help: 'libvirt URI under which other hosts reach this one', parse: text },
@@ -40,12 +41,13 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, http, detach, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
+  async run(shell, _operands, { name, listen, join, http, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
       ...(join === undefined ? {} : { join: await ticketText(join, shell) }),
       ...(http === undefined ? {} : { http }),
+      ...(store === undefined ? {} : { store }),
       hypervisor: hypervisorWish({ driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }, join, shell),
     }
     if (detach === true) {

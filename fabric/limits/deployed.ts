@@ -85,7 +85,7 @@ export const DEPLOYED_LIMITS = {
   /** Functions, and versions of each, that have figures of their own on a node; the rest is "other" together. */
   statsFunctionsMax: 500,
   statsVersionsMax: 5,
-  /** Prometheus figures of one node, as JSON. */
+  /** Prometheus text of one node. */
   metricsBytesMax: 4 * MiB,
   /** Durable state of one function: one key, one value, keys. */
   stateKeyBytesMax: 256,
@@ -118,6 +118,8 @@ export const DEPLOYED_LIMITS = {
   /** Pause before the store's records are read again after a failure, doubled up to the second. */
   catalogRetryMs: 200,
   catalogRetryMsMax: 10_000,
+  /** Who changed something waits at most so long until this node's own catalog shows it. */
+  catalogSeenMs: 2_000,
   /** A deploy waits this long for the live members to have it ready; later they are told of as not ready. */
   deployReadyMs: 10_000,
   /** One member's answer that it keeps a copy durably. */
@@ -168,7 +170,7 @@ export const DEPLOYED_LIMITS = {
   /** Leases, and open watches of one store. */
   storeLeasesMax: 10_000,
   storeWatchesMax: 10_000,
-  /** Writes that wait for the disk; one more is refused as busy. One fsync takes this many with it. */
+  /** Reads and writes that wait for the disk; one more is refused as busy. One fsync takes this many with it. */
   storeQueueMax: 4_096,
   storeCommitMax: 512,
   /** A call to the store that names no time; pause between its attempts, doubled up to the second. */

@@ -1,9 +1,8 @@
 // What a store offers beyond the contract, to the parts of this folder only: leases by id (they are named over RPC and carried
 // over by a copy), counts for `kumoi store status`, and the keys under which a fabric says that its store is moving.
 //
-//   .store/era      { era, shift } which of the fabric's stores this is; revisions shown are its own plus `shift`
 //   .store/copying  while it is there, under the copier's lease, nothing else may be written
-//   .store/moved    { to, era, shift } for good: nothing may be read or written here any more (STORE_MOVED)
+//   .store/moved    a place (place.ts), for good: nothing may be read or written here any more (STORE_MOVED)
 //
 // Every engine keeps the two refusals itself, in the same step as the read or write they stop: a node that has not heard of
 // the move can neither write to the old store nor read what is no longer true.
@@ -11,7 +10,6 @@
 import type { GlobalStore, StoreCallOptions, StoreOperation, StoreTransaction } from './contract.ts'
 
 export const RESERVED_PREFIX = '.store/'
-export const ERA_KEY = '.store/era'
 export const COPYING_KEY = '.store/copying'
 export const MOVED_KEY = '.store/moved'
 

@@ -2,9 +2,9 @@
 //
 //   transact() -> queue -> [ core steps of all that wait -> one write, one fsync ] -> answers, watches
 //
-// Invariants: nothing is answered, read or told to a watch before it is durable (while a write is under way reads wait for
-// it, since the core is ahead of the disk); what the disk refused is undone before anything else runs. Commands that come
-// while the disk is busy share the next write.
+// Invariants: nothing is answered, read or told to a watch before it is durable (while a write is under way the core is ahead
+// of the disk: reads then queue like writes, so that they see what the write before them did, and none waits for ever); what
+// the disk refused is undone before anything else runs. Commands that come while the disk is busy share the next write.
 
 import type { Clock, Random, Timer } from '../clock.ts'
 import { FABRIC } from '../errors-table.ts'
@@ -30,6 +30,8 @@ export interface LocalOptions {
 }
 
 interface Job {
+  /** A read has no changes; it is asked again when the disk refused what it went with. */
+  readonly reads: boolean
   run(nowMs: number): Step<unknown>
   /** Settles its caller, once the step is durable, or with why not. */
   done(step: Step<unknown>): void
@@ -51,6 +53,8 @@ class LocalStore implements StoreEngine {
   #queue: Job[] = []
   /** The write under way, until it has settled. */
   #writing: Promise<void> | undefined
+  /** Watches are told up to here. */
+  #durableRevision: number
   #expiry: Timer | undefined
   #expiryAtMs = Infinity
   #watches = 0
@@ -61,13 +65,13 @@ class LocalStore implements StoreEngine {
     this.description = options.description
     this.#options = options
     this.#core = new StoreCore({ nowMs: options.clock.nowMs(), description: options.description, ...(options.image === undefined ? {} : { image: options.image }) })
+    this.#durableRevision = this.#core.revision
     this.#scheduleExpiry()
   }
 
   async get(key: string, options?: StoreCallOptions): Promise<ReturnType<StoreCore['get']>> {
     checkKey(key)
-    await this.#settled(options)
-    return this.#core.get(key)
+    return await this.#read(() => this.#core.get(key), options)
   }
 
   async range(prefix: string, options: Parameters<StoreEngine['range']>[1] = {}): ReturnType<StoreEngine['range']> {
@@ -75,18 +79,14 @@ class LocalStore implements StoreEngine {
     checkPrefix(prefix)
     checkLimit(limit)
     if (after !== undefined) checkKey(after)
-    await this.#settled(options)
-    return this.#core.range(prefix, { limit, after })
+    return await this.#read(() => this.#core.range(prefix, { limit, after }), options)
   }
 
-  async revision(options?: StoreCallOptions): Promise<number> {
-    await this.#settled(options)
-    return this.#core.revision
-  }
+  revision(options?: StoreCallOptions): Promise<number> { return this.#read(() => this.#core.revision, options) }
 
   async count(prefix: string, options?: StoreCallOptions): Promise<number> {
-    await this.#settled(options)
-    return this.#core.count(prefix)
+    checkPrefix(prefix)
+    return await this.#read(() => this.#core.count(prefix), options)
   }
 
   async transact(transaction: Parameters<StoreEngine['transact']>[0], options?: StoreCallOptions): ReturnType<StoreEngine['transact']> {
@@ -108,10 +108,7 @@ class LocalStore implements StoreEngine {
   keepAlive(id: string, options?: StoreCallOptions): Promise<number> { return this.#run((nowMs) => this.#core.keepAlive(id, nowMs), options) }
   revoke(id: string, options?: StoreCallOptions): Promise<void> { return this.#run(() => this.#core.revoke(id), options) }
 
-  async lifetimeMs(id: string, options?: StoreCallOptions): Promise<number | undefined> {
-    await this.#settled(options)
-    return this.#core.lifetimeMs(id)
-  }
+  lifetimeMs(id: string, options?: StoreCallOptions): Promise<number | undefined> { return this.#read(() => this.#core.lifetimeMs(id), options) }
 
   async *watch(prefix: string, { after, signal }: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<StoreBatch> {
     checkPrefix(prefix)
@@ -124,17 +121,14 @@ class LocalStore implements StoreEngine {
     signal?.addEventListener('abort', stop, { once: true })
     this.#closing.signal.addEventListener('abort', stop, { once: true })
     try {
-      await this.#settled({})
-      let cursor = after ?? this.#core.revision
+      let cursor = after ?? await this.revision()
       let told = cursor
       // Throws when it is too old, before the watcher believes that it is watching.
       this.#core.history.next(cursor)
       yield { revision: cursor, events: [] }
       while (!ended()) {
-        // The core is ahead of the disk while a write is under way.
-        if (this.#writing !== undefined) { await Promise.race([this.#writing, wake.promise]); continue }
         const batch = this.#core.history.next(cursor)
-        if (batch === undefined) { await Promise.race([this.#changed.promise, wake.promise]); continue }
+        if (batch === undefined || batch.revision > this.#durableRevision) { await Promise.race([this.#changed.promise, wake.promise]); continue }
         cursor = batch.revision
         const mine = under(batch, prefix)
         if (mine.events.length === 0 && cursor - told < LIMITS.storeProgressRevisions) continue
@@ -159,21 +153,19 @@ class LocalStore implements StoreEngine {
 
   #gone(): Error { return FABRIC.STORE_UNREACHABLE({ store: this.description, reason: 'it was closed' }, { outcome: 'not-started' }) }
 
-  /** What the core says is durable now. */
-  async #settled({ signal }: StoreCallOptions = {}): Promise<void> {
-    do {
-      if (this.#closing.signal.aborted) throw this.#gone()
-      signal?.throwIfAborted()
-      if (this.#writing !== undefined) await this.#writing
-    } while (this.#writing !== undefined)
+  /** What the core says, once that is durable. */
+  #read<A>(read: () => A, options?: StoreCallOptions): Promise<A> {
+    return this.#enqueue({ reads: true, run: () => ({ answer: read(), changes: [], undo() {} }) }, options)
   }
 
-  #run<A>(run: (nowMs: number) => Step<A>, { signal }: StoreCallOptions = {}): Promise<A> {
+  #run<A>(run: (nowMs: number) => Step<A>, options?: StoreCallOptions): Promise<A> { return this.#enqueue({ reads: false, run }, options) }
+
+  #enqueue<A>({ reads, run }: { readonly reads: boolean; run(nowMs: number): Step<A> }, { signal }: StoreCallOptions = {}): Promise<A> {
     if (this.#closing.signal.aborted) return Promise.reject(this.#gone())
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
-    if (this.#queue.length >= LIMITS.storeQueueMax) return Promise.reject(FABRIC.BUSY({ what: 'The queue of writes to the global store', limit: LIMITS.storeQueueMax }))
+    if (this.#queue.length >= LIMITS.storeQueueMax) return Promise.reject(FABRIC.BUSY({ what: 'The queue of the global store', limit: LIMITS.storeQueueMax }))
     return new Promise((resolve, reject) => {
-      this.#queue.push({ run, done: (step) => resolve(step.answer as A), failed: reject })
+      this.#queue.push({ reads, run, done: (step) => resolve(step.answer as A), failed: reject })
       this.#pump()
     })
   }
@@ -199,13 +191,15 @@ class LocalStore implements StoreEngine {
     }, (error: unknown) => {
       this.#writing = undefined
       for (const step of steps.reverse()) step.undo()
-      // A refusal may have rested on a step that is undone: all of them get the disk's error.
-      for (const job of jobs) job.failed(error)
+      // A refusal may have rested on a step that is undone: all writes get the disk's error.
+      for (const job of jobs) if (!job.reads) job.failed(error)
+      this.#queue.unshift(...jobs.filter((job) => job.reads))
       this.#pump()
     })
   }
 
   #finish(outcomes: readonly (() => void)[], steps: readonly Step<unknown>[]): void {
+    this.#durableRevision = this.#core.revision
     for (const settle of outcomes) settle()
     if (steps.some(({ batch }) => batch !== undefined)) {
       this.#changed.resolve()

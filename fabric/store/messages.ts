@@ -37,7 +37,7 @@ const list = (value: unknown, max: number): readonly unknown[] => {
 }
 export const orNull = <T>(read: (value: unknown) => T) => (value: unknown): T | undefined => value === null ? undefined : read(value)
 
-export const writeTransaction = ({ when = [], then, otherwise = [] }: StoreTransaction): unknown =>
+export const writeTransaction = ({ when = [], then, otherwise = [] }: StoreTransaction): readonly unknown[] =>
   [when.map(({ key, field, is, than }) => [key, field, is, than]), then.map(writeOperation), otherwise.map(writeOperation)]
 
 function writeOperation(operation: StoreOperation): unknown {

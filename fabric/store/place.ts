@@ -1,8 +1,8 @@
 // Where a fabric's store is, and which one: 'node:<id>' (embedded, at that node) or 'etcd://...'.
 //
-// A fabric's stores are numbered: era 0 is the one it began with, each move makes the next. An era's store is always a fresh
-// one (a directory, or a prefix in etcd, with the era in its name), so what a move that failed left behind is in nobody's
-// way. What users see as revisions are the store's own plus the era's `shift`, which is above all that came before: a
+// A fabric's stores are numbered by eras: 0 is the one it began with; a move makes one whose number is the revision at which
+// it began, so that no two attempts share one. An era's store is always a fresh one (a directory, or a prefix in etcd, with
+// the era in its name): what a failed attempt left behind is in nobody's way. What users see as revisions are the store's own plus the era's `shift`, which is above all that came before: a
 // revision that somebody remembers from an earlier era is never taken for one of this.
 //
 // store.json in the data directory remembers it, written whole or not at all.
@@ -43,20 +43,19 @@ export const encodePlace = ({ era, shift, at }: StorePlace): Uint8Array => new T
 export function decodePlace(bytes: Uint8Array): StorePlace {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    if (isPlace(value)) return value
+    if (isPlace(value)) return { era: value.era, shift: value.shift, at: value.at }
   } catch { /* told below */ }
   throw FABRIC.RECORD_REFUSED({ reason: 'no place of a store', offsetBytes: 0 })
 }
 
 const fileOf = (data: string): string => join(data, 'store.json')
 
-/** What the data directory remembers; undefined when it is a new one, or what it says cannot be read (the members know). */
+/** What the data directory remembers; undefined when it is a new one. Rejects with STORE_FAILED when it cannot be read: to guess could mean an empty store. */
 export async function recallPlace(data: string): Promise<StorePlace | undefined> {
   try {
-    const value: unknown = JSON.parse(await readFile(fileOf(data), 'utf8'))
-    return isPlace(value) ? { era: value.era, shift: value.shift, at: value.at } : undefined
+    return decodePlace(await readFile(fileOf(data)))
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined
+    if (errorCode(error) === 'ENOENT') return undefined
     throw FABRIC.STORE_FAILED({ path: fileOf(data), reason: (error as Error).message }, { cause: error })
   }
 }

@@ -38,11 +38,17 @@ const utf8 = new TextEncoder()
 export async function buildBundle({ file, types, packageRoot }: BuildOptions): Promise<Built> {
   const path = resolve(file)
   if (!existsSync(path)) throw FUNCTIONS.BUNDLE_FAILED({ file, reason: 'there is no such file' })
-  const [bundled, checked] = await Promise.allSettled([bundle(path, packageRoot), types === 'check' ? checkTypes({ file: path, packageRoot }) : { warnings: [] }])
-  // What cannot even be parsed is told once, by esbuild.
-  if (bundled.status === 'rejected') throw bundled.reason
-  if (checked.status === 'rejected') throw checked.reason
-  return { ...bundled.value, warnings: [...checked.value.warnings, ...bundled.value.warnings] }
+  // What cannot even be bundled is told once, by esbuild, and without waiting for tsc.
+  const ending = new AbortController()
+  const checking = types === 'check' ? checkTypes({ file: path, packageRoot, signal: ending.signal }) : Promise.resolve({ warnings: [] })
+  checking.catch(() => {})
+  try {
+    const built = await bundle(path, packageRoot)
+    return { ...built, warnings: [...(await checking).warnings, ...built.warnings] }
+  } finally {
+    ending.abort()
+    await checking.catch(() => {})
+  }
 }
 
 async function bundle(path: string, packageRoot: string): Promise<Built> {
@@ -55,7 +61,10 @@ async function bundle(path: string, packageRoot: string): Promise<Built> {
   refuseBuiltins(metafile, name)
   if (output?.exports.includes('default') !== true) throw FUNCTIONS.BUNDLE_FAILED({ file: name, reason: 'it has no default export; write `export default defineFunction({ name, run })`' })
   const tidy = (input: string): string => portable(input, directory, packageRoot)
-  const rewritten = rewriteSites(text, { ...map, sources: map.sources.map(tidy) }, renames(Object.keys(metafile.inputs), tidy))
+  const sources = map.sources.map(tidy)
+  // Our own files have types in a checkout and none in an installed package: the map says the same of both.
+  const sourcesContent = map.sourcesContent.map((content, i) => (sources[i] === KUMOI_FILE || sources[i] === DEVICES_FILE ? null : content))
+  const rewritten = rewriteSites(text, { ...map, sources, sourcesContent }, renames(Object.keys(metafile.inputs), tidy))
   const script = utf8.encode(rewritten.text)
   const inputs = Object.entries(output.inputs)
   if (script.length > LIMITS.bundleBytesMax) {
@@ -66,7 +75,7 @@ async function bundle(path: string, packageRoot: string): Promise<Built> {
   return {
     script, sourceMap: mapBytes(rewritten.map), packages: packagesOf(used, directory),
     files: used.filter((input) => !input.startsWith('kumoi:') && !input.includes('node_modules/')).map(tidy).filter((input) => input !== DEVICES_FILE).sort(),
-    warnings: warnings.map(placed),
+    warnings: [...warnings.map(placed), ...rewritten.unknown.map((use) => `${use} is not there in a sandbox`)],
   }
 }
 

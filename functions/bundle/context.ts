@@ -8,12 +8,12 @@ import type { Collection } from '../collection/contract.ts'
 export type LogFields = Readonly<Record<string, unknown>>
 /** A line of text, or fields, with or without a text. */
 export interface LogCall { (text: string, fields?: LogFields): void; (fields: LogFields, text?: string): void }
-export interface Log { readonly debug: LogCall; readonly info: LogCall; readonly warn: LogCall; readonly error: LogCall }
+export interface FunctionLog { readonly debug: LogCall; readonly info: LogCall; readonly warn: LogCall; readonly error: LogCall }
 
 export interface StateEntry<T = unknown> { readonly key: string; readonly value: T; /** Grows with each change of this key. */ readonly version: number }
 
 /** Small durable values of this function, kept in the global store; the same for every call, on every node. */
-export interface State {
+export interface FunctionState {
   /** Undefined: nothing is kept under this key. */
   get<T = unknown>(key: string): Promise<T | undefined>
   /** The value with its version, for put({ version }). */
@@ -27,7 +27,7 @@ export interface State {
   list<T = unknown>(prefix?: string): Promise<readonly StateEntry<T>[]>
 }
 
-export interface Secrets {
+export interface FunctionSecrets {
   /** Only names in the definition's `secrets`; rejects with SECRET_UNKNOWN or SECRET_SEALED. */
   get(name: string): Promise<string>
 }
@@ -75,11 +75,11 @@ export interface ContextTools {
   range(from: number, to: number, step?: number): Collection<number>
   /** Another deployed function as a function; "name@alias" and "name@hash" too. Needs the right "function:invoke". */
   fn<R = unknown>(reference: string, options?: CallOptions): (payload?: unknown) => Promise<R>
-  readonly log: Log
-  readonly state: State
+  readonly log: FunctionLog
+  readonly state: FunctionState
   /** Calls every function that has this topic as a trigger; resolves when the calls are kept. */
   emit(topic: string, payload?: unknown): Promise<void>
-  readonly secrets: Secrets
+  readonly secrets: FunctionSecrets
   /** Aborted when the call's time is up or its caller has gone. */
   readonly signal: CallSignal
   readonly call: CallInfo

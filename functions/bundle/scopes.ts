@@ -78,6 +78,12 @@ class Collector {
         }
         break
       case 'AssignmentExpression': this.#written(node.left, scope); break
+      // `X || (X = {})` as TypeScript writes namespaces: the variable's first value, not another one.
+      case 'LogicalExpression':
+        if (node.operator === '||' && node.left.type === 'Identifier' && node.right.type === 'AssignmentExpression' && node.right.left.type === 'Identifier' && node.right.left.name === node.left.name) {
+          return this.#visit(node.right.right, scope)
+        }
+        break
       case 'UpdateExpression': this.#written(node.argument, scope); break
       case 'ForInStatement': case 'ForOfStatement':
         if (node.left.type !== 'VariableDeclaration') this.#written(node.left, scope)

@@ -10,6 +10,7 @@
 
 import type { AnyNode, Node } from 'acorn'
 import { parseModule } from '../capture/analysis.ts'
+import { SANDBOX_GLOBALS } from '../capture/known.ts'
 import { freeNames, type ProblemCode } from '../capture/scope.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { scopesOf, type Binding, type ModuleScopes } from './scopes.ts'
@@ -19,6 +20,8 @@ import { decodeMappings, Splicer, type SourceMapText } from './splice.ts'
 const SHIPPING: Readonly<Record<string, number>> = {
   dmap: 0, dfilter: 0, dflatMap: 0, dforEach: 0, dreduce: 0, dfold: 1, dcount: 0, dsome: 0, devery: 0, dfind: 0, dgroupBy: 0, dsum: 0, dmin: 0, dmax: 0,
 }
+
+const NOWHERE = 'the bundle'
 
 type FunctionLike = Extract<AnyNode, { type: 'ArrowFunctionExpression' | 'FunctionExpression' | 'FunctionDeclaration' }>
 interface Site { readonly node: FunctionLike; readonly name: string; readonly captured: readonly string[] }
@@ -33,7 +36,12 @@ const PROBLEMS: Readonly<Record<ProblemCode, readonly [what: string, hint: strin
   IMPORT: ['a function with an import() of something unknown', 'import it at the top of the file'],
 }
 
-export interface Rewritten { readonly text: string; readonly map: SourceMapText; readonly sites: number }
+export interface Rewritten {
+  readonly text: string
+  readonly map: SourceMapText
+  /** Uses of names that neither the module nor a sandbox has, as "hot.ts:5:9: fetch"; those in packages left out. */
+  readonly unknown: readonly string[]
+}
 
 /**
  * Text of an ES module that imports nothing -> text of the program; the default export is its definition. Words of `renames` are
@@ -42,7 +50,7 @@ export interface Rewritten { readonly text: string; readonly map: SourceMapText;
 export function rewriteSites(text: string, map: SourceMapText, renames: ReadonlyMap<string, string> = new Map()): Rewritten {
   const finder = new SiteFinder(text, map)
   const sites = finder.find()
-  return { ...new Writer(finder, sites, renames).write(), sites: sites.length }
+  return { ...new Writer(finder, sites, renames).write(), unknown: finder.unknownNames() }
 }
 
 class SiteFinder {
@@ -70,6 +78,13 @@ class SiteFinder {
       if (argument !== undefined) this.#mark(argument, call, '')
     }
     return [...this.#sites.values()].sort((a, b) => a.node.start - b.node.start)
+  }
+
+  unknownNames(): readonly string[] {
+    const { free } = freeNames({ ...this.program, body: this.program.body.filter(({ type }) => type !== 'ExportNamedDeclaration') })
+    const used = [...free].filter(([name]) => name !== '$kumoi' && !SANDBOX_GLOBALS.has(name)).flatMap(([name, { uses }]) => uses.map((offset) => ({ name, offset })))
+    const told = used.sort((a, b) => a.offset - b.offset).map(({ name, offset }) => ({ name, where: this.where(offset) }))
+    return [...new Set(told.filter(({ where }) => where !== NOWHERE && !where.startsWith('node_modules/')).map(({ name, where }) => `${where}: ${name}`))]
   }
 
   /** Marks the functions that an expression standing at `place` may be, as far as the text tells; the rest shows at run time. */
@@ -141,7 +156,7 @@ class SiteFinder {
 
   where(offset: number): string {
     const segment = this.splicer.segmentAt(offset)
-    return segment === undefined ? 'the bundle' : `${this.map.sources[segment.source] ?? 'the bundle'}:${segment.sourceLine + 1}:${segment.sourceColumn + 1}`
+    return segment === undefined ? NOWHERE : `${this.map.sources[segment.source] ?? NOWHERE}:${segment.sourceLine + 1}:${segment.sourceColumn + 1}`
   }
 }
 

@@ -1,5 +1,5 @@
-// Has tsc look at a function's file, as a user's editor would, but in the world of the sandbox: no DOM, no Node, 'kumoi' as
-// cli/function-api.ts declares it. The compiler is the user's own (from the file's folder on), else the one beside Kumoi; where
+// Has tsc look at a function's file, as a user's editor would, but without the DOM's names, 'kumoi' as cli/function-api.ts
+// declares it. (Node's names cannot be kept out, declarations of packages bring them in; build.ts warns of what a sandbox lacks.) The compiler is the user's own (from the file's folder on), else the one beside Kumoi; where
 // there is none, the types are not checked and a note says so. Only what is wrong in the user's files counts.
 
 import { spawn } from 'node:child_process'
@@ -12,7 +12,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { isInstalled } from './kumoi-module.ts'
 
-export interface TypeCheckOptions { readonly file: string; readonly packageRoot: string }
+export interface TypeCheckOptions { readonly file: string; readonly packageRoot: string; readonly signal: AbortSignal }
 
 /** What an isolate has beside the language (sandbox/prelude/globals.ts). */
 const GLOBALS = `declare const console: Record<'debug' | 'error' | 'info' | 'log' | 'warn', (...data: unknown[]) => void>
@@ -28,7 +28,7 @@ declare class TextDecoder { constructor(label?: string); readonly encoding: stri
 const PROBLEM = /^(.+?)\((\d+),(\d+)\): error (TS\d+: .*)$/
 
 /** Throws BUNDLE_TYPES; answers notes for people. */
-export async function checkTypes({ file, packageRoot }: TypeCheckOptions): Promise<{ readonly warnings: readonly string[] }> {
+export async function checkTypes({ file, packageRoot, signal }: TypeCheckOptions): Promise<{ readonly warnings: readonly string[] }> {
   if (!/\.[cm]?tsx?$/.test(file)) return { warnings: [] }
   const compiler = findCompiler([dirname(file), packageRoot])
   const declarations = declarationsFile(packageRoot)
@@ -43,7 +43,7 @@ export async function checkTypes({ file, packageRoot }: TypeCheckOptions): Promi
       },
       files: [join(directory, 'sandbox.d.ts'), file],
     }))
-    return await report(await run(compiler, directory), file, packageRoot)
+    return await report(await run(compiler, directory, signal), file, packageRoot)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
@@ -67,9 +67,9 @@ const declarationsFile = (packageRoot: string): string | undefined =>
 
 interface Finished { readonly status: number | null; readonly directory: string; readonly text: string }
 
-function run(compiler: string, directory: string): Promise<Finished> {
+function run(compiler: string, directory: string, signal: AbortSignal): Promise<Finished> {
   const { promise, resolve: done, reject } = Promise.withResolvers<Finished>()
-  const child = spawn(process.execPath, [compiler, '-p', directory, '--pretty', 'false'], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMITS.typeCheckMs })
+  const child = spawn(process.execPath, [compiler, '-p', directory, '--pretty', 'false'], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMITS.typeCheckMs, signal })
   let text = ''
   const take = (chunk: string): void => { if (text.length < LIMITS.typeCheckChars) text += chunk }
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', take)
@@ -88,7 +88,7 @@ function report({ status, directory, text }: Finished, file: string, packageRoot
     return isKumoi(place, packageRoot) || place.includes('/node_modules/') ? [] : [`${relative(dirname(file), place)}:${row}:${column}: ${what}`]
   })
   const [first] = problems
-  if (first !== undefined) throw FUNCTIONS.BUNDLE_TYPES({ file: relative(dirname(file), file), errors: problems.length, first, problems: problems.slice(0, LIMITS.typeProblemsShown) })
+  if (first !== undefined) throw FUNCTIONS.BUNDLE_TYPES({ file: relative(dirname(file), file), errors: problems.length, first: first.replace(/\.$/, ''), problems: problems.slice(0, LIMITS.typeProblemsShown) })
   // All problems lie in other people's files: nothing that the user could mend.
   return PROBLEM.test(text.split('\n')[0] ?? '') ? { warnings: [] } : { warnings: [`types were not checked: ${text.trim().split('\n')[0] ?? 'tsc failed'}`] }
 }

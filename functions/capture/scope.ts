@@ -15,6 +15,8 @@ export interface FreeName {
   eager: boolean
   /** Members read when the name is only ever used as `name.member`; undefined: used whole. */
   members: Set<string> | undefined
+  /** Offsets of its uses in the text that was parsed; those under `typeof` left out. */
+  readonly uses: number[]
 }
 
 export type ProblemCode = 'THIS' | 'ARGUMENTS' | 'SUPER' | 'NEW_TARGET' | 'PRIVATE' | 'EVAL' | 'IMPORT'
@@ -88,12 +90,15 @@ class Walker {
     this.problems.push({ code, name, line: node.loc?.start.line ?? 1, at: node.start })
   }
 
-  #use(name: string, how: 'read' | 'write' | 'typeof' | { readonly member: string }, context: Context): void {
+  #use(name: string, how: 'read' | 'write' | 'typeof' | { readonly member: string }, at: number, context: Context): void {
     for (let scope: Scope | undefined = this.#scope; scope !== undefined; scope = scope.parent) if (scope.names.has(name)) return
     let use = this.free.get(name)
-    if (use === undefined) this.free.set(name, use = { written: false, read: false, eager: false, members: new Set() })
+    if (use === undefined) this.free.set(name, use = { written: false, read: false, eager: false, members: new Set(), uses: [] })
     if (how === 'write') use.written = true
-    if (how !== 'typeof') use.read = true
+    if (how !== 'typeof') {
+      use.read = true
+      use.uses.push(at)
+    }
     if (typeof how === 'object') use.members?.add(how.member)
     else use.members = undefined
     use.eager ||= context.eager
@@ -116,7 +121,7 @@ class Walker {
       case 'MemberExpression': return this.#member(node.object, node.property, node.computed, context)
       case 'Property': return this.#property(node, context)
       case 'UnaryExpression':
-        if (node.operator === 'typeof' && node.argument.type === 'Identifier') return this.#use(node.argument.name, 'typeof', context)
+        if (node.operator === 'typeof' && node.argument.type === 'Identifier') return this.#use(node.argument.name, 'typeof', node.start, context)
         return this.node(node.argument, context)
       case 'AssignmentExpression': this.#assigned(node.left, context); return this.node(node.right, context)
       case 'UpdateExpression': return this.#assigned(node.argument, context)
@@ -133,7 +138,7 @@ class Walker {
   #identifier(node: Identifier, context: Context): void {
     if (node.name === 'arguments' && context.ownArguments) return
     if (node.name === 'arguments') return this.#problem('ARGUMENTS', 'arguments', node)
-    this.#use(node.name, 'read', context)
+    this.#use(node.name, 'read', node.start, context)
   }
 
   #meta(name: string, node: AnyNode, context: Context): void {
@@ -143,7 +148,7 @@ class Walker {
 
   #member(object: AnyNode, property: AnyNode, computed: boolean, context: Context): void {
     if (object.type === 'Identifier' && object.name !== 'arguments' && !computed && property.type === 'Identifier') {
-      return this.#use(object.name, { member: property.name }, context)
+      return this.#use(object.name, { member: property.name }, object.start, context)
     }
     this.node(object, context)
     if (computed || property.type === 'PrivateIdentifier') this.node(property, context)
@@ -161,6 +166,10 @@ class Walker {
     const names = new Set<string>()
     switch (node.type) {
       case 'BlockStatement': case 'StaticBlock': lexical(node.body, names); break
+      case 'Program':
+        for (const statement of node.body) hoisted(statement, names)
+        lexical(node.body, names)
+        break
       case 'SwitchStatement': for (const part of node.cases) lexical(part.consequent, names); break
       case 'CatchClause': patternNames(node.param ?? null, names); break
       case 'ForStatement': if (node.init !== null && node.init !== undefined) lexical([node.init], names); break
@@ -199,7 +208,7 @@ class Walker {
 
   #assigned(pattern: AnyNode, context: Context): void {
     switch (pattern.type) {
-      case 'Identifier': this.#use(pattern.name, 'write', context); break
+      case 'Identifier': this.#use(pattern.name, 'write', pattern.start, context); break
       case 'ObjectPattern':
         for (const part of pattern.properties) {
           if (part.type === 'RestElement') { this.#assigned(part.argument, context); continue }
@@ -263,7 +272,7 @@ class Walker {
   }
 }
 
-/** Free names of one function or class node. */
+/** Free names of one function or class node, or of a module without imports. */
 export function freeNames(node: AnyNode): ScopeReport {
   const walker = new Walker()
   walker.root(node)

@@ -55,7 +55,7 @@ export function createCatalog(options: CatalogOptions): NodeCatalog {
   const fetch = createCode({ ...options, suspicious: (member, hash, error) => log.warn('a member sent other bytes than were asked for', { member: member.name, hash, reason: String(error) }) })
   const code = async (version: Hash, signal?: AbortSignal): Promise<Uint8Array> => {
     const { bytes, asked } = await fetch.get(version, LIMITS.bundleBytesMax, signal)
-    if (bytes === undefined) throw FUNCTIONS.FUNCTION_CODE_MISSING({ name: view.owner(version)?.name ?? 'of version', version, asked })
+    if (bytes === undefined) throw FUNCTIONS.FUNCTION_CODE_MISSING({ name: view.owner(version)?.name ?? 'a function', version, asked })
     return bytes
   }
   const copies = createCopies({ ...options, deployed: () => view.list(), fetch })
@@ -64,7 +64,6 @@ export function createCatalog(options: CatalogOptions): NodeCatalog {
     const before = view.get(name)
     const { deployed, problems } = record === undefined ? { deployed: undefined, problems: new Map<string, string>() } : opened({ name, record, stored, signer, before })
     for (const reason of problems.values()) log.warn('a record of the global store is not used', { function: name, reason })
-    if (before === undefined && deployed === undefined && problems.size === 0) return
     const moved = deployed?.record.signature !== before?.record.signature || deployed?.versions.size !== before?.versions.size
     view.set(name, deployed, problems)
     if (!moved) return

@@ -56,7 +56,7 @@ export function change(state: FunctionState, wish: Wish, bounds: Bounds): Change
 
 function deployed(state: FunctionState, { version, alias, percent, generation }: Extract<Wish, { readonly do: 'deploy' }>, bounds: Bounds): Change {
   const { name, record, versions } = state
-  if (generation !== undefined && generation !== (record?.generation ?? 0)) throw FUNCTIONS.FUNCTION_CONFLICT({ name, by: `generation ${record?.generation ?? 0}, where ${generation} was expected` })
+  if (generation !== undefined && generation !== (record?.generation ?? 0)) throw FUNCTIONS.FUNCTION_CONFLICT({ name, by: `others (it is at generation ${record?.generation ?? 0}, not ${generation})` })
   const known: FunctionState = { ...state, versions: [...versions.filter((kept) => kept !== version), version] }
   if (record === undefined) {
     if (alias !== STABLE) throw FUNCTIONS.PAYLOAD_INVALID({ what: 'alias', expected: '"stable" for a function that is not deployed yet', got: `"${alias}"` })

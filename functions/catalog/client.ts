@@ -31,8 +31,8 @@ export function createCatalogClient({ peer, callOptions }: CatalogClientOptions)
         }
         stream.end()
       }
-      // A refusal comes as the result; that the rest could not be sent then is no news.
-      const sending = send().catch(() => {})
+      // After a refusal, which comes as the result, nothing can be sent and this changes nothing.
+      const sending = send().catch((error: unknown) => stream.cancel(error instanceof Error ? error : undefined))
       try {
         for await (const step of stream) onProgress?.(String(step))
       } catch {

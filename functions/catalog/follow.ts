@@ -5,6 +5,7 @@
 // Invariant: `revision` is that of a state which the view has seen whole; whoever waits for it (a deploy that wants
 // to know who is ready) is woken by the watch, not by a timer.
 
+import { setImmediate } from 'node:timers/promises'
 import type { GlobalStore, GlobalStoreEntry } from '../../fabric/mod.ts'
 import { errorCode, LIMITS } from '../../fabric/base.ts'
 import type { Clock } from '../../fabric/base.ts'
@@ -66,6 +67,8 @@ export function createFollower({ store, clock, changed, names, failed }: FollowO
     for (const { key, value } of functions.entries) {
       const name = key.slice(FUNCTION_PREFIX.length)
       found.add(name)
+      // Signatures are judged: a large catalog must not hold up the node's answers to probes.
+      await setImmediate()
       changed(name, value, versionTable(versions.get(name) ?? []))
     }
     for (const name of names()) if (!found.has(name)) changed(name, undefined, new Map())

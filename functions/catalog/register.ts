@@ -12,7 +12,7 @@ export interface RegisterCatalogOptions extends ReadyOptions, Omit<CatalogServic
   readonly store: GlobalStore
   readonly signer: RecordSigner
   readonly blobs: BlobStore
-  /** Prefixes of the keys of other parts that go when a function is removed: its state, its waiting calls. */
+  /** What other parts keep of a function, which goes with it: prefixes (those that end in a slash) and single keys. */
   ownedPrefixes(name: string): readonly string[]
 }
 

@@ -6,7 +6,7 @@
 // Invariants: nobody's word is taken for what a script is; until the transaction nothing can be seen of a deploy, after it
 // all of it. Stopped anywhere before, it leaves at most blobs that nobody names, which make room in time.
 
-import { LIMITS } from '../../fabric/base.ts'
+import { errorCode, LIMITS, nearest } from '../../fabric/base.ts'
 import type { Clock, Hash } from '../../fabric/base.ts'
 import { hashOf } from '../../fabric/mod.ts'
 import type { BlobStore, CallContext, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
@@ -50,7 +50,7 @@ function admit({ principal }: CallContext, what: string): void {
 }
 
 export function serveCatalog(options: CatalogServiceOptions): void {
-  const { registry, catalog, writer, holders, nameOf } = options
+  const { registry, catalog, writer, holders, nameOf, clock } = options
 
   const rowOf = (name: string): FunctionRow | undefined => {
     const deployed = catalog.get(name)
@@ -61,18 +61,27 @@ export function serveCatalog(options: CatalogServiceOptions): void {
       ...(held === undefined ? {} : { holder: { node: nameOf(held.node), epoch: held.epoch } }),
     }
   }
-  /** Who asks has what he just wrote: this node's own catalog is waited for. */
+  /** Who asks sees what he just wrote: this node's own catalog is waited for, unless it cannot follow the store now. */
+  const seen = async (revision: number, { signal }: CallContext): Promise<void> => {
+    const late = new AbortController()
+    const timer = clock.after(LIMITS.catalogSeenMs, () => late.abort(), { background: true })
+    await catalog.reached(revision, AbortSignal.any([signal, late.signal])).catch(() => {}).finally(() => timer.cancel())
+  }
+  /** The store says whether there is such a function; what was likely meant, the catalog. */
+  const named = async <T>(name: string, work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      if (errorCode(error) !== FUNCTIONS.FUNCTION_UNKNOWN.code) throw error
+      throw FUNCTIONS.FUNCTION_UNKNOWN({ name, near: nearest(name, catalog.list().map(({ record }) => record.name)) ?? '' })
+    }
+  }
   const write = async (name: string, wish: Wish, context: CallContext): Promise<Uint8Array> => {
-    const { record, revision } = await writer.write(name, wish, context.principal, context.signal)
-    await catalog.reached(revision, context.signal)
+    const { record, revision } = await named(name, writer.write(name, wish, context.principal, context.signal))
+    await seen(revision, context)
     return toJson(record)
   }
-  const known = (body: unknown): string => {
-    const name = string(fields(body, 'request')['name'], 'request.name')
-    // Throws FUNCTION_UNKNOWN with what was likely meant; what only the store knows so far is the writer's to find.
-    if (catalog.get(name) === undefined && catalog.list().length > 0 && !catalog.problems().some((problem) => problem.name === name)) catalog.resolve(name, 0)
-    return name
-  }
+  const nameIn = (body: unknown): string => string(fields(body, 'request')['name'], 'request.name')
 
   registry.stream(CATALOG_METHODS.deploy, async (body, context, stream) => {
     admit(context, 'deploy functions')
@@ -86,7 +95,7 @@ export function serveCatalog(options: CatalogServiceOptions): void {
     return toJson(catalog.problems())
   })
   registry.method(CATALOG_METHODS.get, (body) => {
-    const name = string(fields(body, 'request')['name'], 'request.name')
+    const name = nameIn(body)
     const row = rowOf(name)
     // Throws what there is to say of a name that is not there.
     if (row === undefined) catalog.resolve(name, 0)
@@ -95,21 +104,22 @@ export function serveCatalog(options: CatalogServiceOptions): void {
   registry.method(CATALOG_METHODS.rollback, (body, context) => {
     admit(context, 'roll functions back')
     const { version } = fields(body, 'request')
-    return write(known(body), { do: 'rollback', ...(version === undefined || version === null ? {} : { version: string(version, 'request.version') }) }, context)
+    return write(nameIn(body), { do: 'rollback', ...(version === undefined || version === null ? {} : { version: string(version, 'request.version') }) }, context)
   })
   registry.method(CATALOG_METHODS.alias, (body, context) => {
     admit(context, 'move aliases')
-    return write(known(body), { do: 'alias', moves: readMoves(fields(body, 'request')['moves']) }, context)
+    return write(nameIn(body), { do: 'alias', moves: readMoves(fields(body, 'request')['moves']) }, context)
   })
   for (const verb of ['pause', 'resume'] as const) {
     registry.method(CATALOG_METHODS[verb], (body, context) => {
       admit(context, `${verb} functions`)
-      return write(known(body), { do: verb }, context)
+      return write(nameIn(body), { do: verb }, context)
     })
   }
   registry.method(CATALOG_METHODS.remove, async (body, context) => {
     admit(context, 'remove functions')
-    await writer.remove(known(body), context.signal)
+    const name = nameIn(body)
+    await seen(await named(name, writer.remove(name, context.signal)), context)
     return null
   })
 }

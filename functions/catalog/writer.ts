@@ -19,7 +19,7 @@ export interface WriterOptions {
   readonly store: GlobalStore
   readonly signer: RecordSigner
   readonly clock: Clock
-  /** Keys of other parts that go when a function is removed: its state, its waiting calls. */
+  /** What other parts keep of a function, which goes with it: prefixes (those that end in a slash) and single keys. */
   ownedPrefixes(name: string): readonly string[]
 }
 
@@ -43,7 +43,8 @@ export interface Writer {
   read(name: string, signal: AbortSignal): Promise<Present>
   /** `manifest`: of the version that a deploy brings. Rejects as change() throws, with FUNCTION_CONFLICT, or as the store does. */
   write(name: string, wish: Wish, by: string, signal: AbortSignal, manifest?: FunctionManifest): Promise<Written>
-  remove(name: string, signal: AbortSignal): Promise<void>
+  /** Answers the revision at which it is gone. */
+  remove(name: string, signal: AbortSignal): Promise<number>
 }
 
 export const BOUNDS = { versionsKept: LIMITS.versionsKept, aliasesMax: LIMITS.functionAliases } as const
@@ -60,6 +61,9 @@ function bodyOf(record: FunctionRecord | undefined): FunctionState['record'] {
   const { by: _by, node: _node, atMs: _atMs, signature: _signature, ...body } = record
   return body
 }
+
+/** Without the slash a prefix would be that of other functions too, whose names begin alike. */
+const removal = (text: string): StoreOperation => (text.endsWith('/') ? { do: 'delete-prefix', prefix: text } : { do: 'delete', key: text })
 
 export function createWriter({ store, signer, clock, ownedPrefixes }: WriterOptions): Writer {
   const read: Writer['read'] = async (name, signal) => {
@@ -121,11 +125,11 @@ export function createWriter({ store, signer, clock, ownedPrefixes }: WriterOpti
       for (let attempt = 0; attempt < LIMITS.catalogTries; attempt++) {
         const { modRevision } = await read(name, signal)
         if (modRevision === 0) throw FUNCTIONS.FUNCTION_UNKNOWN({ name, near: '' })
-        const { succeeded } = await store.transact({
+        const { succeeded, revision } = await store.transact({
           when: [{ key: functionKey(name), field: 'modRevision', is: '=', than: modRevision }],
-          then: [{ do: 'delete', key: functionKey(name) }, ...[versionsPrefix(name), ...ownedPrefixes(name)].map((prefix) => ({ do: 'delete-prefix', prefix } as const))],
+          then: [{ do: 'delete', key: functionKey(name) }, ...[versionsPrefix(name), ...ownedPrefixes(name)].map(removal)],
         }, { signal })
-        if (succeeded) return
+        if (succeeded) return revision
       }
       throw FUNCTIONS.FUNCTION_CONFLICT({ name, by: 'others' })
     },

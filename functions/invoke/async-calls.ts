@@ -235,7 +235,8 @@ export class AsyncCalls {
     let retryMs = 0
     try {
       const claimed = await this.#claim(call)
-      if (claimed !== undefined) await this.#run(call, claimed, control)
+      // An answer that took longer than the lease: somebody else may have it, or be done with it.
+      if (claimed !== undefined && this.#lease?.lease.id === claimed.lease && clock.nowMs() < this.#lease.untilMs) await this.#run(call, claimed, control)
     } catch {
       // The store did not answer: the claim, if there is one, ends with its lease.
       retryMs = WATCH_RETRY_MS
@@ -247,7 +248,7 @@ export class AsyncCalls {
   }
 
   /** Undefined: somebody else has it, or it is gone. */
-  async #claim(call: WaitingCall): Promise<{ readonly record: CallRecordStored; readonly claim: Uint8Array } | undefined> {
+  async #claim(call: WaitingCall): Promise<{ readonly record: CallRecordStored; readonly claim: Uint8Array; readonly lease: string } | undefined> {
     const { store, clock, random, self } = this.#options
     const [key, claimed] = [callKey(call), claimKey(call)]
     const entry = await store.get(key)
@@ -262,7 +263,7 @@ export class AsyncCalls {
       then: [{ do: 'put', key, value: writeStored(record) }, { do: 'put', key: claimed, value: claim, lease }],
       otherwise: [{ do: 'get', key }, { do: 'get', key: claimed }],
     })
-    if (succeeded) return { record, claim }
+    if (succeeded) return { record, claim, lease }
     const [present, holder] = entries
     if (present === undefined) this.#queue.gone(call.name, call.id)
     else this.#seen(present)

@@ -24,15 +24,14 @@ export function createCallsClient({ peer, callOptions, codec }: CallsClientOptio
   const requestOf = (reference: string, payload: unknown, { target, timeoutMs, idempotencyKey }: InvokeOptions): InvokeRequest => {
     const bytes = codec.encode([payload])
     if (bytes.length > LIMITS.payloadBytesMax) throw FUNCTIONS.VALUE_TOO_LARGE({ path: 'the payload', bytes: bytes.length, bytesMax: LIMITS.payloadBytesMax })
-    const bound = timeoutMs ?? callOptions().timeoutMs
-    return { reference, payload: bytes, cause: { type: 'call' }, ...present({ target: target === undefined ? undefined : readTarget(target), timeoutMs: bound, idempotencyKey }) }
+    return { reference, payload: bytes, cause: { type: 'call' }, ...present({ target: target === undefined ? undefined : readTarget(target), timeoutMs, idempotencyKey }) }
   }
-  /** The connection's own bound lies behind that of the call, whose outcome says more; a call that names none has its function's. */
+  /** A call that names no time has its function's; the connection's own bound lies behind that of the call, whose outcome says more. */
   const optionsOf = ({ timeoutMs, signal }: InvokeOptions): CallOptions => {
     const ours = callOptions()
-    const bound = timeoutMs ?? ours.timeoutMs
+    const bound = timeoutMs === undefined ? ours.timeoutMs ?? LIMITS.callTimeoutMsMax : timeoutMs + 2 * OUTCOME_GRACE_MS
     const signals = [ours.signal, signal].filter((one) => one !== undefined)
-    return { ...ours, timeoutMs: bound === undefined ? LIMITS.callTimeoutMsMax : bound + 2 * OUTCOME_GRACE_MS, ...(signals.length === 0 ? {} : { signal: signals.length === 1 ? signals[0] as AbortSignal : AbortSignal.any(signals) }) }
+    return { ...ours, timeoutMs: bound, ...(signals.length === 0 ? {} : { signal: signals.length === 1 ? signals[0] as AbortSignal : AbortSignal.any(signals) }) }
   }
   const decodeOne = (value: Uint8Array): unknown => {
     const decoded = codec.decode(value)

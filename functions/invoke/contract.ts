@@ -38,4 +38,6 @@ export interface RunnerOptions {
   readonly hostCalls: Pick<HostCalls, 'answer'>
   /** Frames of a bundle's stack in the lines of its sources (functions/bundle). */
   originalStack?(stack: string, sourceMap: string): string
+  /** Takes the values of secrets out of what a function threw, before anybody is told (functions/state/redaction.ts). */
+  redact?(error: ErrorRecord): ErrorRecord
 }

@@ -2,15 +2,17 @@
 // Gives each call its id, its scope and its principal, keeps a breaker a version, writes the outcome up with its
 // record, tells stacks in the lines of the sources, and reports to the Observer. Never rejects.
 
-import { errorCode, LIMITS, toErrorRecord } from '../../fabric/base.ts'
+import { errorCode, fromErrorRecord, LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { ErrorRecord, Hash } from '../../fabric/base.ts'
 import type { ConsoleLine } from '../contract.ts'
-import type { CallAuthority, CallRecord, CallScope, InvokeOutcome, LogLine } from '../deployed.ts'
+import type { CallAuthority, CallRecord, CallScope, InvokeOutcome, LogLine, ResolvedFunction } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { traceContext } from '../observe/trace-context.ts'
 import { functionPrincipal } from '../principal.ts'
 import { Breaker } from './breaker.ts'
 import { failed } from './contract.ts'
 import type { RunnerOptions, VersionCall } from './contract.ts'
+import { noPayload } from './items.ts'
 import { cellOf, VersionRunner } from './version-runner.ts'
 import type { Ended, Measured } from './version-runner.ts'
 
@@ -59,6 +61,22 @@ export class Runner {
 
   /** Has the code of a version in memory and its queue made: the first call after a deploy need not wait for it. */
   async prepare(call: Pick<VersionCall, 'resolved'>, signal?: AbortSignal): Promise<void> { await this.#load(call, signal) }
+
+  /** Has an isolate linked to the version, by asking it what it is. Rejects when it cannot run here. */
+  async warmUp(resolved: ResolvedFunction, signal: AbortSignal): Promise<void> {
+    const { runner } = await this.#load({ resolved }, signal)
+    const { clock } = this.#options
+    const timeoutMs = LIMITS.describeMs
+    const deadlineMs = clock.nowMs() + timeoutMs
+    const authority: CallAuthority = { principal: '', trace: '0'.repeat(16), hop: 0, signal, remainingMs: () => Math.max(1, deadlineMs - clock.nowMs()) }
+    const { scope, parts, principal } = this.#describe({ resolved, payload: noPayload(), cause: { type: 'call' }, attempt: 1, timeoutMs, budget: 0, depth: 0, epoch: undefined, traceparent: undefined }, authority)
+    await new Promise<void>((resolve, reject) => {
+      runner.add({
+        parts: { ...parts, what: 'describe' }, scope, arrivedMs: clock.nowMs(), timeoutMs, deadlineMs, authority: { ...authority, principal },
+        settle: (ended) => { if (ended.status === 'value') resolve(); else reject(fromErrorRecord(ended.error)) },
+      })
+    })
+  }
 
   async run(call: VersionCall, authority: CallAuthority): Promise<InvokeOutcome> {
     const { manifest } = call.resolved
@@ -175,13 +193,15 @@ export class Runner {
     })
   }
 
-  #settled(outcome: InvokeOutcome & { readonly call: CallRecord }, resolve: (outcome: InvokeOutcome) => void): void {
-    this.#options.observer.called(outcome.call, outcome.status === 'value' ? { status: 'value' } : { status: outcome.status, error: outcome.error })
+  #settled(ended: InvokeOutcome & { readonly call: CallRecord }, resolve: (outcome: InvokeOutcome) => void): void {
+    const { observer, redact } = this.#options
+    const outcome = ended.status === 'value' || redact === undefined ? ended : { ...ended, error: redact(ended.error) }
+    observer.called(outcome.call, outcome.status === 'value' ? { status: 'value' } : { status: outcome.status, error: outcome.error })
     resolve(outcome)
   }
 
   #describe(call: VersionCall, authority: CallAuthority): { readonly scope: CallScope; readonly parts: Parameters<VersionRunner['add']>[0]['parts']; readonly principal: string } {
-    const { self } = this.#options
+    const { self, random } = this.#options
     const { name, alias, manifest, deployer } = call.resolved
     const { version, secrets, rights } = manifest
     const callId = this.#nextId()
@@ -193,7 +213,7 @@ export class Runner {
       parts: {
         what: call.filter === undefined ? 'run' : 'filter', ...(call.filter === undefined ? {} : { trigger: call.filter }), payload: call.payload,
         call: {
-          id: callId, name, alias, version, trace, traceparent: call.traceparent ?? `00-${trace.padStart(32, '0')}-${callId}-01`, node: self.name,
+          id: callId, name, alias, version, trace, traceparent: traceContext({ traceparent: call.traceparent, trace, random }).traceparent, node: self.name,
           attempt: call.attempt, epoch: call.epoch ?? null, cause: call.cause, deadlineMs: Math.round(call.timeoutMs),
         },
       },

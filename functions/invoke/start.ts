@@ -1,7 +1,7 @@
 // Puts the parts of invoke/ together on a node: what runs here, where calls go, keys, asynchronous calls, and the
 // methods that others call.
 
-import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
+import type { Clock, ErrorRecord, Hash, NodeId, Random } from '../../fabric/base.ts'
 import type { GlobalStore, RpcPeer, RpcRegistry } from '../../fabric/mod.ts'
 import type { Sandbox } from '../contract.ts'
 import type { Catalog, Holders, Observer, VersionRecord } from '../deployed.ts'
@@ -35,6 +35,8 @@ export interface InvokeOptions {
   /** Functions that hear a topic when `deployer` says it (functions/trigger). */
   subscribers(topic: string, deployer: string): readonly string[]
   originalStack?(stack: string, sourceMap: string): string
+  /** Takes secrets out of what functions throw. */
+  redact?(error: ErrorRecord): ErrorRecord
   fetchVersion?(name: string, version: Hash): Promise<VersionRecord | undefined>
 }
 

@@ -2,7 +2,7 @@
 //
 //   arrival --idle--> a chunk of its own, at once
 //           --chunks under way on every lane--> gathered; the next free lane takes up to batch-size.ts of them
-//           --a chunk takes long--> it no longer counts: what was gathered goes beside it
+//           --a chunk takes long--> it no longer counts: what was gathered goes beside it, and what has ended in it is told at once
 //
 // Invariants: a call is settled once, by its deadline at the latest, whatever its neighbours do; at most `concurrency` run
 // and `queue` wait; a call given to the sandbox is never given to it again from here.
@@ -197,11 +197,12 @@ export class VersionRunner {
       principal: deployerCell, trace: first?.call.scope.trace ?? '', baseIndex: 0, terminal: { verb: 'collect' },
       stages: [{ verb: 'map', code: version, environment: noBytesHash, name }],
       input: { type: 'items', count: entries.length, bytes: encodeInvocations(entries.map(({ call }) => call.parts)) },
-      limits, blob: () => code, depth: first?.call.scope.depth ?? 0,
+      limits, blob: () => code, depth: first?.call.scope.depth ?? 0, early: entries.length > 1,
     }
     this.#options.sandbox.run(job, {
       hostCall: (call, signal) => this.#hostCall(chunk, call, signal),
       console: (line) => this.#options.console(line, this.#entry(chunk, line.element)?.call.scope),
+      settled: (index, ended) => this.#settleAt(chunk, index, 'failure' in ended ? ended.failure : fitting(ended.values), 0),
     }, chunk.control.signal).then((result) => this.#ended(chunk, result), (error: unknown) => this.#refused(chunk, error))
   }
 

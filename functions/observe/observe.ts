@@ -69,14 +69,14 @@ export function createObservation(options: ObservationOptions): Observation {
     return name === undefined ? rows : rows.filter((row) => row.name === name)
   }
   const fabricMetrics = async (parent: CallParent): Promise<string> => {
-    const { answers, silent } = await gather(nodes, { method: NODE_METRICS_METHOD, parent, own: () => metrics.json(), read: readMetrics })
-    return fabricText(answers.map(({ node: at, answer: json }) => ({ node: at, json })), silent)
+    const { answers, silent } = await gather(nodes, { method: NODE_METRICS_METHOD, parent, own: () => metrics.text(), read: readMetrics })
+    return fabricText(answers.map(({ node: at, answer: text }) => ({ node: at, text })), silent)
   }
 
   registerNodeLogs(registry, logs)
   registerLogs(registry, { logs, membership, peer: nodes.peer, clock })
   registry.method(NODE_STATS_METHOD, () => book.figures(functions()).map(writeFigures))
-  registry.method(NODE_METRICS_METHOD, () => metrics.json())
+  registry.method(NODE_METRICS_METHOD, () => metrics.text())
   registry.method(METRICS_METHOD, (_body: unknown, context: CallContext) => fabricMetrics(context))
   registry.method(STATS_METHOD, async (body: unknown, context: CallContext) => {
     const name = (body as { readonly name?: unknown } | null)?.name

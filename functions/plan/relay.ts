@@ -48,7 +48,8 @@ export class Run {
     this.#caller = caller
     this.#deadlineMs = options.clock.nowMs() + request.limits.timeoutMs
     this.finished = this.#done.promise
-    this.#rateKey = [...request.stages.map((stage) => stage.code), 'code' in request.terminal ? request.terminal.code : request.terminal.verb].join()
+    // Functions of one bundle are one program: their names tell them apart.
+    this.#rateKey = [...request.stages.map((stage) => (request.nested === undefined ? stage.code : `${stage.code}:${stage.name}`)), 'code' in request.terminal ? request.terminal.code : request.terminal.verb].join()
     const onMachines = request.source.type === 'kind' || request.source.type === 'references'
     this.#core = new RunCore({
       retries: request.retries ?? (onMachines ? 0 : LIMITS.chunkReschedulesMax),

@@ -32,6 +32,8 @@ export const FROM_LANE = {
   ready: 64,
   /** id = job, x = CPU ms; body = result bytes (results.ts). */
   result: 65,
+  /** id = job, c = element that has ended while others go on, flags = 0 or 1 + its failure's status; body = u32 0, array of its one value or error text. */
+  settled: 73,
   /** id = job, flags = FAILED_*, x = CPU ms; body = error text. The isolate is gone. */
   failed: 66,
   /** id = job, b = call, c = element + 1 (0: not known), d = sequence; body = u32 text length, text, value bytes. */

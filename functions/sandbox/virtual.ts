@@ -15,7 +15,8 @@ import type { ChunkInput, FailureStatus, HostCall, Job, JobHooks, JobResult, Kin
 import { FUNCTIONS } from '../errors.ts'
 import { bundlePackage, cellScripts } from './bundle.ts'
 import { SandboxIsolate } from './cell/isolate.ts'
-import { CONSOLE_LEVELS, FROM_LANE, RUN_KEPT, RUN_RANGE } from './frames.ts'
+import { readConsole } from './console-line.ts'
+import { FROM_LANE, RUN_KEPT, RUN_RANGE } from './frames.ts'
 import { makePlan, planKey } from './kernel/job-plan.ts'
 import type { JobPlan } from './kernel/job-plan.ts'
 import { POST_TIMER } from './prelude/timers.ts'
@@ -48,11 +49,13 @@ export interface VirtualSandbox {
 const ISOLATES_MAX = 64
 const CALL_TEXTS_MAX = 65_536
 const utf8 = new TextDecoder()
+/** Why host calls of a job that has ended end; made once, because a job ends every millisecond. */
+const OVER = FUNCTIONS.SANDBOX_CANCELLED({})
 
 interface Warm { readonly isolate: SandboxIsolate; readonly plan: JobPlan; readonly known: Map<number, object>; busy: boolean; momentMs: number }
 interface Running { readonly id: number; readonly warm: Warm; readonly hooks: VirtualHooks; readonly end: (result: Ended) => void; readonly calls: AbortController; answers: unknown[]; /** Number of the call, number of its answer. */ known: number[]; answering: boolean; hostCalls: number; ended: boolean }
 type Ended = { readonly bytes: Uint8Array } | { readonly status: FailureStatus; readonly error: CodedError | ErrorRecord; readonly mayHaveRun: boolean }
-type CallName = Pick<HostCall, 'target' | 'verb'>
+type CallName = Pick<HostCall, 'target' | 'verb'> & { /** Element that may have made it, when that is not certain; -1: none. */ readonly waiting: number }
 
 /**
  * Time and randomness of the realm, put in place before the prelude takes hold of them; and fewer visits: the calls of one
@@ -144,7 +147,7 @@ class InProcessSandbox implements VirtualSandbox {
     const ended = await promise
     expiry.cancel()
     signal.removeEventListener('abort', onAbort)
-    if (running.hostCalls > 0) running.calls.abort()
+    if (running.hostCalls > 0) running.calls.abort(OVER)
     warm.busy = false
     const cpuMs = warm.isolate.disposed ? 0 : warm.isolate.cpuMs - cpuStartMs
     if (warm.isolate.disposed || job.limits.fresh) this.#drop(warm)
@@ -259,7 +262,7 @@ class InProcessSandbox implements VirtualSandbox {
     if (running.ended || id !== running.id) return
     switch (type) {
       case FROM_LANE.result: return running.end({ bytes: bytes as Uint8Array })
-      case FROM_LANE.console: return running.hooks.console({ level: CONSOLE_LEVELS[flags] ?? 'log', text: words, element: c - 1 })
+      case FROM_LANE.console: return running.hooks.console(readConsole(flags, words, c - 1))
       case POST_TIMER: return void this.#options.clock.after(c, () => this.#ring(running, b))
       case FROM_LANE.call: return flags === PLAIN_CALLS ? this.#calls(running, words) : this.#call(running, b, c - 1, words, bytes as Uint8Array)
     }
@@ -283,7 +286,8 @@ class InProcessSandbox implements VirtualSandbox {
 
   #call(running: Running, number: number, element: number, words: string, args: Uint8Array): void {
     const { hooks, warm } = running
-    const call: HostCall = { ...this.#name(words), args, element }
+    const { target, verb, waiting } = this.#name(words)
+    const call: HostCall = { target, verb, args, element: element >= 0 ? element : waiting }
     running.hostCalls++
     const known = hooks.knownAnswer?.(call)
     if (known !== undefined) {
@@ -305,8 +309,8 @@ class InProcessSandbox implements VirtualSandbox {
   #name(words: string): CallName {
     const present = this.#names.get(words)
     if (present !== undefined) return present
-    const [verb = '', kind, uuid = '', home = ''] = JSON.parse(words) as string[]
-    const name: CallName = { target: kind === undefined ? undefined : { kind, uuid, home }, verb }
+    const [verb = '', kind, uuid = '', home = ''] = JSON.parse(words) as [string, (string | number)?, string?, string?]
+    const name: CallName = { target: typeof kind === 'string' ? { kind, uuid, home } : undefined, verb, waiting: typeof kind === 'number' ? kind : -1 }
     if (this.#names.size >= CALL_TEXTS_MAX) this.#names.clear()
     this.#names.set(words, name)
     return name

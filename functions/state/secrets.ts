@@ -31,7 +31,7 @@ export interface SecretsOptions {
   readonly warn: (message: string, reason: string) => void
 }
 
-export interface Secrets {
+export interface NodeSecrets {
   readonly redactor: Redactor
   set(name: string, value: string, by: string, options?: StoreCallOptions): Promise<SecretRow>
   list(options?: StoreCallOptions): Promise<readonly SecretRow[]>
@@ -54,7 +54,7 @@ const UP: ReadonlySet<string> = new Set(['alive', 'suspect'])
 
 interface Known { readonly record: SecretRecord; readonly revision: number }
 
-export function createSecrets(options: SecretsOptions): Secrets {
+export function createSecrets(options: SecretsOptions): NodeSecrets {
   const { store, membership, sealing, clock, random, usedBy, warn } = options
   const redactor = new Redactor()
   const over = new AbortController()
@@ -144,7 +144,7 @@ export function createSecrets(options: SecretsOptions): Secrets {
   const rowOf = (name: string, { updatedAtMs, by, sealedTo }: SecretRecord): SecretRow =>
     ({ name, updatedAtMs, by, sealedTo: Object.keys(sealedTo).map((id) => membership.member(id)?.name ?? id.slice(0, 8)).sort(), usedBy: usedBy(name) })
 
-  const secrets: Omit<Secrets, 'register' | 'serve' | 'redactor' | 'ready' | 'close'> = {
+  const secrets: Omit<NodeSecrets, 'register' | 'serve' | 'redactor' | 'ready' | 'close'> = {
     async set(name, value, by, callOptions = {}) {
       checkName(name)
       checkValue(name, value)

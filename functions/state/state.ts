@@ -23,7 +23,7 @@ export interface StateOptions {
 export interface StateEntry { readonly value: Uint8Array; readonly version: number }
 export interface StateKey extends StateEntry { readonly key: string }
 
-export interface State {
+export interface NodeState {
   get(scope: CallScope, key: string, options?: StoreCallOptions): Promise<StateEntry | null>
   put(scope: CallScope, key: string, value: Uint8Array, expected: number | undefined, options?: StoreCallOptions): Promise<number>
   delete(scope: CallScope, key: string, expected: number | undefined, options?: StoreCallOptions): Promise<boolean>
@@ -43,7 +43,7 @@ const encoder = new TextEncoder(), decoder = new TextDecoder()
 /** Key of the store and what it is of. */
 interface Place { readonly name: string; readonly key: string; readonly at: string; readonly epoch: number | undefined }
 
-export function createState({ store }: StateOptions): State {
+export function createState({ store }: StateOptions): NodeState {
   const place = ({ name, epoch }: CallScope, key: string): Place => ({ name, key: checkedKey(key), at: prefixOf(name) + key, epoch })
 
   /** Writes if `when` and the epoch hold; undefined when it is worth another look. Throws when the call is fenced, or `expected` is not what is there. */
@@ -75,7 +75,7 @@ export function createState({ store }: StateOptions): State {
     throw FUNCTIONS.STATE_BUSY({ name, key: where.key, attempts: LIMITS.storeAttemptsMax })
   }
 
-  const state: Omit<State, 'register'> = {
+  const state: Omit<NodeState, 'register'> = {
     async get(scope, key, options = {}) {
       const entry = await store.get(place(scope, key).at, options)
       return entry === undefined ? null : { value: entry.value, version: entry.modRevision }

@@ -20,7 +20,8 @@ import { bounded, pause } from './patience.ts'
 export interface FenceOptions {
   readonly store: Pick<GlobalStore, 'get'>
   readonly clock: Clock
-  readonly settleMs?: number
+  /** How long an answer counts; not longer than a new holder waits before it acts. */
+  readonly answerMs?: number
 }
 export interface Fence {
   check(name: string, epoch: number, signal?: AbortSignal): Promise<void>
@@ -36,7 +37,7 @@ export const holderKey = (name: string): string => `holder/${name}`
 type Answer = { readonly epoch: number; readonly sentAtMs: number } | { readonly late: string }
 interface Reads { running: Promise<Answer>; next: Promise<Answer> | undefined }
 
-export function createFence({ store, clock, settleMs = LIMITS.holderSettleMs }: FenceOptions): Fence {
+export function createFence({ store, clock, answerMs = LIMITS.holderSettleMs }: FenceOptions): Fence {
   const newest = new Map<string, number>()
   const reads = new Map<string, Reads>()
 
@@ -50,7 +51,7 @@ export function createFence({ store, clock, settleMs = LIMITS.holderSettleMs }: 
   const read = async (name: string): Promise<Answer> => {
     const sentAtMs = clock.nowMs()
     try {
-      const entry = await bounded(clock, settleMs, store.get(holderKey(name), { timeoutMs: settleMs }))
+      const entry = await bounded(clock, answerMs, store.get(holderKey(name), { timeoutMs: answerMs }))
       const epoch = entry?.createRevision ?? 0
       see(name, epoch)
       return { epoch, sentAtMs }
@@ -87,7 +88,7 @@ export function createFence({ store, clock, settleMs = LIMITS.holderSettleMs }: 
         if (signal?.aborted === true) throw refuse('the call is over')
         // Another answer may have come in between.
         if ((newest.get(name) ?? 0) > epoch) throw refuse(`epoch ${newest.get(name)} has begun`)
-        const inTime = 'epoch' in answer && clock.nowMs() - answer.sentAtMs < settleMs
+        const inTime = 'epoch' in answer && clock.nowMs() - answer.sentAtMs < answerMs
         if ('epoch' in answer && inTime) {
           if (answer.epoch === epoch) return
           throw refuse(answer.epoch === 0 ? 'nobody holds it now' : `epoch ${answer.epoch} holds it`)

@@ -25,7 +25,9 @@ export interface HoldersOptions {
   nodes(): readonly NodeId[]
   readonly log: Pick<Log, 'info' | 'warn'>
   readonly leaseMs?: number
+  /** How long a new holder waits before it acts, and how long an answer about an epoch counts; the second must not be longer (fence.ts). */
   readonly settleMs?: number
+  readonly answerMs?: number
 }
 
 export interface NodeHolders extends Holders {
@@ -45,7 +47,7 @@ export function startHolders(options: HoldersOptions): NodeHolders {
   const { store, clock, self, nodes, log } = options
   const leaseMs = options.leaseMs ?? LIMITS.holderLeaseMs
   const settleMs = options.settleMs ?? LIMITS.holderSettleMs
-  const fence = createFence({ store, clock, settleMs })
+  const fence = createFence({ store, clock, answerMs: options.answerMs ?? settleMs })
   const core = new HoldersCore({
     self, settleMs, marginRatio: LIMITS.holderMarginRatio, staggerMs: LIMITS.holderStaggerMs,
     rank: (name) => Math.min(LIMITS.holderRanksMax, rankOf(name, self, nodes())),

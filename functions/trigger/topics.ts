@@ -8,6 +8,7 @@
 import { LIMITS } from '../../fabric/base.ts'
 import type { CallAuthority, CallScope, Catalog, DeployedFunction, SystemCalls } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { checkPayload } from '../invoke/items.ts'
 
 const TOPIC = /^[a-zA-Z0-9][a-zA-Z0-9._/-]*$/
 
@@ -23,16 +24,17 @@ export const subscribersOf = (catalog: Pick<Catalog, 'list'>, topic: string, dep
 
 export interface TopicsOptions {
   readonly systemCalls: SystemCalls
-  /** One durable call for each subscriber, all or none; answers how many. `key`: the same one again has no further effect. */
-  emit(topic: string, payload: Uint8Array, options: { readonly from: string; readonly deployer: string; readonly budget: number; readonly key: string }, authority: CallAuthority): Promise<number>
+  /** One durable call for each subscriber; answers how many. */
+  emit(topic: string, payload: Uint8Array, options: { readonly from: string; readonly deployer: string; readonly budget: number }, authority: CallAuthority): Promise<number>
 }
 
-/** The system call 'emit': [topic, bytes of an array of one value, its number within the call]. */
+/** The system call 'emit': [topic, bytes of an array of one value]. A chunk that is run again has its answer from the journal: it is made once. */
 export function registerTopics({ systemCalls, emit }: TopicsOptions): void {
-  systemCalls.register('emit', ([topic, payload, number], scope: CallScope, authority) => {
+  systemCalls.register('emit', async ([topic, payload], scope: CallScope, authority) => {
     const name = checkTopic(topic)
-    if (!(payload instanceof Uint8Array) || payload.length > LIMITS.payloadBytesMax) throw FUNCTIONS.PAYLOAD_INVALID({ what: `what is said under ${name}`, expected: `at most ${LIMITS.payloadBytesMax} bytes`, got: payload instanceof Uint8Array ? `${payload.length}` : typeof payload })
-    if (!Number.isSafeInteger(number)) throw FUNCTIONS.BAD_MESSAGE({ what: 'the number of an emit' })
-    return emit(name, payload, { from: scope.name, deployer: scope.deployer, budget: scope.budget, key: `emit/${scope.callId}/${String(number)}` }, authority)
+    if (!(payload instanceof Uint8Array)) throw FUNCTIONS.BAD_MESSAGE({ what: 'the payload of an emit' })
+    // A hostile cell made it: what is put among other calls' payloads must be one value.
+    checkPayload(payload, LIMITS.payloadBytesMax)
+    return emit(name, payload, { from: scope.name, deployer: scope.deployer, budget: scope.budget }, authority)
   })
 }

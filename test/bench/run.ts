@@ -19,6 +19,8 @@ const BENCHES: Readonly<Record<string, string>> = {
   'fan-out': 'fan-out.ts',
   'first-call': 'first-call.ts',
   'throughput': 'throughput.ts',
+  'invoke': 'invoke.ts',
+  'deploy': 'deploy.ts',
   'data-plane': 'transport.ts',
   'idle': 'idle.ts',
   'crash': 'crash.ts',
@@ -41,7 +43,7 @@ Measures every row of the table in README.md beside its peers and prints one JSO
   --write        puts the table into README.md
   --list         the names
 
-Peers: Erlang (apt-get install erlang-base), Moleculer (a development dependency). Packet loss: root, ip and nft
+Peers: Erlang (apt-get install erlang-base), Moleculer (a development dependency), NATS for it (apt-get install nats-server). Packet loss: root, ip and nft
 (apt-get install nftables). Each module also runs alone: node --no-node-snapshot test/bench/warm-call.ts`
 
 const README = join(import.meta.dirname, '..', '..', 'README.md')

@@ -4,7 +4,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import t from 'tap'
+import { confirm } from '../../cli/confirm.ts'
+import type { Shell } from '../../cli/session.ts'
 import type { DataCenter } from '../../kali/mod.ts'
 import { cronProblem, createSandbox, describeBundle, manifestOf } from '../../functions/mod.ts'
 import type { FunctionsApi } from '../../functions/mod.ts'
@@ -102,6 +105,14 @@ t.test('look, move, go back', async (t) => {
 })
 
 t.test('rm asks nobody but people', async (t) => {
+  for (const [answer, wanted] of [['y\n', true], ['Yes\n', true], ['\n', false], ['n\n', false], ['', false]] as const) {
+    const stdin = Object.assign(new PassThrough(), { isTTY: true })
+    let asked = ''
+    const shell = { world: { stdin, stderr: { write: (text: string) => { asked += text } } }, interrupt: { race: <T>(work: Promise<T>) => work } } as unknown as Shell
+    stdin.end(answer)
+    t.equal(await confirm(shell, 'Remove hot-machines?'), wanted, JSON.stringify(answer))
+    t.equal(asked, 'Remove hot-machines? [y/N] ')
+  }
   t.equal((await run(['rm', '--yes', 'hot-machines'])).stdout, 'hot-machines removed\n')
   t.equal((await run(['rm', 'hot-machines'])).status, 1)
 })

@@ -6,8 +6,8 @@ import { COMMANDS, everyCommand } from '../../cli/commands/index.ts'
 import { shellRun } from '../support/shell-run.ts'
 
 const OPERANDS: Readonly<Record<string, readonly string[]>> = { eval: ['1 + 1'], explain: ['x => x'], run: ['file.ts'], completion: ['bash'] }
-/** `up` stays in the foreground; its JSON is tried in test/cli/shell.test.ts. */
-const NOT_RUN = (name: string): boolean => name === 'up' || /^(vm|image|lab)\b/.test(name) && !['vms'].includes(name)
+/** `up` stays in the foreground; its JSON is tried in test/cli/shell.test.ts. Those of deployed functions: test/cli/functions.test.ts. */
+const NOT_RUN = (name: string): boolean => name === 'up' || /^(deploy|rollback|alias|pause|resume|rm)$/.test(name) || /^(vm|image|lab)\b/.test(name) && !['vms'].includes(name)
 
 for (const entry of everyCommand()) {
   t.test(entry.name, async (t) => {

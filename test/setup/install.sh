@@ -18,6 +18,9 @@ need ovs-vswitchd openvswitch-switch
 need ovsdb-server openvswitch-switch
 need xorrisofs xorriso
 need busybox busybox-static
+need etcd etcd-server
+need etcdctl etcd-client
+need nats-server nats-server
 need ip iproute2
 need nft nftables
 need nsenter util-linux

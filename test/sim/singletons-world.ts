@@ -32,7 +32,7 @@ export interface SingletonsRun {
   readonly faults: Readonly<Record<string, number>>
   readonly effects: number
   readonly refused: number
-  /** Longest time from the end of a holder to the first effect of the next one. */
+  /** Longest time from the end of a holder to the first run of the next one. */
   readonly slowestMs: number
   readonly virtualMs: number
   readonly violations: readonly string[]
@@ -43,7 +43,7 @@ export interface SingletonsRun {
 const LEASE_MS = 2_000
 const EVERY_MS = 1_000
 /** Staggers, settling, the tick, and slow answers, over the lease itself. */
-const REPLACED_MS = LEASE_MS + 5_000
+const REPLACED_MS = LEASE_MS + 2_500
 
 type Work = () => void
 
@@ -98,6 +98,8 @@ export async function runSingletons(seed: number, options: SingletonsOptions = {
   const trace: string[] = []
   const violations: string[] = []
   const effects: Effect[] = []
+  /** First run of the newest epoch that ran: who acts is known by it also while the objects that it acts on are on a dead node. */
+  const reigns = new Map<string, { readonly epoch: number; readonly atMs: number }>()
   const faults: Record<string, number> = {}
   let refused = 0
   let latencyMs = 20
@@ -143,6 +145,7 @@ export async function runSingletons(seed: number, options: SingletonsOptions = {
   })
   /** What a function does in a run: some effects one after the other, deaf to being told to stop. */
   const runFunction = async (life: Life, name: string, epoch: number): Promise<InvokeOutcome> => {
+    if ((reigns.get(name)?.epoch ?? 0) < epoch) reigns.set(name, { epoch, atMs: world.nowMs() })
     for (let left = 1 + random.int(4); left > 0; left--) {
       await act(life, nodes[random.int(nodes.length)] as Node, name, epoch)
       if (random.int(3) === 0) await new Promise<void>((resolve) => life.clock.after(random.int(800), resolve))
@@ -152,7 +155,7 @@ export async function runSingletons(seed: number, options: SingletonsOptions = {
   const start = (id: NodeId, lives: number): Node => {
     const life = new Life(id, lives, world)
     const seen = storeOf(store, life, world, random, () => latencyMs)
-    const holders = startHolders({ store: seen, clock: life.clock, self: id, nodes: () => ids, log, leaseMs: LEASE_MS, ...(broken === 'no settling' ? { settleMs: Number.MIN_VALUE } : {}) })
+    const holders = startHolders({ store: seen, clock: life.clock, self: id, nodes: () => ids, log, leaseMs: LEASE_MS, ...(broken === 'no settling' ? { settleMs: 0, answerMs: 60_000 } : {}) })
     const own = random.int(1e9)
     const triggers = startTriggers({
       store: seen, clock: life.clock, random: seededRandom(own), catalog, holders, observer, log, self: id,
@@ -210,7 +213,7 @@ export async function runSingletons(seed: number, options: SingletonsOptions = {
     // Answers may be slow at the same time.
     const alsoSlow = ends && random.int(4) === 0
     if (alsoSlow) latencyMs = 350
-    const next = (): Effect | undefined => effects.findLast((effect) => effect.name === name && effect.epoch > held.epoch)
+    const next = () => (reigns.get(name)?.epoch ?? 0) > held.epoch ? reigns.get(name) : undefined
     if (ends) {
       // Woken at a bad moment: around the end of the lease, or long after.
       const healAfterMs = random.int(3) === 0 ? LEASE_MS - 300 + random.int(900) : LEASE_MS + random.int(3 * LEASE_MS)
@@ -221,7 +224,7 @@ export async function runSingletons(seed: number, options: SingletonsOptions = {
         await pass(50)
       }
       if (!healed) { await pass(random.int(500)); heal() }
-      const first = effects.find((effect) => effect.name === name && effect.epoch > held.epoch)
+      const first = next()
       if (first !== undefined) {
         failovers++
         slowestMs = Math.max(slowestMs, first.atMs - sinceMs)
@@ -266,12 +269,12 @@ const delay = (random: Random, typicalMs: number): number => random.int(10) === 
 function storeOf(store: GlobalStore, life: Life, world: SimClock, random: Random, latencyMs: () => number): GlobalStore {
   const lag = (): number => random.int(8) === 0 ? random.int(latencyMs() * 2) : random.int(Math.max(1, latencyMs() / 4))
   const ask = <T>(work: () => Promise<T>, timeoutMs = 60_000): Promise<T> => new Promise((resolve, reject) => {
-    world.after(timeoutMs, () => life.run(() => reject(Object.assign(new Error('no answer'), { code: 'FABRIC_ERR_STORE_UNREACHABLE', retryable: true }))))
+    const late = world.after(timeoutMs, () => life.run(() => reject(Object.assign(new Error('no answer'), { code: 'FABRIC_ERR_STORE_UNREACHABLE', retryable: true }))))
     world.after(lag(), () => {
       // What was sent before its death still arrives.
       if (life.cut) return
       work().then((answer) => () => resolve(answer), (error: unknown) => () => reject(error)).then((settle) => {
-        if (!life.cut) world.after(lag(), () => life.run(settle))
+        if (!life.cut) world.after(lag(), () => life.run(() => { late.cancel(); settle() }))
       }, () => {})
     })
   })

@@ -25,7 +25,7 @@ export function bundleOf(name: string, code: string, over: Partial<FunctionManif
 }
 export const versionOf = (bundle: BuiltBundle): string => hashOf(bundle.script)
 
-const describeJson: RegisterCatalogOptions['describe'] = async ({ script, version, sourceMap, packages, files }) => {
+export const describeJson: RegisterCatalogOptions['describe'] = async ({ script, version, sourceMap, packages, files }) => {
   const { code: _code, ...over } = JSON.parse(new TextDecoder().decode(script)) as Partial<FunctionManifest> & { readonly name: string; readonly code: string }
   return {
     description: '', version, bytes: script.length, sourceMap, triggers: [], rights: [], singleton: false, target: 'any',
@@ -165,7 +165,7 @@ export async function openCatalogFabric(t: { teardown(after: () => Promise<void>
       ...parts, registry, catalog, describe, nameOf: (id) => id.slice(0, 8),
       readyMs: 500,
       warm: async (manifest) => { warmed.push(manifest.version) },
-      ownedPrefixes: (of) => [`function-state/${of}/`],
+      ownedPrefixes: (of) => [`function-state/${of}/`, `function-size/${of}`],
     })
     node.catalog.start()
     nodes.push(node)

@@ -16,6 +16,8 @@ import type { ConnectOptions, DataCenter, NodeInfo, NodeRow } from '../../kali/m
 import { runProgram } from './processes.ts'
 import type { RunOptions, RunResult } from './processes.ts'
 import { LAUNCHER } from './shell-run.ts'
+import { PATIENCE_MS, until } from './until.ts'
+export { until }
 
 export interface Teardown { teardown(after: () => void | Promise<void>): void }
 
@@ -31,21 +33,8 @@ export interface NodeWish {
   readonly fleet?: { readonly hosts: number; readonly vmsPerHost: number }
   /** Network namespace to run in. */
   readonly namespace?: string
-}
-
-/** How long anything that must happen may take on a busy machine. */
-const PATIENCE_MS = 20_000
-const POLL_MS = 25
-
-/** Waits for a condition that no event announces (another process's state); fails with `what`. */
-export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>, patienceMs = PATIENCE_MS): Promise<T> {
-  const endMs = performance.now() + patienceMs
-  for (;;) {
-    const seen = await look()
-    if (seen !== undefined && seen !== false) return seen
-    if (performance.now() > endMs) throw new Error(`not within ${patienceMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-  }
+  /** Global store of a new fabric. */
+  readonly store?: string
 }
 
 /** The promise's outcome, or an error that names what hung. */
@@ -126,7 +115,7 @@ export class Lab {
   /** Starts a node in the foreground and waits for its first word: its particulars, or why not. */
   async up(wish: NodeWish): Promise<LabNode> {
     const data = wish.data ?? this.dir(wish.name)
-    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join]), ...(wish.fleet === undefined ? [] : ['--driver', 'memory', '--hosts', String(wish.fleet.hosts), '--vms-per-host', String(wish.fleet.vmsPerHost)])]
+    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join]), ...(wish.store === undefined ? [] : ['--store', wish.store]), ...(wish.fleet === undefined ? [] : ['--driver', 'memory', '--hosts', String(wish.fleet.hosts), '--vms-per-host', String(wish.fleet.vmsPerHost)])]
     const [file, argv] = wish.namespace === undefined ? [process.execPath, args] : ['ip', ['netns', 'exec', wish.namespace, process.execPath, ...args]]
     const child = spawn(file, argv, { cwd: this.root, env: this.env(data), stdio: ['ignore', 'pipe', 'pipe'] })
     this.#children.add(child)

@@ -121,7 +121,7 @@ export class CellLane {
 
   #receive(frame: Frame): void {
     switch (frame.type) {
-      case FROM_LANE.result: case FROM_LANE.failed: case FROM_LANE.call: case FROM_LANE.console: case FROM_LANE.progress:
+      case FROM_LANE.result: case FROM_LANE.failed: case FROM_LANE.call: case FROM_LANE.console: case FROM_LANE.progress: case FROM_LANE.settled:
         this.attempts.get(frame.id)?.receive(frame)
         return
       case FROM_LANE.ready:

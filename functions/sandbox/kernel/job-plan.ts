@@ -23,15 +23,15 @@ const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852
 
 const encoder = new TextEncoder()
 
-export function planKey({ stages, terminal, limits }: Job): string {
+export function planKey({ stages, terminal, limits, early }: Job): string {
   let key = terminal.verb
   for (const stage of stages) key += `|${stage.verb}:${stage.code}:${stage.environment}`
   if ('code' in terminal) key += `|${terminal.code}:${terminal.environment}`
   if (terminal.verb === 'fold') key += `|${Buffer.from(terminal.initial).toString('base64')}`
-  return `${key}|${limits.heapLimitMiB},${limits.cpuTimeMs},${limits.resultBytes},${limits.hostCalls},${limits.concurrency},${limits.fresh ? 1 : 0}`
+  return `${key}|${limits.heapLimitMiB},${limits.cpuTimeMs},${limits.resultBytes},${limits.hostCalls},${limits.concurrency},${limits.fresh ? 1 : 0}${early === true ? ',early' : ''}`
 }
 
-export function makePlan(key: string, { stages, terminal, limits }: Job): JobPlan {
+export function makePlan(key: string, { stages, terminal, limits, early }: Job): JobPlan {
   const refs = [...stages, ...('code' in terminal ? [terminal] : [])]
   const environment = (hash: Hash): string => (hash === EMPTY_HASH ? '' : hash)
   const ref = ({ code, environment: captured, name }: { code: Hash; environment: Hash; name: string }): object => ({ code, environment: environment(captured), name })
@@ -40,6 +40,7 @@ export function makePlan(key: string, { stages, terminal, limits }: Job): JobPla
     terminal: { verb: terminal.verb, ...('code' in terminal ? ref(terminal) : {}) },
     concurrency: Math.max(1, limits.concurrency), resultBytes: limits.resultBytes, hostCalls: limits.hostCalls,
     hostCallsInFlight: LIMITS.hostCallsInFlightMax, hostCallBytes: LIMITS.hostCallBytesMax, consoleBytes: LIMITS.consoleBytesMax,
+    ...(early === true ? { early } : {}),
   })
   return {
     key, text: encoder.encode(text), initial: terminal.verb === 'fold' ? terminal.initial : undefined,

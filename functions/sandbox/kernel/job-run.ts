@@ -11,8 +11,9 @@
 import { LIMITS, type Clock, type CodedError, type ErrorRecord, type Timer, toErrorRecord } from '../../../fabric/base.ts'
 import type { Failure, FailureStatus, HostCall, Job, JobHooks, JobResult, ResultRun } from '../../contract.ts'
 import { FUNCTIONS } from '../../errors.ts'
-import { CANCEL_DEADLINE, CANCEL_NOW, CONSOLE_FIELDS, CONSOLE_LEVELS, FAILED_CANCELLED, FAILED_CPU, FAILED_LINK, FAILED_MEMORY, FROM_LANE, type Frame } from '../frames.ts'
-import { errorText, parseErrorText, parseResult } from '../results.ts'
+import { readConsole } from '../console-line.ts'
+import { CANCEL_DEADLINE, CANCEL_NOW, FAILED_CANCELLED, FAILED_CPU, FAILED_LINK, FAILED_MEMORY, FROM_LANE, type Frame } from '../frames.ts'
+import { errorText, FAILURE_STATUSES, parseErrorText, parseResult } from '../results.ts'
 import type { CellLane } from './cell-lane.ts'
 import type { CellProcess } from './cell-process.ts'
 import type { JobPlan } from './job-plan.ts'
@@ -199,6 +200,7 @@ export class JobRun {
           case FROM_LANE.failed:
             this.#cpuMs += frame.x >= 0 ? frame.x : 0
             return this.#failedFrame(frame, finish, died)
+          case FROM_LANE.settled: return this.#settled(frame, from, count)
           case FROM_LANE.progress: element = frame.c < count ? frame.c : undefined; return
           case FROM_LANE.console: return this.#console(frame, from, count)
           case FROM_LANE.call: return this.#call(cell, lane, id, from, frame, finish)
@@ -222,6 +224,17 @@ export class JobRun {
     })
   }
 
+  /** A frame that makes no sense is passed over: the result tells all elements again. */
+  #settled(frame: Frame, from: number, count: number): void {
+    if (frame.c < 0 || frame.c >= count || frame.body.byteLength < 4) return
+    const index = this.#job.baseIndex + from + frame.c
+    const body = frame.body.slice(4)
+    if (frame.flags === 0) return this.#hooks.settled?.(index, { values: body })
+    const status = FAILURE_STATUSES[frame.flags - 1]
+    const error = parseErrorText(body)
+    if (status !== undefined && error !== undefined) this.#hooks.settled?.(index, { failure: { status, error, mayHaveRun: true } })
+  }
+
   #failedFrame(frame: Frame, finish: (end: AttemptEnd) => void, died: (status: 'crash' | 'out-of-memory', how: string, running: number) => void): void {
     const words = decoder.decode(frame.body.subarray(0, 8_192))
     switch (frame.flags) {
@@ -237,9 +250,7 @@ export class JobRun {
     if (this.#consoleBytes > LIMITS.consoleBytesMax * 2) return
     this.#consoleBytes += frame.body.byteLength
     const element = frame.c === 0 || frame.c > count ? -1 : from + frame.c - 1
-    const level = CONSOLE_LEVELS[frame.flags & ~CONSOLE_FIELDS] ?? 'log'
-    const words = decoder.decode(frame.body)
-    this.#hooks.console({ level, element, ...((frame.flags & CONSOLE_FIELDS) === 0 ? { text: words } : structured(words)) })
+    this.#hooks.console(readConsole(frame.flags, decoder.decode(frame.body), element))
   }
 
   #call(cell: CellProcess, lane: CellLane, id: number, from: number, frame: Frame, finish: (end: AttemptEnd) => void): void {
@@ -265,17 +276,6 @@ export class JobRun {
     this.#journal.record(element, frame.d, call, answer)
     answerTo(answer)
   }
-}
-
-/** A line with fields: JSON of [text, fields], made inside and so believed only as far as it parses. */
-function structured(words: string): { readonly text: string; readonly fields?: Readonly<Record<string, unknown>> } {
-  try {
-    const [text, fields] = JSON.parse(words) as unknown[]
-    if (typeof text === 'string' && typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return { text, fields: fields as Record<string, unknown> }
-  } catch {
-    // Told as it came.
-  }
-  return { text: words }
 }
 
 /** An error record for the sandboxed caller: no stack, which would show this process's paths. */

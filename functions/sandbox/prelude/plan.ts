@@ -25,6 +25,8 @@ export interface LoadedPlan {
   readonly resultBytes: number
   readonly hostCalls: number
   readonly consoleBytes: number
+  /** Elements that have ended are told while others go on. */
+  readonly early: boolean
 }
 
 interface FunctionText { readonly code: string; readonly environment: string; readonly name: string }
@@ -37,6 +39,7 @@ export interface PlanText {
   readonly hostCallsInFlight: number
   readonly hostCallBytes: number
   readonly consoleBytes: number
+  readonly early?: boolean
 }
 
 const identity: UserFunction = (value) => value
@@ -78,6 +81,6 @@ export function loadPlan(json: string, codes: ReadonlyMap<string, string>, envir
     operator: own ?? identity,
     initial: () => (initial === undefined ? undefined : decodeInitial(initial)),
     stopsAt: verb === 'every' ? false : verb === 'some' || verb === 'find' ? true : undefined,
-    concurrency: text.concurrency, resultBytes: text.resultBytes, hostCalls: text.hostCalls, consoleBytes: text.consoleBytes,
+    concurrency: text.concurrency, resultBytes: text.resultBytes, hostCalls: text.hostCalls, consoleBytes: text.consoleBytes, early: text.early === true,
   }
 }

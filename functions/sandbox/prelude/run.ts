@@ -9,12 +9,13 @@
 import { FROM_LANE } from '../frames.ts'
 import { forgetAssignments } from './assignments.ts'
 import { endOf, forgetPending } from './pending.ts'
-import { encodeOutputs, decodeItems } from './value.ts'
+import { collectedRuns, encodeBounded, STATUS_ERROR, USER_CODE, type Failed } from './collected.ts'
+import { decodeItems, encodeOutputs } from './value.ts'
 import { errorJson, SandboxError } from './error-capture.ts'
 import { encodeText } from './text.ts'
 import { fold, type Folded } from './fold.ts'
 import { forgetCalls } from './host-calls.ts'
-import { forgetTimers } from './timers.ts'
+import { forgetTimers, setTimer } from './timers.ts'
 import { host, job } from './host.ts'
 import { ArrayIsArray, promiseThen, TypedUint8Array } from './primordials.ts'
 import type { LoadedPlan } from './plan.ts'
@@ -23,10 +24,9 @@ import { writeResult, type FailureRun, type WrittenRun } from './writer.ts'
 /** Elements [from, from + count) of the items or range; `base` is the index of element `from`. */
 export interface RunInput { readonly job: number; readonly base: number; readonly from: number; readonly count: number; readonly start: number; readonly step: number; readonly items: Uint8Array | undefined; readonly kept: unknown[] | undefined; readonly probe: boolean }
 
-interface Failed { readonly status: number; readonly error: Uint8Array }
-const STATUS_ERROR = 0
 const STATUS_TIMEOUT = 3
-const USER_CODE = 'FUNCTIONS_ERR_THROWN'
+/** Elements that end within this wait for each other. */
+const EARLY_MS = 10
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   ((typeof value === 'object' && value !== null) || typeof value === 'function') && typeof (value as { then?: unknown }).then === 'function'
@@ -42,6 +42,7 @@ class Run {
   #failed = 0
   readonly #concurrency: number
   readonly #done: Uint8Array
+  readonly #told: Uint8Array
   next = 0
   active = 0
   /** Elements below have ended. */
@@ -55,11 +56,35 @@ class Run {
     this.items = input.kept ?? (input.items === undefined ? undefined : decodeItems(input.items, input.from))
     this.#concurrency = input.probe ? 1 : plan.concurrency
     this.#done = new TypedUint8Array(input.count)
+    this.#told = new TypedUint8Array(plan.early ? input.count : 0)
   }
 
   item(index: number): unknown {
     const at = this.input.from + index
     return this.items === undefined ? this.input.start + this.input.step * at : this.items[at]
+  }
+
+  /** What has ended while the others go on is told before them, so that it need not wait for the slowest. */
+  tellLater(): void {
+    setTimer(() => {
+      if (this.ended) return
+      this.#tell()
+      this.tellLater()
+    }, EARLY_MS)
+  }
+
+  #tell(): void {
+    for (let i = 0; i < this.next; i++) {
+      if (this.#done[i] !== 1 || this.#told[i] === 1) continue
+      this.#told[i] = 1
+      const failed = this.failures[i]
+      try {
+        if (failed === undefined) host.post(FROM_LANE.settled, this.input.job, 0, i, 0, 0, '', encodeOutputs([this.outputs[i]], this.plan.resultBytes))
+        else host.post(FROM_LANE.settled, this.input.job, 0, i, 0, 1 + failed.status, '', failed.error)
+      } catch {
+        // It cannot be encoded: the result says so.
+      }
+    }
   }
 
   /** Starts elements until all are started, or as many wait as may. Returns the bytes when that ended the run. */
@@ -230,62 +255,10 @@ class Run {
   }
 
   #collected(): WrittenRun[] {
-    const runs: WrittenRun[] = []
-    const { count } = this.input
-    let from = 0
-    while (from < count) {
-      const failed = this.failures[from]
-      let to = from + 1
-      if (failed !== undefined) {
-        while (to < count && this.failures[to]?.error === failed.error) to++
-        runs.push({ from, count: to - from, status: failed.status, error: failed.error })
-      } else {
-        while (to < count && this.failures[to] === undefined) to++
-        this.#values(from, to, runs)
-      }
-      from = to
-    }
-    return runs
+    return collectedRuns({ ...this.input, outputs: this.outputs, failures: this.failures, single: this.plan.single !== undefined, encode: (values) => this.#encode(values) })
   }
 
-  /** Encodes elements [from, to); when that fails, one by one, so that the offender is named and the others arrive. */
-  #values(from: number, to: number, runs: WrittenRun[]): void {
-    const single = this.plan.single !== undefined
-    const whole = from === 0 && to === this.outputs.length
-    let flat: unknown[]
-    let counts: Uint8Array | undefined
-    if (single) flat = whole ? this.outputs : this.outputs.slice(from, to)
-    else {
-      flat = []
-      counts = new TypedUint8Array((to - from) * 4)
-      for (let i = from; i < to; i++) {
-        const list = this.outputs[i] as unknown[]
-        for (let j = 0; j < list.length; j++) flat[flat.length] = list[j]
-        const at = (i - from) * 4
-        counts[at] = list.length; counts[at + 1] = list.length >>> 8; counts[at + 2] = list.length >>> 16; counts[at + 3] = list.length >>> 24
-      }
-    }
-    try {
-      runs.push({ from, count: to - from, outputs: flat.length, counts, values: this.#encode(flat) })
-    } catch (error) {
-      if (to - from === 1) {
-        runs.push({ from, count: 1, status: STATUS_ERROR, error: encodeText(errorJson(error, USER_CODE, this.input.base + from)) })
-        return
-      }
-      const middle = from + ((to - from) >> 1)
-      this.#values(from, middle, runs)
-      this.#values(middle, to, runs)
-    }
-  }
-
-  #encode(values: unknown[]): Uint8Array {
-    const { resultBytes } = this.plan
-    const bytes = encodeOutputs(values, resultBytes)
-    if (bytes.byteLength > resultBytes) {
-      throw new SandboxError('FUNCTIONS_ERR_SANDBOX_RESULT_BYTES', `The result takes ${bytes.byteLength} bytes, more than the ${resultBytes} allowed; return less, or raise resultBytes`)
-    }
-    return bytes
-  }
+  #encode(values: unknown[]): Uint8Array { return encodeBounded(values, this.plan.resultBytes) }
 
   #end(runs: readonly WrittenRun[], decided: boolean): Uint8Array {
     this.ended = true
@@ -312,7 +285,9 @@ export function startRun(plan: LoadedPlan, input: RunInput): Uint8Array | undefi
   job.hostCallsLeft = plan.hostCalls
   job.consoleBytesLeft = plan.consoleBytes
   const run = current = new Run(plan, input)
-  return run.pump()
+  const bytes = run.pump()
+  if (bytes === undefined && plan.early && plan.single !== undefined && input.count > 1) run.tellLater()
+  return bytes
 }
 
 export function expireRun(id: number, timeoutMs: number): Uint8Array | undefined {

@@ -91,12 +91,12 @@ function stateTool(element: number): object {
   const update = (key: string, by: (value: unknown) => unknown): PromiseLike<unknown> => effectOf(ownerOf(element), change(key, by))
   const remove = (key: string): PromiseLike<unknown> => effectOf(ownerOf(element), call('delete', [needText('the key of a state', key), null]))
   const list = async (prefix?: string): Promise<object[]> => {
-    const keys = await call('list', [prefix ?? null]) as readonly { readonly key: string }[]
-    const asked: Promise<object | undefined>[] = []
-    for (let i = 0; i < keys.length; i++) asked[i] = entry((keys[i] as { key: string }).key)
+    const found = await call('list', [prefix ?? null]) as readonly (Stored & { readonly key: string })[]
     const entries: object[] = []
-    // One that was deleted meanwhile is none.
-    for (let i = 0; i < asked.length; i++) { const found = await asked[i]; if (found !== undefined) entries[entries.length] = found }
+    for (let i = 0; i < found.length; i++) {
+      const { key, value, version } = found[i] as Stored & { key: string }
+      entries[i] = { key, value: valueOf(value, element), version }
+    }
     return entries
   }
   return tool('state', { get, entry, put, update, delete: remove, list })

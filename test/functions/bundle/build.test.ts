@@ -148,6 +148,14 @@ t.test('too large: the biggest files are named', async (t) => {
   t.match(error, { code: 'FUNCTIONS_ERR_BUNDLE_TOO_LARGE', message: /biggest: big\.ts \(\d+ bytes\), hot\.ts/ })
 })
 
+t.test('names that a sandbox lacks are warned of, those in packages are not', async (t) => {
+  const { warnings } = await buildFiles({
+    'hot.ts': functionFile('async () => {\n  const it = typeof Buffer\n  return [it, fetch("x"), process.env, structuredClone(1), lib]\n}', 'import lib from \'leftish\''),
+    'node_modules/leftish/package.json': '{ "name": "leftish", "version": "1.2.3" }', 'node_modules/leftish/index.js': 'module.exports = () => process.nextTick\n',
+  })
+  t.same(warnings, ['hot.ts:5:15: fetch is not there in a sandbox', 'hot.ts:5:27: process is not there in a sandbox'])
+})
+
 t.test('several at once', async (t) => {
   const all = await Promise.all([1, 2, 3].map((n) => buildFiles({ 'hot.ts': functionFile(`() => ${n}`) })))
   t.equal(new Set(all.map(({ script }) => sha256(script))).size, 3)

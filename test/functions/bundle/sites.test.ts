@@ -53,6 +53,23 @@ t.test('a function answers elsewhere what it answers in place', async (t) => {
   await same(t, 'a named function expression', '({ pms }: any) => { pms.dmap(function walk(n: number): number { return n === 0 ? 0 : 1 + walk(n - 1) }) }', [4])
   await same(t, 'the same name as something of the module', '({ pms }: any) => { for (const rate of [1, 2]) pms.dmap((x: number) => x * rate + other()) }', [4], 'const rate = 9; const other = () => rate')
   await same(t, 'a generator, defaults, rest, destructuring', '({ pms }: any) => { const k = 2; pms.dmap(function ({ a = k, ...rest }: any = {}, ...more: any[]) { return [...(function* () { yield a; yield rest; yield more })()] }) }', [{ b: 1 }, 3])
+  await same(t, 'enums and namespaces of TypeScript', '({ pms }: any) => { pms.dmap((x: number) => [Color.Red, Tools.half(x)]) }', [4], 'enum Color { Green, Red } namespace Tools { export const half = (x: number): number => x / 2 }')
+  await same(t, 'an optional call, and a loop\'s own variable', '({ pms }: any) => { for (let i = 0; i < 3; i++) pms?.dmap((x: number) => x * i) }', [4])
+  await same(t, 'from a method, by way of a private field', 'async ({ pms }: any) => { new Holder(pms).go() }', [4], 'class Holder { #pms; constructor(pms: any) { this.#pms = pms } go(): void { const by = 3; this.#pms.dmap((x: number) => x * by) } }')
+  await same(t, 'a name of ours', '({ pms }: any) => { const $kumoi = 3, $c = 4; pms.dmap(($v: number) => [$v, $kumoi, $c]) }', [4])
+  await same(t, 'classes of the module', '({ pms }: any) => { const by = 2; pms.dmap((x: number) => new Counter(by).add(x)) }', [4], 'class Base { #n; constructor(n: number) { this.#n = n } add(x: number): number { return this.#n + x } } class Counter extends Base {}')
+})
+
+t.test('files of packages: CommonJS, and modules that are loaded late', async (t) => {
+  const { script } = await buildFiles({
+    'f.ts': functionFile('async ({ pms }: any) => { cjs.over(pms, 5); (await import(\'./late.ts\')).over(pms, 6) }', 'import cjs from \'plain\''),
+    'late.ts': 'const twice = 2\nexport function over(pms: any, k: number) { pms.dmap((x: number) => x * twice * k) }\n',
+    'node_modules/plain/package.json': '{ "name": "plain", "version": "1.0.0" }', 'node_modules/plain/index.js': 'const base = 10\nconst add = (a, b) => a + b + base\nexports.over = (pms, k) => pms.dmap((x) => add(x, k))\n',
+  })
+  const { definition, ship, link } = loadHere(script)
+  const { shipped, pms } = spy()
+  await definition.run({ pms })
+  t.same(shipped.map((fn) => link(ship(fn))(1)), [16, 12])
 })
 
 t.test('inside a shipped function, more can be shipped', async (t) => {

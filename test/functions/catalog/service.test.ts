@@ -50,9 +50,11 @@ t.test('deploy, look, roll back, pause, remove', async (t) => {
   t.equal((await node(0).client.pause('hot')).paused, true)
   t.equal(thrown(() => node(0).catalog.resolve('hot', 0)), 'FUNCTIONS_ERR_FUNCTION_PAUSED')
   t.equal((await node(0).client.resume('hot')).paused, false)
-  await store.transact({ then: [{ do: 'put', key: 'function-state/hot/x', value: new Uint8Array(1) }] })
+  const value = new Uint8Array(1)
+  await store.transact({ then: [{ do: 'put', key: 'function-state/hot/x', value }, { do: 'put', key: 'function-size/hot', value }, { do: 'put', key: 'function-size/hotter', value }] })
   await node(0).client.remove('hot')
-  t.same((await store.range('function')).entries, [], 'records, versions and what other parts keep of it')
+  t.same((await store.range('function')).entries.map(({ key }) => key), ['function-size/hotter'], 'records, versions and what other parts keep of it, and no more')
+  t.same(await node(0).client.list(), [], 'at once for who asked')
   await eventually(() => nodes.every(({ catalog }) => catalog.list().length === 0))
   t.equal(await codeOf(node(0).client.get('hot')), 'FUNCTIONS_ERR_FUNCTION_UNKNOWN')
   t.equal(await codeOf(node(0).client.remove('hot')), 'FUNCTIONS_ERR_FUNCTION_UNKNOWN')
@@ -124,6 +126,20 @@ t.test('stopped at any step, nothing of a deploy is visible', async (t) => {
   t.equal((await node(0).client.deploy(two)).outcome, 'changed')
 })
 
+t.test('members that die while something is deployed, and a shell that leaves', async (t) => {
+  const { node, store } = await openCatalogFabric(t, 4)
+  await node(0).client.deploy(one)
+  const { ready, copies } = await node(0).client.deploy(two, { onProgress: (step) => { if (step === 'copying') void node(2).kill() } })
+  t.notOk(ready.includes('n2'))
+  t.ok(ready.includes('n0') && ready.includes('n1') && ready.includes('n3'))
+  t.ok(copies.length >= 2)
+  // Half a script, and gone.
+  const before = (await store.range('')).entries
+  await t.rejects(node(1).client.deploy({ ...one, script: Object.assign(new Uint8Array(1_000), { subarray: () => { throw new Error('the shell ends') } }) }))
+  await t.rejects(node(1).client.deploy(bundleOf('hot', 'x', { name: 'hot', triggers: 'none' as never })))
+  t.same((await store.range('')).entries, before)
+})
+
 t.test('an answer of the store that got lost is looked up', async (t) => {
   const { node } = await openCatalogFabric(t, 2)
   let lost = false
@@ -173,6 +189,10 @@ t.test('records that were altered in the store are refused, and told of', async 
   await eventually(() => node(1).catalog.problems().some(({ name }) => name === 'cold'))
   t.equal(thrown(() => node(1).catalog.resolve('cold', 0)), 'FUNCTIONS_ERR_FUNCTION_UNSIGNED', 'who sees it for the first time does not')
 
+  await put(functionKey('gone'), '{}')
+  await eventually(() => node(0).catalog.problems().some(({ name }) => name === 'gone'))
+  await store.transact({ then: [{ do: 'delete', key: functionKey('gone') }] })
+  await eventually(() => !node(0).catalog.problems().some(({ name }) => name === 'gone'))
   t.equal((await node(0).client.deploy(two)).ready.length, 2, 'deployed again, it is trusted again')
   t.notOk((await node(0).client.problems()).some(({ name }) => name === 'hot'))
 })
@@ -219,6 +239,26 @@ t.test('a node that starts while the store cannot be reached knows its functions
   await node(0).client.deploy(two).then(({ ready }) => t.same(ready, ['n0'], 'the other one is told of as not ready'))
   node(1).line(() => {})
   await eventually(() => node(1).catalog.resolve('hot', 0).manifest.version === versionOf(two))
+})
+
+t.test('a watch that ends, or cannot be resumed: everything is read again', async (t) => {
+  const { node, logged } = await openCatalogFabric(t, 2)
+  await node(0).client.deploy(one)
+  await node(0).client.deploy(bundleOf('cold', 'one'))
+  const faults = [{ code: 'FABRIC_ERR_STORE_COMPACTED' }, { code: 'FABRIC_ERR_STORE_UNREACHABLE' }]
+  // Each breaks the watch at the next change, and what changes meanwhile is seen all the same.
+  for (const [n, fault] of faults.entries()) {
+    let broken = false
+    node(1).line((call) => {
+      if (call !== 'watch' || broken) return
+      broken = true
+      throw Object.assign(new Error('the watch ended'), fault)
+    })
+    await node(0).client.deploy(bundleOf('hot', `again ${n}`))
+    if (n === 0) await node(0).client.remove('cold')
+    await eventually(() => broken && node(1).catalog.resolve('hot', 0).manifest.version === versionOf(bundleOf('hot', `again ${n}`)) && node(1).catalog.get('cold') === undefined)
+  }
+  t.equal(logged.filter((line) => /cannot be followed/.test(line)).length, 1, 'the first is nobody\'s concern')
 })
 
 t.test('shares of the calls', async (t) => {

@@ -7,6 +7,7 @@ import type { CallScope } from '../../../functions/deployed.ts'
 import { decodeValue, encodeValue } from '../../../functions/value/mod.ts'
 import { openFunctionNodes } from '../../support/function-nodes.ts'
 import type { InvokeSettings } from '../../support/function-nodes.ts'
+import { makeJob, outcomes } from '../../support/sandbox.ts'
 
 const world = await openFunctionNodes(2)
 t.teardown(() => world.close())
@@ -16,7 +17,7 @@ let conflicts = 0
 for (const { hostCalls, name: node } of world.nodes) {
   const note = (verb: string, args: readonly unknown[], scope: CallScope): void => { calls.push({ node, verb, scope, args }) }
   hostCalls.register('state.get', async ([key]) => stored.get(key as string) ?? null)
-  hostCalls.register('state.list', async () => [...stored].map(([key, { version }]) => ({ key, version, bytes: 1 })))
+  hostCalls.register('state.list', async () => [...stored].map(([key, entry]) => ({ key, ...entry })))
   hostCalls.register('state.delete', async ([key]) => stored.delete(key as string))
   hostCalls.register('state.put', async ([key, value, expected], scope) => {
     note('state.put', [key], scope)
@@ -116,5 +117,9 @@ t.test('without a deployed function there is no account, and no function to ship
   t.same((await world.invoke(version, nobody)).seen[0]?.value, ['FUNCTIONS_ERR_CALL_UNSCOPED', 'FUNCTIONS_ERR_CALL_UNSCOPED'])
   t.same((await world.invoke(version, { ...nobody, principal: 'local:0' })).seen[0]?.value, ['FUNCTIONS_ERR_CALL_UNSCOPED', 'done'])
   t.same(await run('const made = globalThis.eval("n => n"); try { await range(2).dmap(made) } catch (e) { return e.code }'), ['FUNCTIONS_ERR_NOT_SHIPPABLE'])
-  t.same(await run('try { await globalThis.dc.nothing } catch (e) { return e.code }'), [undefined])
+  const shipped = makeJob({ source: 'async () => { const tries = []; for (const attempt of [() => dc.range(2).dmap((n) => n), () => dc.emit("topic", 1), () => dc.log.info({ a: 1 }, "told")]) { try { await attempt(); tries.push("done") } catch (error) { tries.push(error.code) } } return tries }' })
+  const lines: unknown[] = []
+  const byHand = await world.nodes[0]!.sandbox.run(shipped, { hostCall: (call) => Promise.reject(new CodedError('no', { code: `CALLED ${call.verb}` })), console: (line) => { lines.push(line) } }, new AbortController().signal)
+  t.same(outcomes(byHand)[0]?.value, ['FUNCTIONS_ERR_NOT_SHIPPABLE', 'CALLED emit', 'done'])
+  t.same(lines, [{ level: 'info', text: 'told', element: 0, fields: { a: 1 } }])
 })

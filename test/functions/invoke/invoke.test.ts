@@ -59,3 +59,30 @@ t.test('calls over two nodes with real cells', async (t) => {
     t.equal(await a.client.invoke('slow', 8, { target: 'node:n1' }), 8)
   })
 })
+
+t.test('calls that share a chunk of a real cell', async (t) => {
+  const fabric = await openInvokeFabric(1)
+  t.teardown(() => fabric.close())
+  const [a] = fabric.nodes as [typeof fabric.nodes[0]]
+  const source = `async ({ payload }) => {
+    if (payload === 'hang') return new Promise(() => {})
+    if (payload === 'late') await new Promise((resolve) => setTimeout(resolve, 30))
+    if (payload === 'throw') throw new RangeError('mine alone')
+    return payload
+  }`
+  fabric.deploy('shares', source, { limits: { timeoutMs: 8_000 } })
+
+  t.test('what has ended does not wait for a neighbour that hangs', async (t) => {
+    for (let round = 0; round < 60 && Math.max(0, ...a.chunks) < 8; round++) await Promise.all(Array.from({ length: 16 }, (_, n) => a.client.invoke('shares', n)))
+    const control = new AbortController()
+    const payloads = ['hang', 1, 'late', 'throw', 2, 'hang', 3]
+    const gatheredBefore = a.chunks.length
+    // The chunk goes on for the 8 s of those that hang; the others have half of that, and would be timeouts.
+    const calls = [a.client.call('shares', 0), ...payloads.map((payload) => a.client.call('shares', payload, payload === 'hang' ? { signal: control.signal } : { timeoutMs: 4_000 }))]
+    const answered = await Promise.all(calls.filter((_, n) => payloads[n - 1] !== 'hang'))
+    t.strictSame(answered.map(({ value, error }) => error?.message ?? value), [0, 1, 'late', 'mine alone', 2, 3])
+    t.ok(a.chunks.slice(gatheredBefore).some((count) => count > 1), 'they were gathered')
+    control.abort(new Error('enough'))
+    await Promise.allSettled(calls)
+  })
+})

@@ -6,6 +6,7 @@ import { seededRandom, systemClock } from '../../../fabric/base.ts'
 import type { CallParent } from '../../../fabric/mod.ts'
 import { createObservation, createObserveClient } from '../../../functions/mod.ts'
 import type { LogLine, Observation, ObserveApi } from '../../../functions/mod.ts'
+import { fabricText } from '../../../functions/observe/metrics.ts'
 import { callRecord, logLine, openObservedNodes } from '../../support/observed-nodes.ts'
 import type { ObservedNode, ObservedNodes } from '../../support/observed-nodes.ts'
 
@@ -167,6 +168,14 @@ test('Prometheus text of the whole fabric: one HELP and TYPE a family, a node on
   const later = await of('beta').metrics(parent())
   t.notMatch(later, /calls_total\{[^}]*node="beta"/, 'a removed function takes its series along')
   t.match(later, /calls_total\{[^}]*node="alpha"/)
+})
+
+test('a node whose text makes no sense counts as one that did not answer, and adds nothing', (t) => {
+  const head = '# HELP kumoi_cells Sandbox processes.\n# TYPE kumoi_cells gauge\n'
+  const good = `${head}kumoi_cells{node="alpha"} 2\n`
+  const wrong = ['x', `${head}kumoi_cells{node="alpha"} 2\n`, `${head}kumoi_cells{node="beta"} 2\nkumoi_up{node="beta"} 1\n`, 'kumoi_cells{node="beta"} 2', `${head}kumoi_cells{node="beta"} 2 \u0000`, `${head}kumoi_cells{node="beta"} {"a":1}`, `${head}other{node="beta"} 1`]
+  for (const text of wrong) t.equal(fabricText([{ node: 'alpha', text: good }, { node: 'beta', text }], ['gamma']).split('\n').filter((line) => !line.startsWith('#')).join(' '), 'kumoi_up{node="gamma"} 0 kumoi_up{node="alpha"} 1 kumoi_up{node="beta"} 0 kumoi_cells{node="alpha"} 2 ', text)
+  t.end()
 })
 
 test('labels are bounded: names, versions', async (t) => {

@@ -128,3 +128,20 @@ test('the gate: exclusive use waits for the shared ones, later ones wait for it'
   t.same(order, ['alone', 'second'])
   t.ok(gate.tryShared())
 })
+
+test('the gate: a nested run passes those who wait, and the one that may wait for it', async (t) => {
+  const gate = new Gate()
+  const outer = await gate.shared()
+  let alone = false
+  const exclusive = gate.exclusive().then((leave) => { alone = true; return leave })
+  const inner = gate.nested()
+  outer()
+  await Promise.resolve()
+  t.notOk(alone, 'an exclusive user waits for nested ones too')
+  inner()
+  const leave = await exclusive
+  const guest = gate.nested()
+  leave()
+  t.ok(gate.tryShared(), 'a guest of an exclusive user keeps nobody else out')
+  guest()
+})

@@ -6,12 +6,12 @@ import { systemClock } from '../../../fabric/base.ts'
 import { createMemoryGlobalStore } from '../../../fabric/mod.ts'
 import type { GlobalStore } from '../../../fabric/mod.ts'
 import { createState } from '../../../functions/mod.ts'
-import type { CallScope, State, SystemCall } from '../../../functions/mod.ts'
+import type { CallScope, NodeState, SystemCall } from '../../../functions/mod.ts'
 
 const scope = (over: Partial<CallScope> = {}): CallScope => ({ name: 'hot', version: 'a'.repeat(64), alias: 'stable', callId: 'c', trace: 't', deployer: 'local:0', budget: 1, secrets: [], rights: [], ...over })
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (value: Uint8Array | undefined): string => new TextDecoder().decode(value)
-const open = (): { store: GlobalStore; state: State } => {
+const open = (): { store: GlobalStore; state: NodeState } => {
   const store = createMemoryGlobalStore({ clock: systemClock })
   return { store, state: createState({ store }) }
 }

@@ -1,0 +1,135 @@
+// Functions that nest too deep, too wide, for ever or in bad faith: everything ends, typed, and nobody waits for himself.
+
+import t from 'tap'
+import { LIMITS } from '../../../fabric/base.ts'
+import type { Job } from '../../../functions/contract.ts'
+import { decodeValue, encodeValue } from '../../../functions/value/mod.ts'
+import { CallBudget } from '../../../functions/plan/call-budget.ts'
+import { deployedLimits, openFunctionNodes } from '../../support/function-nodes.ts'
+import type { FunctionNodes, InvokeSettings } from '../../support/function-nodes.ts'
+
+const world = await openFunctionNodes(2)
+const alone = await openFunctionNodes(1)
+t.teardown(() => Promise.all([world.close(), alone.close()]))
+const run = async (on: FunctionNodes, body: string, settings: InvokeSettings = {}, before = ''): Promise<unknown[]> => {
+  const version = await on.deploy(`import { defineFunction, range } from 'kumoi'\n${before}\nexport default defineFunction({ name: 'tested', async run({ pms, from, log, call, emit, state, fn }, payload) { ${body} } })\n`)
+  return (await on.invoke(version, settings)).seen.map((each) => (each.status === 'value' ? each.value : { status: each.status, code: each.code, message: each.message }))
+}
+
+t.test('depth three on one node with one worker', async (t) => {
+  t.same(await run(alone, 'return range(2).dmap(a => range(2).dmap(b => range(2).dmap(c => a * 100 + b * 10 + c)))'), [[[[0, 1], [10, 11]], [[100, 101], [110, 111]]]])
+})
+
+t.test('more outer calls than places, each with an inner map, on one worker', async (t) => {
+  const count = LIMITS.jobsPerLaneMax * 4
+  const version = await alone.deploy('import { defineFunction, range } from "kumoi"\nexport default defineFunction({ name: "tested", run: async ({}, payload) => range(3).dsum(n => n + payload) })')
+  const answers = await Promise.all(Array.from({ length: count }, (_, payload) => alone.invoke(version, { payload })))
+  t.same(answers.map(({ seen }) => seen[0]?.value), Array.from({ length: count }, (_, n) => 3 + 3 * n))
+})
+
+t.test('256 nested runs at once out of one call', async (t) => {
+  t.same(await run(world, 'return (await Promise.all(Array.from({ length: 256 }, (_, i) => from([i, 1]).dsum(n => n * 2)))).every((n, i) => n === 2 * i + 2)'), [true])
+})
+
+t.test('a loop may make as many calls as the budget has, and no more', async (t) => {
+  t.same(await run(alone, 'let made = 0; try { for (;;) { await range(1).dmap(n => n); made++ } } catch (error) { return [made, error.code] }', { budget: 20 }), [[20, 'FUNCTIONS_ERR_FUNCTION_BUDGET']])
+})
+
+t.test('what a nested run did not use comes back, from every node', async (t) => {
+  const version = await world.deploy('import { defineFunction, range } from "kumoi"\nexport default defineFunction({ name: "tested", run: async ({ pms }) => { for (let i = 0; i < 3; i++) await pms.dmap(pm => range(2).dsum(n => n + 1)); return "done" } })')
+  const { seen, budget } = await world.invoke(version, { budget: 100 })
+  t.same(seen[0]?.value, 'done')
+  t.equal(budget.used, 9, 'three runs, each with one more on both nodes')
+})
+
+t.test('recursion of any shape ends', async (t) => {
+  const before = 'let depth = 0; const dig = (n) => range(1).dmap(() => dig(n + 1)); const spread = (n) => range(4).dmap(() => spread(n + 1)); const again = async () => { for (;;) { try { await range(2).dmap(again) } catch (error) { return error.code } } }'
+  const ends = /BUDGET|TOO_MANY_HOPS|MAP_FAILED/
+  for (const body of ['return await dig(0)', 'return await spread(0)']) {
+    for (const on of [alone, world]) t.match((await run(on, body, { budget: 200 }, before))[0], { status: 'error', code: ends }, body)
+  }
+  t.match((await run(alone, 'return await again()', { budget: 200 }, before))[0], ends)
+  const deep = await run(alone, 'let at; try { await dig(0) } catch (error) { at = error } return at.message', {}, before)
+  t.match(deep[0], /more than the \d+ allowed/, 'hops, when the budget would last longer')
+})
+
+t.test('failures inside: one error with every outcome, or outcomes', async (t) => {
+  const failing = 'range(4).dmap(n => { if (n === 2) throw Object.assign(new TypeError("odd one"), { code: "MINE" }); return n })'
+  t.same(await run(world, `try { await ${failing} } catch (error) { return [error.code, error.message.includes("1 of 4"), error.outcomes.map(o => o.status), error.cause.code, error.cause.name, error.cause.stack.includes("kumoi:")] }`),
+    [['FUNCTIONS_ERR_MAP_FAILED', true, ['value', 'value', 'error', 'value'], 'MINE', 'TypeError', true]])
+  t.same(await run(world, `return (await ${failing}.settled()).map(o => [o.index, o.status, o.value, o.error?.message])`), [[[0, 'value', 0, undefined], [1, 'value', 1, undefined], [2, 'error', undefined, 'odd one'], [3, 'value', 3, undefined]]])
+  t.match(await run(world, 'return range(3).dmap(() => "x".repeat(50_000)).dmap(x => x + x)', { limits: { resultBytes: 200_000 } }), [{ code: 'FUNCTIONS_ERR_MAP_FAILED' }])
+  t.match(await run(world, 'return from(["x".repeat(300_000)]).dmap(n => n)'), [{ code: /VALUE_TOO_LARGE|HOST_CALL_BYTES/ }])
+  t.match(await run(world, 'return range(3).dmap(n => n, { colour: "red" })'), [{ code: 'FUNCTIONS_ERR_BAD_OPTION' }])
+  t.match(await run(world, 'return range(3).dmap(n => n, { concurrency: 0.5, retries: 1.5 })'), [{ code: 'FUNCTIONS_ERR_BAD_OPTION' }])
+})
+
+t.test('a nested deadline ends what has not settled, and no more', async (t) => {
+  t.same(await run(world, 'const done = await range(4).dmap(n => n < 3 ? n : new Promise(() => {}), { timeoutMs: 300, concurrency: 1 }).settled(); return [...new Set(done.map(o => o.status))].sort()'), [['timeout', 'value']])
+})
+
+t.test('an element that kills its isolate, or its cell with the run that waits for it', async (t) => {
+  const small = { limits: { heapLimitMiB: 16 } }
+  const statuses = (what: string): Promise<unknown[]> => run(alone, `return (await range(3).dmap(n => { if (n === 1) { ${what} } return n }).settled()).map(o => o.status)`, small)
+  t.same(await statuses('const a = []; for (;;) a.push({ n, m: [n] })'), [['value', 'out-of-memory', 'value']])
+  t.same(await statuses('return "ab".repeat(2e8).split("").length'), [['value', 'crash', 'value']])
+  t.same(await run(alone, 'return 1'), [1], 'and everything goes on')
+})
+
+t.test('the end of the outer call ends the inner ones everywhere', async (t) => {
+  world.called.length = 0
+  const control = new AbortController()
+  const going = run(world, 'return pms.dmap(pm => pm.sleep())', { signal: control.signal })
+  while (world.called.filter((each) => each.endsWith('sleep')).length < 2) await new Promise((resolve) => setImmediate(resolve))
+  control.abort(new Error('enough'))
+  t.match(await going, [{ status: 'cancelled' }])
+  while (world.called.filter((each) => each.endsWith('aborted')).length < 2) await new Promise((resolve) => setImmediate(resolve))
+  t.pass('both sleepers were told')
+})
+
+t.test('what a cell forges is refused, typed', async (t) => {
+  const version = await world.deploy('import { defineFunction } from "kumoi"\nexport default defineFunction({ name: "tested", run: () => 1 })')
+  const node = world.nodes[0]!
+  const environment = encodeValue(null)
+  const good = { source: { type: 'range', from: 0, to: 2, step: 1 }, stages: [{ verb: 'map', code: version, environment, name: 'f' }], terminal: { verb: 'collect' }, options: {} }
+  const scope = { name: 'tested', version, alias: 'stable', callId: '0', trace: '0', deployer: 'local:0', budget: 10, secrets: [], rights: [] }
+  const ask = async (body: unknown, element = 0): Promise<string> => {
+    try {
+      const bytes = await node.hostCalls.answer({ target: undefined, verb: 'run', args: body instanceof Uint8Array ? body : encodeValue([body]), element }, {
+        authority: { principal: `fn:tested@${version.slice(0, 12)}/local:0`, trace: '0', hop: 1, signal: new AbortController().signal, remainingMs: () => 5_000 },
+        scope: (of) => (of === 0 ? scope : undefined), remainingMs: () => 5_000, limits: deployedLimits, depth: 0, budget: () => new CallBudget(10),
+        program: (hash) => (hash === version ? new Uint8Array(0) : undefined), console: () => {},
+      }, new AbortController().signal)
+      return `answered ${(decodeValue(bytes) as unknown[]).length}`
+    } catch (error) {
+      return (error as { code?: string }).code ?? String(error)
+    }
+  }
+  const before = node.jobs.length
+  const wrong: Readonly<Record<string, unknown>> = {
+    'no bytes of a value': new Uint8Array([0xff, 0xff]), 'no arguments': encodeValue([]), 'a number': 5, 'no stages': { ...good, stages: undefined },
+    'another program': { ...good, stages: [{ ...good.stages[0], code: 'a'.repeat(64) }] }, 'an environment by hash': { ...good, stages: [{ ...good.stages[0], environment: 'a'.repeat(64) }] },
+    'an unknown verb': { ...good, stages: [{ ...good.stages[0], verb: 'exec' }] }, 'an unknown terminal': { ...good, terminal: { verb: 'all' } },
+    'too many stages': { ...good, stages: Array.from({ length: 65 }, () => good.stages[0]) }, 'a range without end': { ...good, source: { type: 'range', from: -1e308, to: 1e308, step: 1e-300 } },
+    'no source': { ...good, source: { type: 'files' } }, 'a home that is none': { ...good, source: { type: 'references', references: [['VM', 'u', 'nowhere', 'n']] } },
+    'items that are none': { ...good, source: { type: 'items' }, items: [5] }, 'an empty piece': { ...good, source: { type: 'items' }, items: [encodeValue([])] }, 'time that is no number': { ...good, options: { timeoutMs: NaN } },
+    'retries below none': { ...good, options: { retries: -1 } },
+  }
+  for (const [what, body] of Object.entries(wrong)) t.match(await ask(body), /^FUNCTIONS_ERR_(BAD_MESSAGE|VALUE_MALFORMED)$/, what)
+  t.equal(await ask(good, 7), 'FUNCTIONS_ERR_CALL_UNSCOPED', 'an element that there is not')
+  t.equal(await ask(good, -1), 'FUNCTIONS_ERR_CALL_UNSCOPED', 'an element that is not known')
+  t.equal(node.jobs.length, before, 'nothing was started')
+  const most = { ...good, options: { timeoutMs: 1e12, heapLimitMiB: 1e6, cpuTimeMs: 1e12, resultBytes: 1e12 } }
+  await ask(most)
+  const asked = world.nodes.flatMap(({ jobs }) => jobs).filter((job: Job) => job.depth === 1).at(-1)?.limits
+  t.ok(asked !== undefined && asked.timeoutMs <= 5_000 && asked.heapLimitMiB <= deployedLimits.heapLimitMiB && asked.resultBytes <= deployedLimits.resultBytes, 'no more than the caller has')
+})
+
+t.test('a shell is believed neither a depth nor an account', async (t) => {
+  const version = await world.deploy('import { defineFunction } from "kumoi"\nexport default defineFunction({ name: "tested", run: () => 1 })')
+  const node = world.nodes[0]!
+  const body = { source: { type: 'range', from: 0, to: 1, step: 1 }, stages: [{ verb: 'map', code: version, environment: version, name: 'f' }], terminal: { verb: 'collect' }, limits: deployedLimits, inline: { [version]: new Uint8Array(0) }, retries: null, nested: { depth: 7, budget: 1e9, scope: null } }
+  const before = node.jobs.length
+  await node.shell.open('functions.execute', { ...body, only: ['chunk', 0, 0, 1, ['range', 0, 1]] }, { timeoutMs: 2_000 }).result.catch(() => {})
+  t.ok(node.jobs.slice(before).every(({ depth }) => depth === undefined))
+})
