@@ -19,7 +19,7 @@ export async function bindingsOf(dc: DataCenter): Promise<Bindings> {
   return {
     dc,
     ...collectionsOf(dc),
-    from: dc.from, range: dc.range, load: dc.load,
+    from: dc.from, range: dc.range, load: dc.load, fn: dc.fn, functions: dc.functions,
     Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk,
     explain: dc.explain.bind(dc),
     require: createRequire(join(process.cwd(), 'expression.js')),

@@ -9,7 +9,7 @@ export const COLLECTION_WORDS = [
   'map', 'filter', 'flat', 'flatMap', 'reduce', 'sort', 'slice', 'find', 'groupBy', 'length', 'at', 'first', 'settled', 'with',
 ] as const
 
-const CENTER_WORDS = ['from', 'range', 'load', 'list', 'settled', 'explain', 'node', 'nodes', 'ticket', 'watchMembers', 'down', 'close'] as const
+const CENTER_WORDS = ['from', 'range', 'load', 'fn', 'functions', 'store', 'list', 'settled', 'explain', 'node', 'nodes', 'ticket', 'watchMembers', 'down', 'close'] as const
 
 const KEYWORDS = ['await', 'const', 'let', 'async', 'function', 'return', 'typeof', 'new'] as const
 const TAIL = /([A-Za-z_$][\w$]*(?:\([^()]*\))?(?:\.[A-Za-z_$][\w$]*(?:\([^()]*\))?)*\.)?([A-Za-z_$][\w$]*)?$/

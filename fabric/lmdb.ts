@@ -37,15 +37,29 @@ export async function openByteTable(path: string): Promise<Table<Uint8Array, Uin
     get: (key) => database.get(key),
     async write(changes) {
       try {
-        await database.transaction(() => {
+        await settled(database.transaction(() => {
           for (const [key, value] of changes) {
-            if (value === undefined) void database.remove(key)
-            else void database.put(key, value)
+            if (value === undefined) database.removeSync(key)
+            else database.putSync(key, value)
           }
-        })
+        }))
       } catch (cause) { throw failed(cause) }
     },
     close: () => database.close(),
+  }
+}
+
+/**
+ * A commit, with the reason for which it failed. LMDB's binding rejects the commit with an error that only points to the
+ * reason, a promise of its own that would end the process when nobody looked at it.
+ */
+async function settled<T>(commit: Promise<T>): Promise<T> {
+  try {
+    return await commit
+  } catch (error) {
+    const reason = (error as { readonly commitError?: Promise<never> }).commitError
+    if (reason === undefined) throw error
+    return await reason
   }
 }
 

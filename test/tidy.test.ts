@@ -23,7 +23,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'noise-handshake': ['fabric/transport/cipher.ts'], 'noise-curve-ed': ['fabric/transport/cipher.ts'], 'sodium-universal': ['fabric/transport/cipher.ts', 'fabric/identity/sealing.ts'],
   'cbor-x': ['fabric/rpc/codec.ts', 'functions/value/'],
   'acorn': ['functions/capture/analysis.ts'], 'isolated-vm': ['functions/sandbox/'], 'piscina': ['functions/sandbox/', 'rmo/driver/libvirt/'],
-  'esbuild': ['functions/bundle/'],
+  'esbuild': ['functions/bundle/'], 'croner': ['functions/trigger/cron.ts'],
   'koffi': ['rmo/driver/libvirt/'], 'fast-xml-parser': ['rmo/driver/libvirt/xml/'], 'lmdb': ['fabric/lmdb.ts'], 'etcd3': ['fabric/store/etcd/'],
   'prom-client': ['functions/observe/metrics.ts'],
   'commander': ['cli/command.ts'], 'picocolors': ['cli/render/style.ts'], 'pino': ['fabric/log.ts'],

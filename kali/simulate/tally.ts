@@ -68,7 +68,7 @@ export class Tally implements Observer {
     of.calls++
     if (error !== undefined) count(of.failed, errorCode(error) ?? 'unknown')
     if (object === undefined) return
-    this.changes++
+    if (error === undefined) this.changes++
     if (of.objects.size < OBJECTS_MAX || of.objects.has(object)) of.objects.set(object, (of.objects.get(object) ?? 0) + 1)
   }
 

@@ -61,7 +61,6 @@ const VM_MEMORY_MIB = 256
 /** VMs of the start and as many again fit on a machine. */
 const CAPACITY = { cores: 8, memoryMiB: 16_384, storageMiB: 102_400 }
 const SPARE = 2
-const HOUR_MS = 3_600_000
 
 export const hostNames = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered('sim', i, count))
 export const vmNames = (host: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered(`${host}-vm`, i, count))
@@ -244,6 +243,3 @@ export function createWorld(options: WorldOptions): World {
     },
   }
 }
-
-/** Longest that a simulation may say a machine is down when it does not say for how long. */
-export const DOWN_MS = HOUR_MS / 2

@@ -32,6 +32,12 @@ function copyOf(value: unknown): unknown {
   return copy
 }
 
+/** Most lists are empty, and nobody has put anything into them: no copy is needed. */
+function isStillEmpty(value: unknown, original: unknown): boolean {
+  if (!isNested(value)) return false
+  return ArrayIsArray(original) ? original.length === 0 && ArrayIsArray(value) && value.length === 0 : ObjectKeys(original as object).length === 0 && ObjectKeys(value).length === 0
+}
+
 /** What lies inside the attributes of these handles, before user code sees it. */
 function nestedIn(items: readonly unknown[]): Nested[] {
   const nested: Nested[] = []
@@ -73,7 +79,7 @@ export function keptAnswer(slot: number, bytes: Uint8Array | undefined, element:
   for (let i = 0; i < items.length; i++) assignElement(items[i], element)
   for (let i = 0; i < nested.length; i++) {
     const { shown, name, original } = nested[i] as Nested
-    shown[name] = copyOf(original)
+    if (!isStillEmpty(shown[name], original)) shown[name] = copyOf(original)
   }
   return listOf(items)
 }

@@ -3,6 +3,8 @@
 import t from 'tap'
 import { openInvokeFabric } from '../../support/invoke-nodes.ts'
 import { failure } from '../../support/rpc-pair.ts'
+import { makeHooks, makeJob, openSandbox } from '../../support/sandbox.ts'
+import { decodeValue } from '../../../functions/value/mod.ts'
 
 t.test('calls over two nodes with real cells', async (t) => {
   const fabric = await openInvokeFabric(2)
@@ -60,29 +62,28 @@ t.test('calls over two nodes with real cells', async (t) => {
   })
 })
 
-t.test('calls that share a chunk of a real cell', async (t) => {
-  const fabric = await openInvokeFabric(1)
-  t.teardown(() => fabric.close())
-  const [a] = fabric.nodes as [typeof fabric.nodes[0]]
-  const source = `async ({ payload }) => {
-    if (payload === 'hang') return new Promise(() => {})
-    if (payload === 'late') await new Promise((resolve) => setTimeout(resolve, 30))
-    if (payload === 'throw') throw new RangeError('mine alone')
-    return payload
+t.test('in a chunk, what has ended does not wait for a neighbour that hangs', async (t) => {
+  const { sandbox, close } = await openSandbox()
+  t.teardown(close)
+  const control = new AbortController()
+  const told = new Map<number, unknown>()
+  const four = Promise.withResolvers<void>()
+  const source = `async (x) => {
+    if (x === 'hang') return new Promise(() => {})
+    if (x === 'late') await new Promise((resolve) => setTimeout(resolve, 30))
+    if (x === 'throw') throw new RangeError('mine alone')
+    return x
   }`
-  fabric.deploy('shares', source, { limits: { timeoutMs: 8_000 } })
-
-  t.test('what has ended does not wait for a neighbour that hangs', async (t) => {
-    for (let round = 0; round < 60 && Math.max(0, ...a.chunks) < 8; round++) await Promise.all(Array.from({ length: 16 }, (_, n) => a.client.invoke('shares', n)))
-    const control = new AbortController()
-    const payloads = ['hang', 1, 'late', 'throw', 2, 'hang', 3]
-    const gatheredBefore = a.chunks.length
-    // The chunk goes on for the 8 s of those that hang; the others have half of that, and would be timeouts.
-    const calls = [a.client.call('shares', 0), ...payloads.map((payload) => a.client.call('shares', payload, payload === 'hang' ? { signal: control.signal } : { timeoutMs: 4_000 }))]
-    const answered = await Promise.all(calls.filter((_, n) => payloads[n - 1] !== 'hang'))
-    t.strictSame(answered.map(({ value, error }) => error?.message ?? value), [0, 1, 'late', 'mine alone', 2, 3])
-    t.ok(a.chunks.slice(gatheredBefore).some((count) => count > 1), 'they were gathered')
-    control.abort(new Error('enough'))
-    await Promise.allSettled(calls)
-  })
+  const job = { ...makeJob({ source, items: ['hang', 1, 'late', 'throw', new Map([[1, 2]]), 'hang'] }, { baseIndex: 10 }), early: true }
+  const running = sandbox.run(job, {
+    ...makeHooks(),
+    settled(index, ended) {
+      told.set(index, 'failure' in ended ? ended.failure.error.message : (decodeValue(ended.values) as unknown[])[0])
+      if (told.size === 4) four.resolve()
+    },
+  }, control.signal)
+  await Promise.race([four.promise, running])
+  t.strictSame([...told].toSorted(([a], [b]) => a - b), [[11, 1], [12, 'late'], [13, 'mine alone'], [14, new Map([[1, 2]])]])
+  control.abort(new Error('enough'))
+  t.equal((await running).runs.reduce((sum, { count }) => sum + count, 0), 6, 'and the result covers all')
 })

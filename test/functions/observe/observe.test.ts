@@ -174,7 +174,7 @@ test('a node whose text makes no sense counts as one that did not answer, and ad
   const head = '# HELP kumoi_cells Sandbox processes.\n# TYPE kumoi_cells gauge\n'
   const good = `${head}kumoi_cells{node="alpha"} 2\n`
   const wrong = ['x', `${head}kumoi_cells{node="alpha"} 2\n`, `${head}kumoi_cells{node="beta"} 2\nkumoi_up{node="beta"} 1\n`, 'kumoi_cells{node="beta"} 2', `${head}kumoi_cells{node="beta"} 2 \u0000`, `${head}kumoi_cells{node="beta"} {"a":1}`, `${head}other{node="beta"} 1`]
-  for (const text of wrong) t.equal(fabricText([{ node: 'alpha', text: good }, { node: 'beta', text }], ['gamma']).split('\n').filter((line) => !line.startsWith('#')).join(' '), 'kumoi_up{node="gamma"} 0 kumoi_up{node="alpha"} 1 kumoi_up{node="beta"} 0 kumoi_cells{node="alpha"} 2 ', text)
+  for (const text of wrong) t.equal(fabricText([{ node: 'alpha', text: good }, { node: 'beta', text }], ['gamma']).split('\n').filter((line) => !line.startsWith('#')).join(' '), 'kumoi_up{node="gamma"} 0 kumoi_up{node="alpha"} 1 kumoi_up{node="beta"} 0 kumoi_cells{node="alpha"} 2 ', JSON.stringify(text))
   t.end()
 })
 
