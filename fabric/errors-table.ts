@@ -4,7 +4,8 @@
 
 import { defineErrors } from './errors.ts'
 
-export const FABRIC = defineErrors('FABRIC_ERR', {
+/** Unused in a sandbox, and so left out of its bundle. */
+export const FABRIC = /* @__PURE__ */ defineErrors('FABRIC_ERR', {
   // membership
   BAD_GOSSIP: {
     message: (d: { reason: string; offset: number; bytes: number }) => `A membership message of ${d.bytes} bytes was refused at byte ${d.offset}: ${d.reason}. It was dropped; compare the versions of both nodes.`,

@@ -3,6 +3,8 @@
 //
 // A write of a table of bytes is one LMDB transaction and resolves when it is on the disk: `overlappingSync` is off, so that
 // LMDB syncs the pages before it writes the meta page, and a failure of either fails the commit instead of being told later.
+// Batching by turns of the event loop is off: its commits have promises that nobody holds, so that a full disk would end the
+// process with an unhandled rejection (test/fabric/store/embedded.test.ts, "a full disk").
 
 import type { RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb'
 import { FABRIC } from './errors-table.ts'
@@ -22,7 +24,7 @@ export interface Table<K, V> {
 /** Loaded when a store is opened: shells never open one and need not load the native library. */
 async function opened<V extends string | Uint8Array>(path: string, options: Omit<RootDatabaseOptionsWithPath, 'path'>): Promise<RootDatabase<V, V>> {
   const { open } = await import('lmdb')
-  try { return open<V, V>({ path, ...options }) } catch (cause) { throw storeFailure(path)(cause) }
+  try { return open<V, V>({ path, eventTurnBatching: false, ...options }) } catch (cause) { throw storeFailure(path)(cause) }
 }
 
 /** Opens or makes the database of texts at `path`; its user waits for `flushed`. Rejects with FABRIC_ERR_STORE_FAILED. */
@@ -37,7 +39,7 @@ export async function openByteTable(path: string): Promise<Table<Uint8Array, Uin
     get: (key) => database.get(key),
     async write(changes) {
       try {
-        await settled(database.transaction(() => {
+        await committed(database.transaction(() => {
           for (const [key, value] of changes) {
             if (value === undefined) database.removeSync(key)
             else database.putSync(key, value)
@@ -53,7 +55,7 @@ export async function openByteTable(path: string): Promise<Table<Uint8Array, Uin
  * A commit, with the reason for which it failed. LMDB's binding rejects the commit with an error that only points to the
  * reason, a promise of its own that would end the process when nobody looked at it.
  */
-async function settled<T>(commit: Promise<T>): Promise<T> {
+export async function committed<T>(commit: Promise<T>): Promise<T> {
   try {
     return await commit
   } catch (error) {

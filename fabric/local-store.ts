@@ -3,7 +3,7 @@
 // simulation and tests; test/fabric/local-store.test.ts runs over both.
 
 import { FABRIC } from './errors-table.ts'
-import { openTextDatabase, storeFailure } from './lmdb.ts'
+import { committed, openTextDatabase, storeFailure } from './lmdb.ts'
 
 export interface StoreChange { readonly key: string; /** undefined removes. */ readonly value: string | undefined }
 export interface StoreEntry { readonly key: string; readonly value: string }
@@ -42,12 +42,12 @@ export async function openLocalStore(path: string): Promise<LocalStore> {
     async write(changes) {
       checked(changes)
       try {
-        await database.transaction(() => {
+        await committed(database.transaction(() => {
           for (const { key, value } of changes) {
-            if (value === undefined) void database.remove(key)
-            else void database.put(key, value)
+            if (value === undefined) database.removeSync(key)
+            else database.putSync(key, value)
           }
-        })
+        }))
         await database.flushed
       } catch (cause) { throw failed(cause) }
     },

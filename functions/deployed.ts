@@ -187,6 +187,7 @@ export interface CallRecord {
   readonly name: string
   readonly alias: string
   readonly version: Hash
+  /** The world's trace id, 32 hex (functions/observe/trace-context.ts). */
   readonly trace: string
   readonly node: NodeId
   readonly nodeName: string
@@ -221,7 +222,10 @@ export interface CallScope {
   readonly version: Hash
   readonly alias: string
   readonly callId: string
+  /** The world's trace id, 32 hex. */
   readonly trace: string
+  /** W3C, with the span of this call: what its own calls carry; left out where a chunk of it runs on another node. */
+  readonly traceparent?: string
   readonly deployer: string
   readonly epoch?: number
   readonly budget: number

@@ -6,7 +6,7 @@
 // Stopped in reverse: no new ticks, then no new asynchronous calls, then the catalog.
 
 import { availableParallelism } from 'node:os'
-import { errorCode, LIMITS, systemClock, systemRandom } from '../fabric/base.ts'
+import { LIMITS, systemClock, systemRandom } from '../fabric/base.ts'
 import type { NodeId } from '../fabric/base.ts'
 import type { CallContext, FabricNode, FabricStore, LocalStore, Member } from '../fabric/mod.ts'
 import {
@@ -51,7 +51,7 @@ export function startDeployedBase({ fabric, store, localStore }: { readonly fabr
   }
 }
 
-export interface DeployedOptions extends Pick<DeployedBase, 'catalog' | 'holders'> {
+export interface DeployedOptions extends Pick<DeployedBase, 'catalog' | 'holders' | 'rules'> {
   readonly fabric: FabricNode
   readonly store: FabricStore
   readonly capabilities: NodeCapabilities
@@ -68,7 +68,7 @@ export interface Deployed {
   stop(): Promise<void>
 }
 
-export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog, holders }: DeployedOptions): Deployed {
+export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog, holders, rules }: DeployedOptions): Deployed {
   const { id: self, registry, log, membership } = fabric
   const { hostCalls } = functions
   const selfName = membership.self.name
@@ -94,6 +94,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
       }
     },
   })
+  const unsubscribe = catalog.onChange((name) => { if (catalog.get(name) === undefined) observation.forget(name) })
   const state = createState({ store })
   const invoke = createInvoke({
     registry, store, sandbox, catalog, holders, observer: observation, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
@@ -113,21 +114,19 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
       await describeBundle(sandbox, script, cellPrincipal(functionPrincipal({ name: 'describe', version: source.version, deployer: context.principal })), context.signal),
       { ...source, bytes: script.byteLength },
       { cron: cronProblem, right: (right) => (/^(function|topic):/.test(right) ? undefined : rightProblem(right, rmoKinds)) }),
-    warm: (manifest, _script, signal) => invoke.runner.warmUp({ name: manifest.name, alias: 'stable', manifest, deployer: catalog.get(manifest.name)?.record.by ?? '' }, signal),
+    warm: (manifest, _script, signal) => invoke.runner.warmUp({ name: manifest.name, alias: 'stable', manifest, deployer: catalog.get(manifest.name)?.versions.get(manifest.version)?.by ?? '' }, signal),
   })
 
   const events = createLocalEvents({ objects, kinds: rmoKinds, clock: systemClock, onError: (error) => log.warn('an event could not be told to functions', { reason: String(error) }) })
-  /** Watching is a verb like others: the rights of the function, within its deployer's. */
+  /** Watching is reading: the rights of the function, and what its deployer may read of this object. */
   const mayWatch = async ({ name, manifest, deployer }: ResolvedFunction, { kind, uuid }: { readonly kind: string; readonly uuid: string }): Promise<boolean> => {
     const principal = functionPrincipal({ name, version: manifest.version, deployer })
+    if (rules.unreadable(kind, principal) !== undefined) return false
+    const object = capabilities.objectHere({ kind, uuid, home: self })
+    // Gone by now: it was its last event.
+    if (object === undefined) return true
     const authority = { principal, trace: '', hop: 0, signal: new AbortController().signal, remainingMs: () => LIMITS.callTimeoutMs }
-    try {
-      await capabilities.pass(capabilities.find({ kind, uuid, home: self }), 'info', 'read', authority)
-      return true
-    } catch (error) {
-      // Gone by now: it was its last event.
-      return errorCode(error) !== 'RMO_ERR_DENIED'
-    }
+    return capabilities.pass(capabilities.find({ kind, uuid, home: self }), 'info', 'read', authority).then(() => true, () => false)
   }
   let triggers: ReturnType<typeof startTriggers> | undefined
   return {
@@ -143,6 +142,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
       await triggers?.stop()
       events.stop()
       await invoke.stop()
+      unsubscribe()
       secrets.close()
       observation.close()
     },

@@ -67,7 +67,7 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     stoppers.push(() => sandbox.close())
     const functions = serveFunctions(fabric, capabilities, sandbox)
     stoppers.push(gossipLoad(fabric, machine, sandbox))
-    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog: base.catalog, holders: base.holders })
+    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog: base.catalog, holders: base.holders, rules: base.rules })
     stoppers.push(() => deployed.stop())
     const door = options.http === undefined ? undefined : await openHttp(fabric, deployed, data, options.http)
     if (door !== undefined) stoppers.push(() => door.close())

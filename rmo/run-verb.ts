@@ -8,7 +8,9 @@
 
 import { errorCode } from '../fabric/base.ts'
 import type { Clock } from '../fabric/base.ts'
+import { parseFunctionPrincipal } from '../functions/mod.ts'
 import type { Authority } from '../functions/mod.ts'
+import { admitted } from './admission.ts'
 import type { FoundObject, NodeCapabilities } from './capabilities.ts'
 import { checkArguments, operationOf } from './check.ts'
 import { RMO } from './errors.ts'
@@ -45,8 +47,10 @@ export function createVerbRunner({ pass, operations, ledger, clock }: VerbRunner
   })
 
   const run = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority): Promise<unknown> => {
-    await pass(found, verb, operation.acl, authority)
-    return operation.run(found.object.local, checkArguments(found.kind.kind, verb, operation, args), authority, homeOf(found))
+    const ask = (): Promise<void> => pass(found, verb, operation.acl, authority)
+    await ask()
+    const run = (): unknown => operation.run(found.object.local, checkArguments(found.kind.kind, verb, operation, args), authority, homeOf(found))
+    return ACL_VERBS[operation.acl].privileged && parseFunctionPrincipal(authority.principal)?.epoch !== undefined ? admitted(ask, run) : run()
   }
   const counted = async (found: FoundObject, authority: Authority, work: Promise<unknown>): Promise<unknown> => {
     const of = { kind: found.kind.kind, uuid: found.object.uuid }

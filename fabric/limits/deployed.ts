@@ -29,7 +29,7 @@ export const DEPLOYED_LIMITS = {
   functionConcurrency: 64,
   functionQueue: 1_024,
   /** Nested calls that one call from outside may cause in all. */
-  callBudget: 1_000,
+  callBudget: 10_000,
   /** Payload of a call, and its answer, encoded. */
   payloadBytesMax: MiB,
   /** Attempts of an asynchronous call, the first included; pause before the second. */

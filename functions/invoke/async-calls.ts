@@ -11,18 +11,22 @@
 
 import { errorCode, LIMITS } from '../../fabric/base.ts'
 import type { Clock, ErrorRecord, NodeId, Random, Timer } from '../../fabric/base.ts'
-import type { GlobalStore, GlobalStoreEntry, StoreCompare, StoreLease, StoreOperation } from '../../fabric/mod.ts'
+import type { GlobalStore, GlobalStoreEntry, StoreOperation } from '../../fabric/mod.ts'
 import type { CallAuthority, Catalog, InvokeOutcome, InvokeRequest, Observer } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { encodeValue } from '../value/mod.ts'
 import { CALL_PREFIX, callKey, CLAIM_PREFIX, claimKey, DEAD_PREFIX, deadKey, placeOf, readStored, writeStored } from './call-record.ts'
 import type { CallPlace, CallRecordStored } from './call-record.ts'
 import { failed } from './contract.ts'
-import { doneRecord, keyOf, queuedRecord } from './idempotency.ts'
+import { follow } from './follow.ts'
+import { doneRecord, keyOf } from './idempotency.ts'
 import type { Idempotency } from './idempotency.ts'
+import { CallPuts } from './put-calls.ts'
+import type { EmitOptions } from './put-calls.ts'
 import { CallQueue } from './queue.ts'
 import type { WaitingCall } from './queue.ts'
 import { hex, plainRecord } from './run-here.ts'
+import { WorkerLease } from './worker-lease.ts'
 
 export interface AsyncCallsOptions {
   readonly store: GlobalStore
@@ -40,12 +44,7 @@ export interface AsyncCallsOptions {
   attempt(request: InvokeRequest, authority: CallAuthority, attempt: number): Promise<InvokeOutcome>
 }
 
-/** `from`: who says it, for the function; `budget`: nested calls that may come of each. */
-export interface EmitOptions { readonly from: string; readonly deployer: string; readonly budget?: number; readonly key?: string }
-
-const WATCH_RETRY_MS = 1_000
-/** Calls put in one transaction: two keys, two compares each. */
-const EMITS = 32
+const CLAIM_RETRY_MS = 1_000
 const FINISH_RETRIES = 3
 const FINISH_RETRY_MS = 200
 
@@ -55,16 +54,21 @@ const UNCOUNTED: ReadonlySet<string> = new Set([FUNCTIONS.FUNCTION_BUSY, FUNCTIO
 export class AsyncCalls {
   readonly #options: AsyncCallsOptions
   readonly #queue: CallQueue
+  readonly #puts: CallPuts
   readonly #stopping = new AbortController()
   readonly #under = new Map<string, AbortController>()
   readonly #work = new Set<Promise<void>>()
   #timer: Timer | undefined
-  #lease: { readonly lease: StoreLease; untilMs: number } | undefined
-  #renewal: Timer | undefined
+  readonly #lease: WorkerLease
   #unlisten: (() => void) | undefined
 
   constructor(options: AsyncCallsOptions) {
     this.#options = options
+    this.#puts = new CallPuts({ ...options, waiting: (name) => this.#queue.count(name) })
+    this.#lease = new WorkerLease({
+      ...options, used: () => this.#under.size > 0,
+      lost: () => { for (const control of this.#under.values()) control.abort(FUNCTIONS.RUN_CANCELLED({})) },
+    })
     this.#queue = new CallQueue({ lagMs: (id) => this.#rank(id) * LIMITS.asyncStepMs })
   }
 
@@ -74,11 +78,16 @@ export class AsyncCalls {
 
   start(): void {
     this.#unlisten = this.#options.catalog.onChange(() => this.#pump())
-    this.#track(this.#follow(CALL_PREFIX, (entry) => this.#seen(entry), ({ name, id }) => this.#queue.gone(name, id)))
-    this.#track(this.#follow(CLAIM_PREFIX, ({ key, modRevision }) => {
-      const place = placeOf(key)
-      if (place !== undefined) this.#queue.claimed(place.name, place.id, modRevision)
-    }, ({ name, id }, revision) => this.#queue.released(name, id, revision, this.#options.clock.nowMs())))
+    const { store, clock } = this.#options
+    const { signal } = this.#stopping
+    const changed = (): void => this.#pump()
+    this.#track(follow({
+      store, clock, signal, changed, prefix: CALL_PREFIX, put: (entry) => this.#seen(entry), gone: (key) => this.#place(key, ({ name, id }) => this.#queue.gone(name, id)),
+    }))
+    this.#track(follow({
+      store, clock, signal, changed, prefix: CLAIM_PREFIX, put: ({ key, modRevision }) => this.#place(key, ({ name, id }) => this.#queue.claimed(name, id, modRevision)),
+      gone: (key, revision) => this.#place(key, ({ name, id }) => this.#queue.released(name, id, revision, clock.nowMs())),
+    }))
   }
 
   /** Lets go: attempts under way are cancelled, their claims go with the lease, others take them up. */
@@ -86,10 +95,9 @@ export class AsyncCalls {
     this.#unlisten?.()
     this.#stopping.abort(FUNCTIONS.RUN_CANCELLED({}))
     this.#timer?.cancel()
-    this.#renewal?.cancel()
     for (const control of this.#under.values()) control.abort(FUNCTIONS.RUN_CANCELLED({}))
     await Promise.all(this.#work)
-    await this.#lease?.lease.revoke().catch(() => {})
+    await this.#lease.end()
   }
 
   #track(work: Promise<void>): void {
@@ -105,101 +113,12 @@ export class AsyncCalls {
     return rank
   }
 
-  // ---------------------------------------------------------------- putting
-
-  async enqueue(request: InvokeRequest, authority: CallAuthority): Promise<string> {
-    const { store, idempotency } = this.#options
-    const name = this.#nameOf(request.reference)
-    for (;;) {
-      const { id, when, then, otherwise } = await this.#putting(name, request, authority)
-      const answer = await store.transact({ when, then, otherwise }, { signal: authority.signal })
-      if (answer.succeeded) return id
-      const [found] = answer.entries
-      if (found !== undefined) return idempotency.callOf(found)
-    }
-  }
-
-  /** What puts a call, once under its key. Throws FUNCTION_BUSY when too many wait, PAYLOAD_INVALID. */
-  async #putting(name: string, request: InvokeRequest, authority: CallAuthority): Promise<{ readonly id: string; readonly when: StoreCompare[]; readonly then: StoreOperation[]; readonly otherwise: StoreOperation[] }> {
-    const { random, clock, self, idempotency, observer } = this.#options
-    const waiting = this.#queue.count(name)
-    if (waiting >= LIMITS.asyncWaitingMax) {
-      observer.count(name, 'busy')
-      throw FUNCTIONS.FUNCTION_BUSY({ name, node: self.name, running: 0, waiting })
-    }
-    const nowMs = clock.wallMs()
-    const value = writeStored({ request, principal: authority.principal, trace: authority.trace, attempts: 0, enqueuedAtMs: nowMs, nextAtMs: nowMs, pauseMs: 0, error: undefined })
-    if (value.length > LIMITS.storeValueBytesMax) throw FUNCTIONS.PAYLOAD_INVALID({ what: 'the payload of an asynchronous call', expected: `at most ${LIMITS.storeValueBytesMax} bytes with all that is noted about it`, got: `${value.length}` })
-    const id = hex(random.bytes(8))
-    const key = callKey({ name, id })
-    const absent = (of: string): StoreCompare => ({ key: of, field: 'createRevision', is: '=', than: 0 })
-    const put: StoreOperation = { do: 'put', key, value }
-    if (request.idempotencyKey === undefined) return { id, when: [absent(key)], then: [put], otherwise: [] }
-    const stored = keyOf(name, request.idempotencyKey)
-    return { id, when: [absent(key), absent(stored)], then: [put, { do: 'put', key: stored, value: queuedRecord(id), lease: await idempotency.lease() }], otherwise: [{ do: 'get', key: stored }] }
-  }
-
-  /**
-   * One call of each function that hears the topic; answers how many. In one transaction, as long as they fit into one. `key`: said
-   * again under it within LIMITS.idempotencyMs, nothing more happens.
-   */
-  async emit(topic: string, payload: Uint8Array, { from, deployer, budget, key }: EmitOptions, authority: CallAuthority): Promise<number> {
-    const names = this.#options.subscribers(topic, deployer)
-    for (let at = 0; at < names.length; at += EMITS) {
-      const puts = await Promise.all(names.slice(at, at + EMITS).map((name) => this.#putting(name, {
-        reference: name, payload, cause: { type: 'topic', topic, from }, ...(budget === undefined ? {} : { budget }), ...(key === undefined ? {} : { idempotencyKey: key }),
-      }, authority)))
-      await this.#options.store.transact({ when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then) }, { signal: authority.signal })
-    }
-    return names.length
-  }
-
-  /** A paused function keeps its queue; one that is not there has none. */
-  #nameOf(reference: string): string {
-    const { catalog, random } = this.#options
-    try {
-      return catalog.resolve(reference, random.next()).name
-    } catch (error) {
-      if (errorCode(error) !== FUNCTIONS.FUNCTION_PAUSED.code) throw error
-      return reference.split('@')[0] ?? reference
-    }
-  }
+  /** deployed.ts: Invoker.enqueue. */
+  enqueue(request: InvokeRequest, authority: CallAuthority): Promise<string> { return this.#puts.enqueue(request, authority) }
+  /** See CallPuts.emit. */
+  emit(topic: string, payload: Uint8Array, options: EmitOptions, authority: CallAuthority): Promise<number> { return this.#puts.emit(topic, payload, options, authority) }
 
   // ---------------------------------------------------------------- seeing
-
-  /** All keys under a prefix, then their changes; begins again when the store forgot where this was. */
-  async #follow(prefix: string, put: (entry: GlobalStoreEntry) => void, gone: (place: CallPlace, revision: number) => void): Promise<void> {
-    const { store, clock } = this.#options
-    const { signal } = this.#stopping
-    let known = new Set<string>()
-    while (!signal.aborted) {
-      try {
-        const found = new Set<string>()
-        let after: string | undefined
-        let revision: number | undefined
-        do {
-          const page = await store.range(prefix, { ...(after === undefined ? {} : { after }), signal })
-          // Of the first page: what changed between the pages comes again by the watch.
-          revision ??= page.revision
-          for (const entry of page.entries) { found.add(entry.key); put(entry) }
-          after = page.more ? page.entries.at(-1)?.key : undefined
-        } while (after !== undefined)
-        for (const key of known) if (!found.has(key)) this.#place(key, (place) => gone(place, revision ?? 0))
-        known = found
-        this.#pump()
-        for await (const { events } of store.watch(prefix, { after: revision, signal })) {
-          for (const event of events) {
-            if (event.type === 'put') { known.add(event.entry.key); put(event.entry) }
-            else { known.delete(event.key); this.#place(event.key, (place) => gone(place, event.modRevision)) }
-          }
-          if (events.length > 0) this.#pump()
-        }
-      } catch {
-        // The store cannot be reached, or has forgotten: what is there is read again.
-      }
-      if (!signal.aborted) await new Promise<void>((resolve) => { clock.after(WATCH_RETRY_MS, resolve, { background: true }); signal.addEventListener('abort', () => resolve(), { once: true }) })
-    }
-  }
 
   #place(key: string, use: (place: CallPlace) => void): void {
     const place = placeOf(key)
@@ -236,10 +155,10 @@ export class AsyncCalls {
     try {
       const claimed = await this.#claim(call)
       // An answer that took longer than the lease: somebody else may have it, or be done with it.
-      if (claimed !== undefined && this.#lease?.lease.id === claimed.lease && clock.nowMs() < this.#lease.untilMs) await this.#run(call, claimed, control)
+      if (claimed !== undefined && this.#lease.holds(claimed.lease)) await this.#run(call, claimed, control)
     } catch {
       // The store did not answer: the claim, if there is one, ends with its lease.
-      retryMs = WATCH_RETRY_MS
+      retryMs = CLAIM_RETRY_MS
     } finally {
       this.#under.delete(key)
       this.#queue.settled(call.name, call.id, clock.nowMs(), retryMs)
@@ -257,7 +176,7 @@ export class AsyncCalls {
     const before = readStored(entry.value)
     const record = { ...before, attempts: before.attempts + 1 }
     const claim = encodeValue([self.id, hex(random.bytes(8))])
-    const lease = await this.#held()
+    const lease = await this.#lease.held()
     const { succeeded, entries } = await store.transact({
       when: [{ key, field: 'modRevision', is: '=', than: entry.modRevision }, { key: claimed, field: 'createRevision', is: '=', than: 0 }],
       then: [{ do: 'put', key, value: writeStored(record) }, { do: 'put', key: claimed, value: claim, lease }],
@@ -269,48 +188,6 @@ export class AsyncCalls {
     else this.#seen(present)
     if (holder !== undefined) this.#queue.claimed(call.name, call.id, holder.modRevision)
     return undefined
-  }
-
-  /** This node's lease, good for a while; kept alive while anything hangs on it. */
-  async #held(): Promise<string> {
-    const { store, clock } = this.#options
-    if (this.#lease !== undefined && clock.nowMs() < this.#lease.untilMs - LIMITS.asyncLeaseMs / 2) return this.#lease.lease.id
-    const askedMs = clock.nowMs()
-    if (this.#lease !== undefined && askedMs < this.#lease.untilMs) {
-      const { lease } = this.#lease
-      const kept = await lease.keepAlive().catch(() => undefined)
-      if (kept !== undefined) { this.#lease = { lease, untilMs: askedMs + LIMITS.asyncLeaseMs }; this.#renew(); return lease.id }
-    }
-    const lease = await store.grant(LIMITS.asyncLeaseMs)
-    this.#lease = { lease, untilMs: askedMs + LIMITS.asyncLeaseMs }
-    this.#renew()
-    return lease.id
-  }
-
-  #renew(): void {
-    const { clock } = this.#options
-    this.#renewal?.cancel()
-    if (this.#stopping.signal.aborted) return
-    this.#renewal = clock.after(LIMITS.asyncLeaseMs / 3, () => void this.#keep(), { background: true })
-  }
-
-  async #keep(): Promise<void> {
-    const { clock } = this.#options
-    const held = this.#lease
-    if (held === undefined || this.#under.size === 0) return
-    const askedMs = clock.nowMs()
-    try {
-      await held.lease.keepAlive()
-      held.untilMs = askedMs + LIMITS.asyncLeaseMs
-    } catch (error) {
-      if (errorCode(error)?.endsWith('_LEASE_GONE') === true || clock.nowMs() >= held.untilMs) {
-        // Others may have begun: what runs here is ended, as far as it can be.
-        this.#lease = undefined
-        for (const control of this.#under.values()) control.abort(FUNCTIONS.RUN_CANCELLED({}))
-        return
-      }
-    }
-    this.#renew()
   }
 
   async #run(call: WaitingCall, { record, claim }: { readonly record: CallRecordStored; readonly claim: Uint8Array }, control: AbortController): Promise<void> {

@@ -44,7 +44,7 @@ function readNested([reference, payload, options]: readonly unknown[], scope: Ca
   if (timeoutMs !== undefined && timeoutMs !== null && !(typeof timeoutMs === 'number' && timeoutMs > 0)) throw FUNCTIONS.PAYLOAD_INVALID({ what: 'timeoutMs', expected: 'a number above 0', got: String(timeoutMs).slice(0, 80) })
   if (idempotencyKey !== undefined && idempotencyKey !== null && !(typeof idempotencyKey === 'string' && idempotencyKey.length > 0 && idempotencyKey.length <= KEY_CHARS_MAX)) throw FUNCTIONS.PAYLOAD_INVALID({ what: 'idempotencyKey', expected: `1 to ${KEY_CHARS_MAX} characters`, got: typeof idempotencyKey })
   return {
-    reference, payload: bytes, cause: { type: 'call' }, budget, depth: (scope.depth ?? 0) + 1,
+    reference, payload: bytes, cause: { type: 'call' }, budget, depth: (scope.depth ?? 0) + 1, ...present({ traceparent: scope.traceparent }),
     ...present({
       target: target === undefined || target === null ? undefined : readTarget(target),
       timeoutMs: typeof timeoutMs === 'number' ? timeoutMs : undefined,

@@ -8,12 +8,12 @@ import type { ConsoleLine } from '../contract.ts'
 import type { CallAuthority, CallRecord, CallScope, InvokeOutcome, LogLine, ResolvedFunction } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { traceContext } from '../observe/trace-context.ts'
-import { functionPrincipal } from '../principal.ts'
+import { cellPrincipal, functionPrincipal } from '../principal.ts'
 import { Breaker } from './breaker.ts'
 import { failed } from './contract.ts'
 import type { RunnerOptions, VersionCall } from './contract.ts'
 import { noPayload } from './items.ts'
-import { cellOf, VersionRunner } from './version-runner.ts'
+import { VersionRunner } from './version-runner.ts'
 import type { Ended, Measured } from './version-runner.ts'
 
 const ID_COUNT = 2 ** 32
@@ -120,7 +120,7 @@ export class Runner {
   #runner(name: string, { version, limits, singleton }: VersionCall['resolved']['manifest'], deployer: string, code: Uint8Array, killed: () => void): VersionRunner {
     const { sandbox, clock, lanes, hostCalls } = this.#options
     return new VersionRunner({
-      sandbox, clock, lanes, hostCalls, name, version, code, killed, deployerCell: cellOf(deployer),
+      sandbox, clock, lanes, hostCalls, name, version, code, killed, deployerCell: cellPrincipal(functionPrincipal({ name, version, deployer })),
       concurrency: singleton ? 1 : limits.concurrency, queue: limits.queue, heapLimitMiB: limits.heapLimitMiB, cpuTimeMs: limits.cpuTimeMs,
       console: (line, scope) => this.#console(name, version, line, scope),
     })
@@ -176,7 +176,7 @@ export class Runner {
           if (ended.status !== 'crash' && ended.status !== 'out-of-memory') breaker.survived()
         } else breaker.inconclusive(clock.nowMs())
         const record: CallRecord = {
-          callId: scope.callId, name, alias: call.resolved.alias, version: manifest.version, trace: authority.trace, node: self.id, nodeName: self.name,
+          callId: scope.callId, name, alias: call.resolved.alias, version: manifest.version, trace: scope.trace, node: self.id, nodeName: self.name,
           cause: call.cause.type, attempt: call.attempt, ...(call.epoch === undefined ? {} : { epoch: call.epoch }), startedAtMs, ...measured,
         }
         if (ended.status !== 'value' && ended.error.stack !== undefined) {
@@ -205,15 +205,15 @@ export class Runner {
     const { name, alias, manifest, deployer } = call.resolved
     const { version, secrets, rights } = manifest
     const callId = this.#nextId()
-    const { trace } = authority
+    const { traceId: trace, traceparent } = traceContext({ traceparent: call.traceparent, trace: authority.trace, random })
     const epoch = call.epoch === undefined ? {} : { epoch: call.epoch }
     return {
       principal: functionPrincipal({ name, version, deployer, ...epoch }),
-      scope: { name, version, alias, callId, trace, deployer, budget: call.budget, depth: call.depth, secrets, rights, ...epoch },
+      scope: { name, version, alias, callId, trace, traceparent, deployer, budget: call.budget, depth: call.depth, secrets, rights, ...epoch },
       parts: {
         what: call.filter === undefined ? 'run' : 'filter', ...(call.filter === undefined ? {} : { trigger: call.filter }), payload: call.payload,
         call: {
-          id: callId, name, alias, version, trace, traceparent: traceContext({ traceparent: call.traceparent, trace, random }).traceparent, node: self.name,
+          id: callId, name, alias, version, trace, traceparent, node: self.name,
           attempt: call.attempt, epoch: call.epoch ?? null, cause: call.cause, deadlineMs: Math.round(call.timeoutMs),
         },
       },

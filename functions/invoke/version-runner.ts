@@ -14,7 +14,6 @@ import type { CallAuthority, CallScope } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { CallBudget } from '../plan/call-budget.ts'
 import type { HostCaller } from '../plan/host-calls.ts'
-import { cellPrincipal } from '../principal.ts'
 import { noBytesHash } from './empty-hash.ts'
 import { BatchSize } from './batch-size.ts'
 import { encodeInvocations, splitItems } from './items.ts'
@@ -306,5 +305,3 @@ function fitting(value: Uint8Array): Ended {
   const { stack: _, ...record } = toErrorRecord(error, error.code)
   return { status: 'error', error: record, mayHaveRun: true }
 }
-
-export const cellOf = (deployer: string): string => cellPrincipal(`fn:x@000000000000/${deployer}`)

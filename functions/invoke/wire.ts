@@ -29,10 +29,10 @@ const fields = (value: unknown, what: string): Record<string, unknown> =>
 const orNull = <T>(value: unknown, read: (value: unknown, what: string) => T, what: string): T | undefined => (value === null || value === undefined ? undefined : read(value, what))
 const duration = (value: unknown, what: string): number => { const ms = finite(value, what); return ms > 0 ? Math.min(ms, LIMITS.callTimeoutMsMax) : bad(what) }
 
-const TARGET = /^(?:any|all|home|node:[A-Za-z0-9][A-Za-z0-9._-]{0,62})$/
+const TARGET = /^(?:all|any|home|node:[A-Za-z0-9][A-Za-z0-9._-]{0,62})$/
 export function readTarget(value: unknown): TargetText {
   if (typeof value === 'string' && TARGET.test(value)) return value as TargetText
-  throw FUNCTIONS.PAYLOAD_INVALID({ what: 'the target', expected: 'any, all, home or node:NAME', got: String(value).slice(0, 80) })
+  throw FUNCTIONS.PAYLOAD_INVALID({ what: 'the target', expected: 'all, any, home or node:NAME', got: String(value).slice(0, 80) })
 }
 
 /** Objects as records have them here: cbor's have no prototype, and a value with one less is another value to the codec. */

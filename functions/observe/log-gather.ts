@@ -130,7 +130,9 @@ class Gathering {
           const after = message.lines.at(-1)?.seq
           if (after !== undefined) request = { ...request, resume: { ring: message.ring, after } }
         }
-        return
+        if (!this.#request.follow || signal.aborted) return
+        // A node that stops ends its streams properly, before anybody hears that it has left.
+        throw FUNCTIONS.NODE_GONE({ node: name, why: 'it ended its log' })
       } catch (error) {
         if (signal.aborted) return
         if (!failed) this.#push(this.#system(name, `${name} does not answer: ${reasonOf(error)}`))

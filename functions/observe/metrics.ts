@@ -5,8 +5,9 @@
 // Texts of several nodes are put together line by line, so that each family has one HELP and one TYPE (prom-client's own
 // aggregation of JSON takes ten times as long, and all of it in one turn of the event loop).
 
+import { createRequire } from 'node:module'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Gauge as GaugeOf } from 'prom-client'
 import { LIMITS } from '../../fabric/base.ts'
 import type { CallRecord, InvokeOutcome } from '../deployed.ts'
 import type { FunctionGauges } from './stats-book.ts'
@@ -52,9 +53,11 @@ const VERSION_CHARS = 12
 const COUNTS_MAX = 64
 
 export function createMetrics({ nodeName, label, functions, node }: MetricsOptions): Metrics {
+  // Only when a node starts: a shell loads this file too, and never makes figures.
+  const { Counter, Gauge, Histogram, Registry } = createRequire(import.meta.url)('prom-client') as typeof import('prom-client')
   const registry = new Registry()
   const registers = [registry]
-  const gauge = (name: string, help: string, labelNames: readonly string[] = []): Gauge => new Gauge({ name, help, labelNames, registers })
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []): GaugeOf => new Gauge({ name, help, labelNames, registers })
   const calls = new Counter({ name: 'kumoi_function_calls_total', help: 'Calls of functions that ended on this node.', labelNames: ['function', 'version', 'status'], registers })
   const durations = new Histogram({ name: 'kumoi_function_duration_seconds', help: 'Time from the arrival of a call on this node to its outcome, waiting included.', labelNames: ['function'], buckets: DURATION_SECONDS, registers })
   const cpu = new Counter({ name: 'kumoi_function_cpu_seconds_total', help: 'Processor time used by calls.', labelNames: ['function'], registers })
@@ -100,7 +103,7 @@ export function createMetrics({ nodeName, label, functions, node }: MetricsOptio
     return short
   }
 
-  const put = (into: Gauge, value: number | undefined): void => { if (value !== undefined) into.set(value) }
+  const put = (into: GaugeOf, value: number | undefined): void => { if (value !== undefined) into.set(value) }
   const refresh = (): void => {
     for (const one of [running, waiting, broken, members, objects]) one.reset()
     for (const { name, running: now, waiting: queued, broken: open } of functions()) {

@@ -1,8 +1,31 @@
-// Starts the sandbox of a simulation; loaded late, because it brings isolated-vm into the process.
+// The sandbox of simulations: what it is asked (virtual.ts answers), and its start, which is late because it brings
+// isolated-vm into the process.
 
-import type { VirtualSandbox, VirtualSandboxOptions } from './virtual.ts'
+import type { Clock, Random } from '../../fabric/base.ts'
+import type { ChunkInput, HostCall, Job, JobHooks, JobResult, KindShape } from '../contract.ts'
 
-export type { Kept, KeptInput, VirtualHooks, VirtualSandbox, VirtualSandboxOptions } from './virtual.ts'
+export interface VirtualSandboxOptions {
+  /** As a node's: the prelude is bundled into it. */
+  readonly cacheDirectory: string
+  readonly shapes: readonly KindShape[]
+  readonly packageDirectories: readonly string[]
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** Something encoded that is often the same: while `version` is the same object, the bytes of that slot are the same. */
+export interface Kept { readonly slot: number; readonly version: object; bytes(): Uint8Array }
+/** Elements by number instead of `bytes`: references whose attributes hold nothing nested; each `Kept` is an array of one. */
+export type KeptInput = Extract<ChunkInput, { readonly type: 'items' }> & { readonly kept: readonly Kept[] }
+export interface VirtualHooks extends JobHooks {
+  /** An array of references of a kind that has settable attributes, known without waiting; undefined: ask hostCall. */
+  knownAnswer?(call: HostCall): Kept | undefined
+}
+export interface VirtualSandbox {
+  /** Never rejects for what the code did. */
+  run(job: Job, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult>
+  close(): void
+}
 
 export async function createVirtualSandbox(options: VirtualSandboxOptions): Promise<VirtualSandbox> {
   return (await import('./virtual.ts')).createVirtualSandbox(options)

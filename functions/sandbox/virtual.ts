@@ -10,8 +10,8 @@
 
 import { readFileSync } from 'node:fs'
 import { LIMITS, toErrorRecord } from '../../fabric/base.ts'
-import type { Clock, CodedError, ErrorRecord, Random } from '../../fabric/base.ts'
-import type { ChunkInput, FailureStatus, HostCall, Job, JobHooks, JobResult, KindShape } from '../contract.ts'
+import type { CodedError, ErrorRecord } from '../../fabric/base.ts'
+import type { FailureStatus, HostCall, Job, JobResult } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { bundlePackage, cellScripts } from './bundle.ts'
 import { SandboxIsolate } from './cell/isolate.ts'
@@ -21,29 +21,8 @@ import { makePlan, planKey } from './kernel/job-plan.ts'
 import type { JobPlan } from './kernel/job-plan.ts'
 import { POST_TIMER } from './prelude/timers.ts'
 import { errorText, parseErrorText, parseResult } from './results.ts'
-
-export interface VirtualSandboxOptions {
-  /** As a node's: the prelude is bundled into it. */
-  readonly cacheDirectory: string
-  readonly shapes: readonly KindShape[]
-  readonly packageDirectories: readonly string[]
-  readonly clock: Clock
-  readonly random: Random
-}
-
-/** Something encoded that is often the same: while `version` is the same object, the bytes of that slot are the same. */
-export interface Kept { readonly slot: number; readonly version: object; bytes(): Uint8Array }
-/** Elements by number instead of `bytes`: references whose attributes hold nothing nested; each `Kept` is an array of one. */
-export type KeptInput = Extract<ChunkInput, { readonly type: 'items' }> & { readonly kept: readonly Kept[] }
-export interface VirtualHooks extends JobHooks {
-  /** An array of references of a kind that has settable attributes, known without waiting; undefined: ask hostCall. */
-  knownAnswer?(call: HostCall): Kept | undefined
-}
-export interface VirtualSandbox {
-  /** Never rejects for what the code did. */
-  run(job: Job, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult>
-  close(): void
-}
+import { PLAIN_CALLS, virtualRealm } from './virtual-realm.ts'
+import type { Kept, KeptInput, VirtualHooks, VirtualSandbox, VirtualSandboxOptions } from './virtual-start.ts'
 
 /** Warm isolates: one a plan, more while runs of a plan overlap. */
 const ISOLATES_MAX = 64
@@ -57,45 +36,6 @@ interface Running { readonly id: number; readonly warm: Warm; readonly hooks: Vi
 type Ended = { readonly bytes: Uint8Array } | { readonly status: FailureStatus; readonly error: CodedError | ErrorRecord; readonly mayHaveRun: boolean }
 type CallName = Pick<HostCall, 'target' | 'verb'> & { /** Element that may have made it, when that is not certain; -1: none. */ readonly waiting: number }
 
-/**
- * Time and randomness of the realm, put in place before the prelude takes hold of them; and fewer visits: the calls of one
- * turn go out together as lines "id element text" (those with arguments go alone), answers known by number come in together.
- */
-const realm = (prelude: string, seed: number): string => `(function () {
-  let nowMs = 0, a = ${seed}
-  Date.now = () => nowMs
-  Math.random = () => {
-    a = (a + 0x9e3779b9) | 0
-    let z = a
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad)
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97)
-    return ((z ^ (z >>> 15)) >>> 0) / 4294967296
-  }
-  const then = Function.prototype.call.bind(Promise.prototype.then), turn = Promise.resolve()
-  const boot = ${prelude.trim().replace(/;$/, '')}
-  return (post, announce, shapes) => {
-    let lines = '', job = 0
-    const flush = () => {
-      const text = lines
-      lines = ''
-      if (text !== '') post(${FROM_LANE.call}, job, 0, 0, 0, ${PLAIN_CALLS}, text, undefined)
-    }
-    const made = boot((type, id, b, c, d, flags, text, bytes) => {
-      if (type !== ${FROM_LANE.call}) { if (lines !== '') flush(); return post(type, id, b, c, d, flags, text, bytes) }
-      if (bytes.length !== 1 || bytes[0] !== 0x80) { if (lines !== '') flush(); return post(type, id, b, c, d, flags, text, bytes) }
-      if (lines === '') then(turn, flush)
-      job = id
-      lines += b + ' ' + c + ' ' + text + '\\n'
-    }, announce, shapes)
-    const { answer } = made
-    return Object.assign(made, {
-      moment: (ms) => { nowMs = ms },
-      known: (pairs) => { for (let i = 0; i < pairs.length; i += 2) answer(pairs[i], true, undefined, '' + pairs[i + 1]) },
-    })
-  }
-})()`
-/** Flag of a post that holds several calls without arguments. */
-const PLAIN_CALLS = 1
 const NO_ARGUMENTS = Uint8Array.of(0x80)
 
 const callError = (error: unknown): ErrorRecord => {
@@ -180,7 +120,7 @@ class InProcessSandbox implements VirtualSandbox {
 
   async #make(plan: JobPlan, job: Job): Promise<Warm> {
     const seed = this.#options.random.int(2 ** 31)
-    const isolate = new SandboxIsolate({ text: realm(this.#prelude, seed), shapes: this.#shapes, cached: undefined }, plan.heapLimitMiB, 'virtual')
+    const isolate = new SandboxIsolate({ text: virtualRealm(this.#prelude, seed), shapes: this.#shapes, cached: undefined }, plan.heapLimitMiB, 'virtual')
     isolate.setMoment(this.#options.clock.wallMs())
     const blobs = [...plan.code.flatMap((hash) => [hash, utf8.decode(job.blob(hash))]), ...plan.environments.flatMap((hash) => [hash, Uint8Array.from(job.blob(hash))])]
     for (;;) {

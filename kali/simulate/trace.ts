@@ -36,7 +36,7 @@ export function parseTraceTime(text: string, startAtMs: number): number | undefi
 export function parseTrace(text: string, { file, startAtMs }: { readonly file: string; readonly startAtMs: number }): readonly TraceRow[] {
   const bad = (line: number, expected: string, got: string): never => { throw KALI.TRACE_INVALID({ file, line, expected, got: got.slice(0, 60) }) }
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
-  const headerAt = lines.findIndex(isContent)
+  const headerAt = Math.max(0, lines.findIndex(isContent))
   const header = (lines[headerAt] ?? '').split(',').map((cell) => cell.trim())
   const of = SUBJECTS.find((subject) => subject.toLowerCase() === header[1]?.toLowerCase())
   if (header[0]?.toLowerCase() !== 'time' || of === undefined || header[2]?.toLowerCase() !== 'cpuratio' || header.length !== 3) {

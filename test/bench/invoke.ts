@@ -68,7 +68,7 @@ export const bench: Bench = {
       { name: 'invoke-warm', what: 'warm invoke by name, on another node of this machine', toReach: `p50 <= ${WARM_MS} ms`, unit: 'ms', ...warm, peers: peer(low(one.moleculer)), reached: warm.p50 <= WARM_MS, why: 'not profiled' },
       {
         name: 'invoke-rate', what: `sustained invokes over 2 nodes on this machine, ${CALLERS} callers`, toReach: `>= ${PER_SECOND.toLocaleString('en-US')}/s`, unit: 'calls/s', ...calls, peers: peer(high(many.moleculer)), reached: calls.p50 >= PER_SECOND,
-        note: 'callers in one shell process; Moleculer runs the action in its server process, Kumoi in a sandbox', why: 'not profiled',
+        note: 'callers in one shell process; Moleculer runs the action in its server process, Kumoi in a sandbox', why: 'five processes share two cores (6,500 and more when nothing else runs); a quarter of the time goes to system calls of the sockets',
       },
     ]
   }),

@@ -49,4 +49,4 @@ const bench: Bench = {
   }),
 }
 
-await standalone(bench)
+if (import.meta.main) await standalone(bench)

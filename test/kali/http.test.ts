@@ -10,9 +10,10 @@ import type { Test } from 'tap'
 import { seededRandom, systemClock, systemRandom, toErrorRecord } from '../../fabric/base.ts'
 import { decodeValue, encodeArray, FUNCTIONS } from '../../functions/mod.ts'
 import type { CallAuthority, Catalog, DeployedFunction, InvokeOutcome, InvokeRequest, TriggerRecord } from '../../functions/mod.ts'
-import { httpToken, openHttpDoor } from '../../kali/mod.ts'
-import type { HttpDoorOptions } from '../../kali/mod.ts'
+import { openHttpDoor } from '../../kali/http.ts'
+import type { HttpDoorOptions } from '../../kali/http.ts'
 import { readHttpAddress } from '../../kali/http-request.ts'
+import { httpToken } from '../../kali/http-token.ts'
 import { callRecord } from '../support/observed-nodes.ts'
 
 const TOKEN = 'T'.repeat(43)

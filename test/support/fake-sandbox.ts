@@ -7,7 +7,7 @@ import { decodeValue, encodeValue } from '../../functions/value/mod.ts'
 export function fakeSandbox(tell: (count: number) => void = () => {}): Sandbox {
   let closed = false
   return {
-    async run(job: Job, _hooks: JobHooks, signal: AbortSignal): Promise<JobResult> {
+    async run(job: Job, hooks: JobHooks, signal: AbortSignal): Promise<JobResult> {
       if (job.input.type !== 'items') throw new Error('items only')
       tell(job.input.count)
       const [stage] = job.stages
@@ -21,6 +21,10 @@ export function fakeSandbox(tell: (count: number) => void = () => {}): Sandbox {
         signal.addEventListener('abort', () => { clearTimeout(timer); resolve('over') }, { once: true })
         if (signal.aborted || closed) resolve('over')
       })
+      const told = (run: ResultRun): ResultRun => {
+        if (job.early === true) hooks.settled?.(job.baseIndex + run.from, 'failure' in run ? run : { values: run.values })
+        return run
+      }
       const runs = await Promise.all(items.map(async (item, from): Promise<ResultRun> => {
         const fail = (failure: Failure): ResultRun => ({ from, count: 1, failure })
         try {
@@ -31,7 +35,7 @@ export function fakeSandbox(tell: (count: number) => void = () => {}): Sandbox {
           if ((error as { kill?: boolean }).kill === true) return fail({ status: 'crash', error: { code: 'FUNCTIONS_ERR_SANDBOX_CRASH', message: 'died' }, mayHaveRun: true })
           return fail({ status: 'error', error: { code: 'FUNCTIONS_ERR_THROWN', message: (error as Error).message }, mayHaveRun: true })
         }
-      }))
+      }).map((run) => run.then(told)))
       clearTimeout(timer)
       return { runs, cpuMs: 1, wallMs: 1, decided: false }
     },

@@ -187,3 +187,17 @@ test('labels are bounded: names, versions', async (t) => {
   t.match(text, 'function="other"')
   t.equal([...text.matchAll(/calls_total\{function="f0",/g)].length, 5)
 })
+
+test('a node that stops while it is followed is told of', async (t) => {
+  const fabric = open(t, ['alpha', 'beta'])
+  const control = new AbortController()
+  const lines = fabric.api.logs({ follow: true, lines: 1, signal: control.signal })[Symbol.asyncIterator]()
+  fabric.of('beta').line(logLine({ text: 'one' }))
+  t.same(await take(lines, 1), ['beta: one'])
+  fabric.of('beta').close()
+  t.match(await take(lines, 1), [/^beta: beta does not answer.*ended its log/])
+  fabric.change('beta', 'left')
+  t.same(await take(lines, 1), ['beta: beta left; no lines come from it'])
+  control.abort()
+  await lines.next().catch(ignoreAbort)
+})

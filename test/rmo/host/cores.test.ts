@@ -4,6 +4,7 @@ import { systemClock } from '../../../fabric/base.ts'
 import { allOrNothing } from '../../../rmo/host/all-or-nothing.ts'
 import { shareOf, withReading } from '../../../rmo/host/vm/cpu-window.ts'
 import type { CpuReading } from '../../../rmo/host/vm/cpu-window.ts'
+import { admitted } from '../../../rmo/admission.ts'
 import { createExclusive } from '../../../rmo/host/exclusive.ts'
 import { createReadings } from '../../../rmo/host/readings.ts'
 import { fillInterfaces, macOf, sameVm } from '../../../rmo/host/vm/vm-devices.ts'
@@ -107,6 +108,24 @@ test('exclusive: one after the other by key, in order, whatever fails', async (t
   await t.rejects(exclusive('c', async () => {}), { code: 'RMO_ERR_BUSY' })
   held.resolve()
   await Promise.all(waiting)
+})
+
+test('exclusive: who had to wait is asked about again before its turn', async (t) => {
+  const exclusive = createExclusive(() => 'host1')
+  const stale = Object.assign(new Error('stale'), { code: 'STALE' })
+  let present = true
+  const again = async (): Promise<void> => { if (!present) throw stale }
+  const held = Promise.withResolvers<void>()
+  const first = admitted(again, () => exclusive('a', () => held.promise))
+  let ran = false
+  const second = admitted(again, () => exclusive('a', async () => { ran = true }))
+  const other = exclusive('a', async () => 'no epoch, no question')
+  present = false
+  held.resolve()
+  await first
+  await t.rejects(second, { code: 'STALE' })
+  t.notOk(ran)
+  t.equal(await other, 'no epoch, no question')
 })
 
 test('readings: who asks while one is under way shares the next', async (t) => {

@@ -1,0 +1,95 @@
+// Puts asynchronous calls into the store: one (enqueue), or one for each function that hears a topic (emit). Answers when they are
+// there, so that what was answered is never lost. Under a key, once.
+
+import { errorCode, LIMITS } from '../../fabric/base.ts'
+import type { Clock, Random } from '../../fabric/base.ts'
+import type { GlobalStore, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
+import type { CallAuthority, Catalog, InvokeRequest, Observer } from '../deployed.ts'
+import { FUNCTIONS } from '../errors.ts'
+import { callKey, writeStored } from './call-record.ts'
+import { keyOf, queuedRecord } from './idempotency.ts'
+import type { Idempotency } from './idempotency.ts'
+import { hex } from './run-here.ts'
+
+export interface CallPutsOptions {
+  readonly store: GlobalStore
+  readonly catalog: Catalog
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly random: Random
+  readonly self: { readonly name: string }
+  readonly idempotency: Idempotency
+  /** Calls of a function that wait, as this node knows. */
+  waiting(name: string): number
+  /** Functions that hear a topic when `deployer` says it. */
+  subscribers(topic: string, deployer: string): readonly string[]
+}
+
+/** `from`: who says it, for the function; `budget`: nested calls that may come of each. */
+export interface EmitOptions { readonly from: string; readonly deployer: string; readonly budget?: number; readonly key?: string }
+
+/** Calls put in one transaction: two keys, two compares each. */
+const EMITS = 32
+
+export class CallPuts {
+  readonly #options: CallPutsOptions
+  constructor(options: CallPutsOptions) { this.#options = options }
+
+  async enqueue(request: InvokeRequest, authority: CallAuthority): Promise<string> {
+    const { store, idempotency } = this.#options
+    const name = this.#nameOf(request.reference)
+    for (;;) {
+      const { id, when, then, otherwise } = await this.#putting(name, request, authority)
+      const answer = await store.transact({ when, then, otherwise }, { signal: authority.signal })
+      if (answer.succeeded) return id
+      const [found] = answer.entries
+      if (found !== undefined) return idempotency.callOf(found)
+    }
+  }
+
+  /** What puts a call, once under its key. Throws FUNCTION_BUSY when too many wait, PAYLOAD_INVALID. */
+  async #putting(name: string, request: InvokeRequest, authority: CallAuthority): Promise<{ readonly id: string; readonly when: StoreCompare[]; readonly then: StoreOperation[]; readonly otherwise: StoreOperation[] }> {
+    const { random, clock, self, idempotency, observer } = this.#options
+    const waiting = this.#options.waiting(name)
+    if (waiting >= LIMITS.asyncWaitingMax) {
+      observer.count(name, 'busy')
+      throw FUNCTIONS.FUNCTION_BUSY({ name, node: self.name, running: 0, waiting })
+    }
+    const nowMs = clock.wallMs()
+    const value = writeStored({ request, principal: authority.principal, trace: authority.trace, attempts: 0, enqueuedAtMs: nowMs, nextAtMs: nowMs, pauseMs: 0, error: undefined })
+    if (value.length > LIMITS.storeValueBytesMax) throw FUNCTIONS.PAYLOAD_INVALID({ what: 'the payload of an asynchronous call', expected: `at most ${LIMITS.storeValueBytesMax} bytes with all that is noted about it`, got: `${value.length}` })
+    const id = hex(random.bytes(8))
+    const key = callKey({ name, id })
+    const absent = (of: string): StoreCompare => ({ key: of, field: 'createRevision', is: '=', than: 0 })
+    const put: StoreOperation = { do: 'put', key, value }
+    if (request.idempotencyKey === undefined) return { id, when: [absent(key)], then: [put], otherwise: [] }
+    const stored = keyOf(name, request.idempotencyKey)
+    return { id, when: [absent(key), absent(stored)], then: [put, { do: 'put', key: stored, value: queuedRecord(id), lease: await idempotency.lease() }], otherwise: [{ do: 'get', key: stored }] }
+  }
+
+  /**
+   * One call of each function that hears the topic; answers how many. In one transaction, as long as they fit into one. `key`: said
+   * again under it within LIMITS.idempotencyMs, nothing more happens.
+   */
+  async emit(topic: string, payload: Uint8Array, { from, deployer, budget, key }: EmitOptions, authority: CallAuthority): Promise<number> {
+    const names = this.#options.subscribers(topic, deployer)
+    for (let at = 0; at < names.length; at += EMITS) {
+      const puts = await Promise.all(names.slice(at, at + EMITS).map((name) => this.#putting(name, {
+        reference: name, payload, cause: { type: 'topic', topic, from }, ...(budget === undefined ? {} : { budget }), ...(key === undefined ? {} : { idempotencyKey: key }),
+      }, authority)))
+      await this.#options.store.transact({ when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then) }, { signal: authority.signal })
+    }
+    return names.length
+  }
+
+  /** A paused function keeps its queue; one that is not there has none. */
+  #nameOf(reference: string): string {
+    const { catalog, random } = this.#options
+    try {
+      return catalog.resolve(reference, random.next()).name
+    } catch (error) {
+      if (errorCode(error) !== FUNCTIONS.FUNCTION_PAUSED.code) throw error
+      return reference.split('@')[0] ?? reference
+    }
+  }
+}
