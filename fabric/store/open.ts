@@ -26,7 +26,7 @@ import { parseEtcdUrl } from './etcd/url.ts'
 import { createHostedStores } from './hosted.ts'
 import type { HostedStores } from './hosted.ts'
 import { leaseOf } from './local.ts'
-import { decodePlace, describe, embeddedAt, nodeOf, recallPlace, rememberPlace } from './place.ts'
+import { decodePlace, describe, embeddedAt, nodeOf, recallPlace, refuseOther, rememberPlace } from './place.ts'
 import type { StorePlace } from './place.ts'
 import { serveStore } from './service.ts'
 import { shifted } from './shifted.ts'
@@ -303,12 +303,4 @@ class FoundStore implements FabricStore {
     this.#asking ??= askWhere(this.#where).then(async (place) => { if (place !== undefined) await this.#follow(place) }).catch((error: unknown) => this.#options.log.warn('the global store cannot be followed', { reason: String(error) })).finally(() => { this.#asking = undefined })
     return this.#asking
   }
-}
-
-/** A node may be started with the store that the fabric has, not with another one. */
-function refuseOther(wish: string, place: StorePlace): void {
-  const wished = parseEtcdUrl(wish)
-  const present = nodeOf(place.at) === undefined ? parseEtcdUrl(place.at) : undefined
-  const same = present !== undefined && wished.endpoints.some((endpoint) => present.endpoints.includes(endpoint))
-  if (!same) throw FABRIC.STORE_URL({ url: wished.description, reason: 'the fabric has another one; "kumoi store copy" moves it' })
 }

@@ -32,6 +32,14 @@ export function describe(at: string, nameOf: (node: NodeId) => string): string {
   return node === undefined ? parseEtcdUrl(at).description : `embedded at ${nameOf(node)}`
 }
 
+/** A node may be started with the store that the fabric has, not with another one. Throws STORE_URL. */
+export function refuseOther(wish: string, { at }: StorePlace): void {
+  const wished = parseEtcdUrl(wish)
+  const present = nodeOf(at) === undefined ? parseEtcdUrl(at) : undefined
+  const same = present !== undefined && wished.endpoints.some((endpoint) => present.endpoints.includes(endpoint))
+  if (!same) throw FABRIC.STORE_URL({ url: wished.description, reason: 'the fabric has another one; "kumoi store copy" moves it' })
+}
+
 export function isPlace(value: unknown): value is StorePlace {
   const { era, shift, at } = (value ?? {}) as Record<string, unknown>
   return Number.isSafeInteger(era) && Number.isSafeInteger(shift) && (era as number) >= 0 && typeof at === 'string' && (at.startsWith('node:') ? isNodeId(at.slice('node:'.length)) : /^etcds?:/.test(at))

@@ -137,7 +137,7 @@ function counted(world: World, tally: Tally): Capabilities {
   return {
     shapes: capabilities.shapes,
     refresh: (references, authority) => capabilities.refresh(references, authority),
-    resolve: (kind, authority) => world.resolve(kind, authority),
+    resolve: (kind, authority, want) => world.resolve(kind, authority, want),
     invoke: (target, verb, args, authority) => capabilities.invoke(target, verb, args, authority),
     async invokeEncoded(target, verb, args, authority) {
       try {

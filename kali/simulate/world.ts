@@ -49,7 +49,7 @@ export interface World {
   /** pm.vms from what is known, once the gate has let it pass. */
   knownAnswer(call: HostCall, principal: string): Kept | undefined
   /** As the capabilities', but nothing of a machine that is down is there. */
-  resolve(kind: string, authority: Authority): Promise<readonly ReferenceRecord[]>
+  resolve(kind: string, authority: Authority, want?: 'names' | 'attributes'): Promise<readonly ReferenceRecord[]>
   invokeEncoded(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
   crash(name: string, forMs: number): void
   stop(): Promise<void>
@@ -207,6 +207,8 @@ export function createWorld(options: WorldOptions): World {
   const hostOf = (kind: string, uuid: string): SimulatedHost | undefined =>
     kind === 'PhysicalMachine' ? byMachine.get(uuid) : kind === 'VM' ? hosts.find(({ host }) => host.vms.get(uuid) !== undefined) : hosts.find(({ host }) => host.objects.list(kind).some((object) => object.uuid === uuid))
   const anyDown = (): boolean => hosts.some(({ down }) => down)
+  /** In their order; machines come and go by going down only. */
+  const machineNames: readonly ReferenceRecord[] = hosts.map(({ name, uuid }) => ({ kind: 'PhysicalMachine', uuid, home: self, name, attributes: { name, uuid } }))
   const unreachable = (name: string): Error => FABRIC.UNREACHABLE({ node: name, reason: 'the simulated machine is down' })
 
   return {
@@ -218,9 +220,10 @@ export function createWorld(options: WorldOptions): World {
       const made = byMachine.get(target.uuid)
       return made === undefined || made.down || !mayReadVms(principal, made) ? undefined : keptVms(made)
     },
-    async resolve(kind, authority) {
+    async resolve(kind, authority, want) {
       const hidden = rules.unreadable(kind, authority.principal)
       if (hidden !== undefined) throw hidden
+      if (kind === 'PhysicalMachine' && want === 'names' && !anyDown()) return machineNames
       const all = capabilities.listHere(kind)
       return anyDown() ? all.filter(({ uuid }) => hostOf(kind, uuid)?.down !== true) : all
     },

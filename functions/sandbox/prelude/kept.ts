@@ -11,7 +11,8 @@ import { ArrayIsArray, mapGet, mapSet, ObjectKeys } from './primordials.ts'
 import { decodeAnswer } from './value.ts'
 
 interface Nested { readonly shown: Record<string, unknown>; readonly name: string; readonly original: unknown }
-interface KeptItems { readonly items: unknown[]; readonly nested: readonly Nested[] }
+/** `element`: whose the handles are. */
+interface KeptItems { readonly items: unknown[]; readonly nested: readonly Nested[]; element: number }
 
 /** By number. */
 const kept = new Map<number, KeptItems>()
@@ -54,15 +55,17 @@ function nestedIn(items: readonly unknown[]): Nested[] {
 }
 
 /** `bytes`: an array of one reference. */
-export function keep(slot: number, bytes: Uint8Array): void { mapSet(kept, slot, { items: decodeAnswer(bytes, -1) as unknown[], nested: [] }) }
+export function keep(slot: number, bytes: Uint8Array): void { mapSet(kept, slot, { items: decodeAnswer(bytes, -1) as unknown[], nested: [], element: -1 }) }
 
 /** The references whose numbers are in `slots`, as the elements of a job. */
 export function keptItems(slots: Uint8Array): unknown[] {
   const items: unknown[] = []
   for (let at = 0; at + 4 <= slots.length; at += 4) {
     const slot = (slots[at] as number) | ((slots[at + 1] as number) << 8) | ((slots[at + 2] as number) << 16) | ((slots[at + 3] as number) << 24)
-    const item = (mapGet(kept, slot) as KeptItems).items[0]
-    assignElement(item, items.length)
+    const one = mapGet(kept, slot) as KeptItems
+    const item = one.items[0]
+    if (one.element !== items.length) assignElement(item, items.length)
+    one.element = items.length
     items[items.length] = item
   }
   return items
@@ -72,11 +75,13 @@ export function keptItems(slots: Uint8Array): unknown[] {
 export function keptAnswer(slot: number, bytes: Uint8Array | undefined, element: number): unknown {
   if (bytes !== undefined) {
     const items = decodeAnswer(bytes, element) as unknown[]
-    mapSet(kept, slot, { items, nested: nestedIn(items) })
+    mapSet(kept, slot, { items, nested: nestedIn(items), element })
     return listOf(items)
   }
-  const { items, nested } = mapGet(kept, slot) as KeptItems
-  for (let i = 0; i < items.length; i++) assignElement(items[i], element)
+  const answer = mapGet(kept, slot) as KeptItems
+  const { items, nested } = answer
+  if (answer.element !== element) for (let i = 0; i < items.length; i++) assignElement(items[i], element)
+  answer.element = element
   for (let i = 0; i < nested.length; i++) {
     const { shown, name, original } = nested[i] as Nested
     if (!isStillEmpty(shown[name], original)) shown[name] = copyOf(original)
