@@ -89,7 +89,7 @@ export class Output {
     // Our own refusals say what they are about; a frame would only show where we noticed.
     const place = error instanceof Error && code?.startsWith('CLI_ERR_') !== true ? userFrame(error) : undefined
     // Where the function threw, on the machine that ran it, when it stands on a line of its own.
-    const thrown = outcomes !== undefined && error instanceof Error && error.cause instanceof Error ? userFrame(error.cause) : undefined
+    const thrown = (outcomes !== undefined || place === undefined) && error instanceof Error && error.cause instanceof Error ? userFrame(error.cause) : undefined
     if (this.#settings.verbose) text += style.dim(causes(error).map(neutral).join('\n')) + '\n'
     else {
       if (thrown !== undefined && thrown !== place && !/^kumoi:\w+:1:/.test(thrown)) text += `${style.dim(`  thrown at ${neutral(thrown)}`)}\n`
@@ -114,10 +114,10 @@ function errorObject(error: unknown, outcomes: readonly Outcome<unknown>[] | und
   }
 }
 
-/** First frame in the user's own text: the expression, the REPL, a script; never ours or Node's. */
+/** First frame in the user's own text: the expression, the REPL, a script, the file of a deployed function ("hot.ts:8:5"); never ours or Node's. */
 export function userFrame(error: Error): string | undefined {
   for (const line of (error.stack ?? '').split('\n')) {
-    const match = /(?:\(|at (?:async )?)((?:kumoi:(?:expression|repl)[^():]*|file:\/\/[^()]+?|\/[^()]+?):\d+:\d+)\)?$/.exec(line.trim())
+    const match = /(?:\(|at (?:async )?)((?:kumoi:(?:expression|repl)[^():]*|file:\/\/[^()]+?|\/[^()]+?|[^():\s]+\.[cm]?[jt]sx?):\d+:\d+)\)?$/.exec(line.trim())
     const place = match?.[1]
     if (place !== undefined && !OURS.test(place)) return place.replace(/^file:\/\//, '')
   }

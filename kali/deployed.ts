@@ -11,7 +11,7 @@ import type { NodeId } from '../fabric/base.ts'
 import type { CallContext, FabricNode, FabricStore, LocalStore, Member } from '../fabric/mod.ts'
 import {
   cellPrincipal, createCatalog, createInvoke, createObservation, createSecrets, createState, cronProblem, describeBundle, firedPrefix, functionPrincipal,
-  manifestOf, originalStack, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
+  manifestOf, originalStack, findVersion, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
 } from '../functions/mod.ts'
 import type { Catalog, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
 import { createFunctionRules, createLocalEvents, rightProblem, rmoKinds } from '../rmo/mod.ts'
@@ -36,9 +36,12 @@ export function startDeployedBase({ fabric, store, localStore }: { readonly fabr
     onMembers: (listener) => fabric.membership.onEvent(({ type }) => { if (type !== 'updated') listener() }),
   })
   const holders = startHolders({ store, clock: systemClock, self, log, nodes: () => alive(fabric).map(({ id }) => id) })
+  /** A call may be ahead of the watch: the store knows. Only the first part of a version travels, so what the function has is looked through. */
+  const ahead = async (name: string, version: string): Promise<readonly string[] | undefined> =>
+    (await findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined))?.manifest.rights
   const rules = createFunctionRules({
     kinds: rmoKinds,
-    rightsOf: (name, version) => catalog.version(name, version)?.manifest.rights,
+    rightsOf: (name, version) => catalog.version(name, version)?.manifest.rights ?? ahead(name, version),
     fence: (name, epoch) => holders.check(name, epoch),
   })
   catalog.start()
@@ -84,7 +87,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
   const observation = createObservation({
     registry, membership, peer, clock: systemClock, random: systemRandom, redaction: secrets.redactor,
     names: () => catalog.list().map(({ manifest }) => manifest.name),
-    functions: () => catalog.list().map(({ manifest, versions }) => ({ name: manifest.name, ...invoke.runner.load(versions.keys()), warm: invoke.runner.warm(manifest.version), broken: false })),
+    functions: () => catalog.list().map(({ manifest, versions }) => ({ name: manifest.name, ...invoke.runner.load(versions.keys()), warm: invoke.runner.warm(manifest.version), broken: invoke.runner.broken(manifest.version) })),
     node: () => {
       const { cells, quarantined } = sandbox.stats()
       void store.revision({ timeoutMs: LIMITS.storeCallTimeoutMs }).then(() => { storeReachable = true }, () => { storeReachable = false })
@@ -121,7 +124,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
   /** Watching is reading: the rights of the function, and what its deployer may read of this object. */
   const mayWatch = async ({ name, manifest, deployer }: ResolvedFunction, { kind, uuid }: { readonly kind: string; readonly uuid: string }): Promise<boolean> => {
     const principal = functionPrincipal({ name, version: manifest.version, deployer })
-    if (rules.unreadable(kind, principal) !== undefined) return false
+    if (await rules.unreadable(kind, principal) !== undefined) return false
     const object = capabilities.objectHere({ kind, uuid, home: self })
     // Gone by now: it was its last event.
     if (object === undefined) return true

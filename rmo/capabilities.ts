@@ -45,7 +45,7 @@ export interface CapabilitiesOptions {
   readonly clock: Clock
   readonly random: Random
   /** Why a principal may not see objects of a kind (function-policy.ts); left out: everyone may. */
-  readonly unreadable?: (kind: string, principal: string) => Error | undefined
+  readonly unreadable?: (kind: string, principal: string) => Error | undefined | Promise<Error | undefined>
   /** Default: rmo's own. */
   readonly kinds?: KindRegistry
 }
@@ -177,7 +177,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   }
   const list: NodeCapabilities['list'] = async (name, { withAttributes }, authority) => {
     const kind = kindOf(name)
-    const refused = unreadable(name, authority.principal)
+    const refused = await unreadable(name, authority.principal)
     if (refused !== undefined) throw refused
     const found = new Map<string, ReferenceRecord>()
     const failures: ListFailure[] = []
@@ -227,11 +227,13 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
       return references
     },
     async refresh(references, { principal }) {
+      const refusals = new Map<string, Error | undefined>()
+      for (const { kind } of references) if (!refusals.has(kind)) refusals.set(kind, await unreadable(kindOf(kind).kind, principal))
       return references.map((reference) => {
         try {
-          const { kind, object } = find(reference)
-          const refused = unreadable(kind.kind, principal)
+          const refused = refusals.get(reference.kind)
           if (refused !== undefined) throw refused
+          const { kind, object } = find(reference)
           return recordOf(kind, object)
         } catch (error) {
           return { error: toErrorRecord(error, RMO.OBJECT_UNKNOWN.code) }

@@ -6,16 +6,17 @@
 // The rights belong to the version that runs, not to the latest one: a deploy does not change what a running call may do.
 
 import { parseFunctionPrincipal } from '../functions/mod.ts'
+import type { FunctionPrincipal } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
 import { ACL_VERBS } from './gate.ts'
-import type { AclVerb, Policy } from './gate.ts'
+import type { AclVerb, GateRequest, Policy } from './gate.ts'
 import type { Kind } from './kind.ts'
 import type { KindRegistry } from './registry.ts'
 
 export interface FunctionRulesOptions {
   readonly kinds: KindRegistry
-  /** Rights of a version (first 12 hex); undefined when this node does not know it. */
-  rightsOf(name: string, version: string): readonly string[] | undefined
+  /** Rights of a version (first 12 hex); undefined when nobody knows it. A promise where a call is ahead of what this node has seen. */
+  rightsOf(name: string, version: string): Rights | Promise<Rights>
   /** Rejects unless the epoch is the present one of that singleton (Holders.check). */
   fence(name: string, epoch: number): Promise<void>
 }
@@ -24,8 +25,9 @@ export interface FunctionRules {
   /** For function principals; everyone else goes straight to `otherwise`. */
   policy(otherwise: Policy): Policy
   /** Why `principal` may not see objects of that kind in listings and as elements; undefined: it may. */
-  unreadable(kind: string, principal: string): Error | undefined
+  unreadable(kind: string, principal: string): Error | undefined | Promise<Error | undefined>
 }
+type Rights = readonly string[] | undefined
 
 /** What leads to the objects of a machine is readable for whoever may do anything with any of them. */
 const WAY_TO_OBJECTS: ReadonlySet<string> = new Set(['PhysicalMachine', 'VMM'])
@@ -65,26 +67,34 @@ export function createFunctionRules({ kinds, rightsOf, fence }: FunctionRulesOpt
     grants(rights, kind, acl) || (acl === 'read' && WAY_TO_OBJECTS.has(kind.kind) && kinds.kinds.some((any) => Object.keys(ACL_VERBS).some((verb) => grants(rights, any, verb as AclVerb))))
   const missing = (kind: Kind, acl: AclVerb): string => `the function has no right "${kind.plural.replace(/s$/, '')}:${acl}"; add it to its rights and deploy it again`
 
+  const unknown = ({ name, version }: FunctionPrincipal): string => `no version ${version} of function ${name} is known`
+
+  const judge = (caller: FunctionPrincipal, rights: Rights, request: GateRequest, otherwise: Policy): ReturnType<Policy> => {
+    if (rights === undefined) return { allowed: false, reason: unknown(caller) }
+    const kind = answered(kinds.kindOf(request.kind), request.verb)
+    if (!allows(rights, kind, request.acl)) return { allowed: false, reason: missing(kind, request.acl) }
+    const asDeployer = { ...request, principal: caller.deployer }
+    if (caller.epoch === undefined || !ACL_VERBS[request.acl].privileged) return otherwise(asDeployer)
+    return fence(caller.name, caller.epoch).then(() => otherwise(asDeployer))
+  }
+  const readable = (caller: FunctionPrincipal, rights: Rights, kind: Kind, principal: string): Error | undefined => {
+    if (rights !== undefined && allows(rights, kind, 'read')) return undefined
+    return RMO.DENIED({ principal, kind: kind.kind, name: kind.plural, verb: 'list', acl: 'read', reason: rights === undefined ? unknown(caller) : missing(kind, 'read') })
+  }
+
   return {
     policy: (otherwise) => (request) => {
       const caller = parseFunctionPrincipal(request.principal)
       if (caller === undefined) return otherwise(request)
-      const rights = rightsOf(caller.name, caller.version)
-      if (rights === undefined) return { allowed: false, reason: `this node does not know version ${caller.version} of function ${caller.name}` }
-      const kind = answered(kinds.kindOf(request.kind), request.verb)
-      if (!allows(rights, kind, request.acl)) return { allowed: false, reason: missing(kind, request.acl) }
-      const asDeployer = { ...request, principal: caller.deployer }
-      if (caller.epoch === undefined || !ACL_VERBS[request.acl].privileged) return otherwise(asDeployer)
-      return fence(caller.name, caller.epoch).then(() => otherwise(asDeployer))
+      return after(rightsOf(caller.name, caller.version), (rights) => judge(caller, rights, request, otherwise))
     },
     unreadable(name, principal) {
       const caller = parseFunctionPrincipal(principal)
       if (caller === undefined) return undefined
-      const kind = kinds.kindOf(name)
-      const rights = rightsOf(caller.name, caller.version)
-      if (rights !== undefined && allows(rights, kind, 'read')) return undefined
-      const reason = rights === undefined ? `this node does not know version ${caller.version} of function ${caller.name}` : missing(kind, 'read')
-      return RMO.DENIED({ principal, kind: name, name: kind.plural, verb: 'list', acl: 'read', reason })
+      return after(rightsOf(caller.name, caller.version), (rights) => readable(caller, rights, kinds.kindOf(name), principal))
     },
   }
 }
+
+/** At once when it is there: a promise would cost every read of an object a turn. */
+const after = <T, U>(value: T | Promise<T>, use: (value: T) => U | Promise<U>): U | Promise<U> => (value instanceof Promise ? value.then(use) : use(value))

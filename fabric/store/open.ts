@@ -22,7 +22,6 @@ import { copyStore } from './copy.ts'
 import { MOVED_KEY, RESERVED_PREFIX } from './engine.ts'
 import type { EngineKind, StoreEngine } from './engine.ts'
 import { openEtcdStore } from './etcd/store.ts'
-import { parseEtcdUrl } from './etcd/url.ts'
 import { createHostedStores } from './hosted.ts'
 import type { HostedStores } from './hosted.ts'
 import { leaseOf } from './local.ts'
@@ -31,7 +30,7 @@ import type { StorePlace } from './place.ts'
 import { serveStore } from './service.ts'
 import { shifted } from './shifted.ts'
 import { pause } from './wait.ts'
-import { askToHost, askWhere, newest, serveWhereabouts } from './where.ts'
+import { askToHost, askWhere, newest, placeFor, serveWhereabouts } from './where.ts'
 import type { Member, WhereaboutsOptions } from './where.ts'
 
 export interface OpenStoreOptions {
@@ -58,7 +57,8 @@ export interface FabricStore extends GlobalStore {
   copy(to: string, options: { readonly keep: boolean }): Promise<{ readonly keys: number; readonly to: string; readonly switched: boolean }>
 }
 
-interface Present { readonly place: StorePlace; readonly raw: StoreEngine; readonly view: StoreEngine; readonly left: AbortController }
+/** `calls` are under way: it is closed when the store has moved and they have heard so. */
+interface Present { readonly place: StorePlace; readonly raw: StoreEngine; readonly view: StoreEngine; readonly left: AbortController; calls: number }
 
 /** Above every revision that the store before may still make on its own (ends of leases). */
 const SHIFT_MARGIN = 1_000_000
@@ -153,11 +153,12 @@ class FoundStore implements FabricStore {
   }
 
   async copy(to: string, { keep }: { readonly keep: boolean }): Promise<{ readonly keys: number; readonly to: string; readonly switched: boolean }> {
-    const at = this.#target(to)
+    const at = placeFor(to, this.#options.members())
     // The store may have moved without this node having noticed.
     await this.revision()
     const { place: from, raw } = await this.#known({})
     if (nodeOf(at) !== undefined && at === from.at) throw FABRIC.STORE_INVALID({ what: 'the new store', expected: 'another than the present one', got: to })
+    await this.#probe(at)
     const copied = await copyStore({
       from: raw, clock: this.#options.clock, then: keep ? 'copy' : 'move',
       make: async (markedAt) => {
@@ -190,17 +191,24 @@ class FoundStore implements FabricStore {
     const endsAtMs = clock.nowMs() + timeoutMs
     for (;;) {
       const present = await this.#known({ timeoutMs: Math.max(1, endsAtMs - clock.nowMs()), ...(signal === undefined ? {} : { signal }) })
+      present.calls++
       try {
         return await ask(present.view)
       } catch (error) {
         const code = errorCode(error)
         if (code === FABRIC.STORE_UNREACHABLE.code && present === this.#present) void this.#lookAround()
-        // Closed under the call by a move: it had not been answered, and a write's outcome is as the engine says.
-        const moved = code === FABRIC.STORE_MOVED.code || (present !== this.#present && code === FABRIC.STORE_UNREACHABLE.code && (error as { outcome?: unknown }).outcome === 'not-started')
-        if (!moved || clock.nowMs() >= endsAtMs) throw error
+        if (code !== FABRIC.STORE_MOVED.code || clock.nowMs() >= endsAtMs) throw error
         await this.#findMark(present, signal)
+      } finally {
+        present.calls--
+        if (present !== this.#present) await this.#leave(present)
       }
     }
+  }
+
+  /** Closes an engine that is not the present one any more; an embedded one stays open here, to tell others that it has moved. */
+  async #leave({ raw, place, calls }: Present): Promise<void> {
+    if (calls === 0 && nodeOf(place.at) !== this.#options.self) await raw.close()
   }
 
   /** The store said that it moves: follows it when it has, waits a little when it is being copied. */
@@ -262,8 +270,7 @@ class FoundStore implements FabricStore {
       await this.#begin(place)
       this.#options.log.info('the global store is', { at: this.description, era: place.era })
       before?.left.abort()
-      // An embedded one stays open here, to tell others that it has moved.
-      if (before !== undefined && nodeOf(before.place.at) !== this.#options.self) await before.raw.close()
+      if (before !== undefined) await this.#leave(before)
     }
     this.#moving = this.#moving.then(step, step)
     return this.#moving
@@ -271,7 +278,7 @@ class FoundStore implements FabricStore {
 
   async #open(place: StorePlace): Promise<Present> {
     const raw = await this.#engine(place)
-    return { place, raw, view: shifted(raw, place.shift), left: new AbortController() }
+    return { place, raw, view: shifted(raw, place.shift), left: new AbortController(), calls: 0 }
   }
 
   async #engine({ at, era }: StorePlace): Promise<StoreEngine> {
@@ -287,15 +294,11 @@ class FoundStore implements FabricStore {
     return createStoreClient({ description: describe(at, this.#nameOf), era, clock, random, peer: () => peer(node) })
   }
 
-  #target(to: string): string {
-    if (!to.startsWith('node:')) {
-      parseEtcdUrl(to)
-      return to
-    }
-    const name = to.slice('node:'.length)
-    const member = this.#options.members().find((each) => each.state === 'alive' && (each.name === name || each.id === name))
-    if (member === undefined) throw FABRIC.STORE_INVALID({ what: 'the new store', expected: 'etcd://... or node:NAME of a live member', got: to })
-    return embeddedAt(member.id)
+  /** Before anybody is kept from writing: a mistyped address is told of at once. */
+  async #probe(at: string): Promise<void> {
+    if (nodeOf(at) !== undefined) return
+    const engine = await this.#engine({ era: 0, shift: 0, at })
+    await engine.get(MOVED_KEY, { timeoutMs: LIMITS.storeWhereTimeoutMs }).finally(() => engine.close())
   }
 
   /** The store does not answer: perhaps it is elsewhere by now. One question at a time. */

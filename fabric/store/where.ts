@@ -7,8 +7,9 @@ import { FABRIC } from '../errors-table.ts'
 import type { NodeId } from '../id.ts'
 import { LIMITS } from '../limits.ts'
 import type { CallContext, RpcPeer, RpcRegistry } from '../rpc/contract.ts'
+import { parseEtcdUrl } from './etcd/url.ts'
 import type { HostedStores } from './hosted.ts'
-import { isPlace } from './place.ts'
+import { embeddedAt, isPlace } from './place.ts'
 import type { StorePlace } from './place.ts'
 import { array, count } from './rows.ts'
 
@@ -59,6 +60,18 @@ export async function askWhere({ members, self, peer }: WhereaboutsOptions): Pro
       return undefined
     }
   })))
+}
+
+/** The place that somebody names "etcd://..." or "node:NAME". Throws STORE_URL, STORE_INVALID. */
+export function placeFor(named: string, members: readonly Member[]): string {
+  if (!named.startsWith('node:')) {
+    parseEtcdUrl(named)
+    return named
+  }
+  const name = named.slice('node:'.length)
+  const member = members.find((each) => each.state === 'alive' && (each.name === name || each.id === name))
+  if (member === undefined) throw FABRIC.STORE_INVALID({ what: 'the new store', expected: 'etcd://... or node:NAME of a live member', got: named })
+  return embeddedAt(member.id)
 }
 
 export const newest = (...places: readonly (StorePlace | undefined)[]): StorePlace | undefined =>

@@ -8,6 +8,7 @@
 // key fit together: whoever can write to the store (an etcd outside the fabric) can take records away, not make them.
 
 import type { Hash, NodeId } from '../../fabric/base.ts'
+import type { GlobalStore } from '../../fabric/mod.ts'
 import type { FunctionRecord, Signed, VersionRecord } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { readFunctionShape, readVersionShape } from './manifest-shape.ts'
@@ -83,4 +84,10 @@ export function openVersion(name: string, version: Hash, bytes: Uint8Array, sign
   const { manifest } = record
   if (manifest.name !== name || manifest.version !== version) throw FUNCTIONS.FUNCTION_UNSIGNED({ name, reason: `the manifest under ${version.slice(0, 12)} is that of ${manifest.name} ${manifest.version.slice(0, 12)}` })
   return record
+}
+
+/** The version with that hash, or beginning of one, as the store has it, judged; undefined when there is none. For a node whose catalog has not seen it yet. */
+export async function findVersion({ store, signer }: { readonly store: Pick<GlobalStore, 'range'>; readonly signer: RecordSigner }, name: string, version: string): Promise<VersionRecord | undefined> {
+  const { entries: [entry] } = await store.range(`${versionsPrefix(name)}${version}`, { limit: 1 })
+  return entry === undefined ? undefined : openVersion(name, entry.key.slice(versionsPrefix(name).length), entry.value, signer)
 }

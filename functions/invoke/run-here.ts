@@ -47,6 +47,12 @@ export class Runner {
     return loaded !== undefined && !(loaded instanceof Promise) && loaded.runner.warm
   }
 
+  /** Calls of the version are refused for now. */
+  broken(version: Hash): boolean {
+    const loaded = this.#versions.get(version)
+    return loaded !== undefined && !(loaded instanceof Promise) && loaded.breaker.state !== 'closed'
+  }
+
   /** Calls of a function that run and wait here. */
   load(versions: Iterable<Hash>): { readonly running: number; readonly waiting: number } {
     let running = 0, waiting = 0

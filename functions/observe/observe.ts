@@ -90,7 +90,8 @@ export function createObservation(options: ObservationOptions): Observation {
       book.called(call, status)
       metrics.called(call, status)
       if (error === undefined) return
-      const { code, message, stack } = error
+      const { code, message } = error
+      const stack = stackOf(error)
       const { name, version, callId, trace } = call
       logs.line({ atMs: clock.wallMs(), name, version, callId, trace, level: 'error', text: message, fields: { code, status, ...(stack === undefined ? {} : { stack }) } })
     },
@@ -129,3 +130,6 @@ function readMetrics(body: unknown): string {
   if (typeof body !== 'string' || body.length > LIMITS.metricsBytesMax) throw FUNCTIONS.BAD_MESSAGE({ what: 'metrics' })
   return body
 }
+
+/** Of what was thrown: an error that tells of others (a map that failed) has no frames of its own, its cause has. */
+const stackOf = ({ stack, cause }: ErrorRecord): string | undefined => (stack?.includes('\n') === true || cause === undefined ? stack : stackOf(cause) ?? stack)

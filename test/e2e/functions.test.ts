@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { deploySource, fabricWithVms, freePort, logLine, writeSource } from '../support/deployed-lab.ts'
+import { append, deploySource, fabricWithVms, freePort, logLine, writeSource } from '../support/deployed-lab.ts'
 import { linesOf, openLab, until, within } from '../support/fabric-lab.ts'
 import type { LabNode } from '../support/fabric-lab.ts'
 import type { RunResult } from '../support/processes.ts'
@@ -14,7 +14,7 @@ const BOUND_MS = 30_000
 const VMS = 3
 const lab = await openLab(t)
 const door = `http://127.0.0.1:${await freePort()}`
-const [alpha, beta, gamma] = await fabricWithVms(lab, ['alpha', 'beta', 'gamma'], VMS, { http: new URL(door).host }) as [LabNode, LabNode, LabNode]
+const [alpha, beta, gamma] = await fabricWithVms(lab, ['alpha', 'beta', 'gamma'], 'beta', VMS, { http: new URL(door).host }) as [LabNode, LabNode, LabNode]
 const dc = await lab.connect(alpha)
 const NAMES = ['alpha', 'beta', 'gamma']
 
@@ -119,10 +119,10 @@ t.test('rollback, aliases, pause, resume, rm', async (t) => {
   t.equal(await greet(`greet@${old.slice(0, 12)}`), 'hello x')
   const { record } = await dc.functions.get('greet')
   const canary = record.aliases['canary']?.version ?? ''
-  const said = await Promise.all(Array.from({ length: 300 }, () => greet()))
+  const said = await Promise.all(Array.from({ length: 200 }, () => greet()))
   const share = said.filter((text) => text === 'ciao x').length
-  t.ok(share > 0 && share < 100, `${share} of 300 went to the canary`)
-  t.equal(said.filter((text) => text === 'hello x').length, 300 - share)
+  t.ok(share > 0 && share < 80, `${share} of 200 went to the canary`)
+  t.equal(said.filter((text) => text === 'hello x').length, 200 - share)
   t.match(await done('alias', 'greet', `stable=${canary}`, `canary=${old}:10%`), new RegExp(`stable +${canary.slice(0, 12)}`))
   await done('alias', 'greet', 'canary=')
   t.equal(await greet(), 'ciao x')
@@ -171,7 +171,7 @@ t.test('emit, topics, state on every node, a secret', async (t) => {
   t.same((counted as [string, number][]).map(([, n]) => n).sort((a, b) => a - b), Array.from({ length: 12 }, (_, i) => i + 4), 'no update is lost')
 
   const file = lab.dir('heard')
-  await deploySource(lab, dc, 'listener', `trigger: { topic: 'news' }, rights: ['pm:read', 'pm:execute'], async run({ pms, call }, text) { await (await pms)[0].exec('sh', ['-c', 'echo "$0" >> ${file}', call.cause.type + ' ' + text]) }`)
+  await deploySource(lab, dc, 'listener', `trigger: { topic: 'news' }, rights: ['pm:read', 'pm:execute'], async run({ pms, call }, text) { ${append(file, `call.cause.type + ' ' + text`)} }`)
   await deploySource(lab, dc, 'speaker', `async run({ emit }, text) { await emit('news', text) }`)
   await dc.fn('speaker', { target: 'node:gamma' })('snow')
   await until('the listener heard', async () => (await linesOf(file)).length > 0, BOUND_MS)
@@ -200,7 +200,7 @@ t.test('every and cron', async (t) => {
 
 t.test('asynchronous calls: retried, dead, redriven; one effect a key', async (t) => {
   const file = lab.dir('attempts')
-  const body = (fate: string): string => `rights: ['pm:read', 'pm:execute'], retry: { attempts: 3, backoff: '50ms' }, async run({ pms, call }, payload) { await (await pms)[0].exec('sh', ['-c', 'echo "$0" >> ${file}', payload + ' ' + call.attempt]); ${fate}; return payload }`
+  const body = (fate: string): string => `rights: ['pm:read', 'pm:execute'], retry: { attempts: 3, backoff: '50ms' }, async run({ pms, call }, payload) { ${append(file, `payload + ' ' + call.attempt`)}; ${fate}; return payload }`
   await deploySource(lab, dc, 'mailer', body(`throw new Error('no post today')`))
   const { id } = JSON.parse(await done('--json', 'invoke', 'mailer', '--async', '--payload', '"a"')) as { id: string }
   const [dead] = await until('it is dead', async () => { const rows = await dc.functions.dead('mailer'); return rows.length > 0 ? rows : undefined }, BOUND_MS)

@@ -12,16 +12,19 @@ import type { Lab, LabNode } from './fabric-lab.ts'
 
 const packageRoot = resolve(import.meta.dirname, '../..')
 
-/** Nodes on one founder, each with simulated VMs, that all see one another. */
-export async function fabricWithVms(lab: Lab, names: readonly [string, ...string[]], vmsPerHost: number, founder: { readonly http?: string; readonly store?: string } = {}): Promise<LabNode[]> {
+/** Nodes on one founder that all see one another; `simulating` has VMs (and cannot start programs: no system is behind it). */
+export async function fabricWithVms(lab: Lab, names: readonly [string, ...string[]], simulating: string, vmsPerHost: number, founder: { readonly http?: string; readonly store?: string } = {}): Promise<LabNode[]> {
   const [first, ...others] = names
-  const fleet = { hosts: 1, vmsPerHost }
-  const nodes = [await lab.up({ name: first, fleet, ...founder })]
+  const fleetOf = (name: string) => name === simulating ? { fleet: { hosts: 1, vmsPerHost } } : {}
+  const nodes = [await lab.up({ name: first, ...fleetOf(first), ...founder })]
   const ticket = await lab.ticket(nodes[0] as LabNode)
-  nodes.push(...await Promise.all(others.map((name) => lab.up({ name, join: ticket, fleet }))))
+  nodes.push(...await Promise.all(others.map((name) => lab.up({ name, join: ticket, ...fleetOf(name) }))))
   await lab.settled(nodes)
   return nodes
 }
+
+/** Text of a function's body: appends a line to a file, through the gate, from the machine of the node `alpha`. */
+export const append = (file: string, line: string): string => `await (await pms).find((pm) => pm.name === 'alpha').exec('sh', ['-c', 'echo "$0" >> ${file}', ${line}])`
 
 /** Writes a file into the lab's folder for sources and answers its path. */
 export async function writeSource(lab: Lab, file: string, text: string): Promise<string> {

@@ -121,7 +121,7 @@ export interface TestFabric {
   close(): void
 }
 
-export function createTestFabric(names: readonly string[], options: { readonly policy?: Policy; readonly unreadable?: (kind: string, principal: string) => Error | undefined; readonly kinds?: KindRegistry; readonly machine?: (name: string) => Partial<LocalMachine> } = {}): TestFabric {
+export function createTestFabric(names: readonly string[], options: { readonly policy?: Policy; readonly unreadable?: (kind: string, principal: string) => Error | undefined | Promise<Error | undefined>; readonly kinds?: KindRegistry; readonly machine?: (name: string) => Partial<LocalMachine> } = {}): TestFabric {
   let members = names.map((name, i) => member(i + 1, name))
   const listeners = new Set<(event: MembershipEvent) => void>()
   const unreachable = new Set<NodeId>()
