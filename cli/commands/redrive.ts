@@ -18,7 +18,7 @@ export const redriveCommand = defineCommand({
   output: 'value',
   run: (shell, [name = '', ...ids]) => withDataCenter(shell, async (dc) => {
     const redriven = await dc.functions.redrive(name, chosen(ids))
-    shell.out.result({ redriven }, () => `${calls(redriven)} of ${name} wait again`)
+    shell.out.result({ redriven }, () => `${calls(redriven)} of ${name} ${redriven === 1 ? 'waits' : 'wait'} again`)
     return EXIT.done
   }),
 })

@@ -228,10 +228,10 @@ export class AsyncCalls {
     return Math.round(whole * (0.5 + this.#options.random.next() / 2))
   }
 
-  async #keyDone({ request }: CallRecordStored, call: CallPlace, outcome: InvokeOutcome): Promise<StoreOperation[]> {
+  async #keyDone({ request, principal }: CallRecordStored, call: CallPlace, outcome: InvokeOutcome): Promise<StoreOperation[]> {
     const key = request.idempotencyKey
     if (key === undefined) return []
-    return [{ do: 'put', key: keyOf(call.name, key), value: doneRecord(outcome), lease: await this.#options.idempotency.lease() }]
+    return [{ do: 'put', key: keyOf(principal, call.name, key), value: doneRecord(outcome), lease: await this.#options.idempotency.lease() }]
   }
 
   async #bury(call: WaitingCall, claim: Uint8Array, record: CallRecordStored, outcome: Exclude<InvokeOutcome, { status: 'value' }>): Promise<void> {

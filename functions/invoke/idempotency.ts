@@ -1,10 +1,11 @@
-// Same function, same key: one effect and the same answer, wherever in the fabric it is asked. The key's record is written before
+// Same caller, function and key: one effect and the same answer, wherever in the fabric it is asked. The key's record is written before
 // the run (compare-and-put) and holds the outcome after it; only calls with a key pay for it.
 //
-//   call-key/NAME/SHA-256(key)   running{node, start} -> done{outcome}       gone when nothing ran, or after the window
+//   call-key/NAME/SHA-256(caller, key)   running{node, start} -> done{outcome}       gone when nothing ran, or after the window
 //
 // A second caller waits for the outcome. When the node that runs the first is gone, nobody knows whether it ran: the
-// second is told so, and nothing runs. Records hang on a lease that a node takes anew once a window, twice as long.
+// second is told so, and nothing runs. Records hang on a lease that a node takes anew once a window, twice as long. Keys of
+// one caller are nothing to another: who guesses one neither reads the answer behind it nor keeps the call from being made.
 
 import { createHash } from 'node:crypto'
 import { errorCode, LIMITS } from '../../fabric/base.ts'
@@ -12,6 +13,7 @@ import type { Clock, NodeId, Random } from '../../fabric/base.ts'
 import type { GlobalStore, GlobalStoreEntry } from '../../fabric/mod.ts'
 import type { CallAuthority, InvokeOutcome } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { parseFunctionPrincipal } from '../principal.ts'
 import { decodeValue, encodeValue } from '../value/mod.ts'
 import { failed } from './contract.ts'
 import { hex, plainRecord } from './run-here.ts'
@@ -26,7 +28,15 @@ export interface IdempotencyOptions {
   alive(node: NodeId): boolean
 }
 
-export const keyOf = (name: string, key: string): string => `call-key/${name}/${createHash('sha256').update(key).digest('hex')}`
+/** Prefix of the keys of calls of a function: they go with it. */
+export const keysPrefix = (name: string): string => `call-key/${name}/`
+export const keyOf = (principal: string, name: string, key: string): string => `${keysPrefix(name)}${createHash('sha256').update(`${accountOf(principal)}\n${key}`).digest('hex')}`
+
+/** A function keeps its keys over a deploy and, a singleton, over a change of its holder. */
+function accountOf(principal: string): string {
+  const caller = parseFunctionPrincipal(principal)
+  return caller === undefined ? principal : `fn:${caller.name}/${caller.deployer}`
+}
 
 /** `start` tells a node from the same one after a restart. */
 type KeyRecord = { readonly state: 'running'; readonly node: NodeId; readonly start: string } | { readonly state: 'queued'; readonly id: string } | { readonly state: 'done'; readonly outcome: InvokeOutcome }
@@ -78,7 +88,7 @@ export class Idempotency {
 
   async once(name: string, key: string, authority: CallAuthority, run: () => Promise<InvokeOutcome>): Promise<InvokeOutcome> {
     const { store, self } = this.#options
-    const stored = keyOf(name, key)
+    const stored = keyOf(authority.principal, name, key)
     const mine = encodeValue(['running', self.id, this.#start])
     for (;;) {
       const { succeeded, entries } = await this.#claim(stored, mine, authority)

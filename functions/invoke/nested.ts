@@ -1,12 +1,13 @@
 // Calls of one deployed function by another: `fn(name)(payload)` in its context. Right and account are those of the
-// calling function; budget, hops and time left were counted by host-calls.ts on the way here, so recursion ends.
+// calling function; budget, hops and time left were counted by host-calls.ts on the way here, so recursion ends. A singleton
+// calls only while its epoch holds, as it changes objects (trigger/fence.ts); what it enqueues is fenced where it is put.
 //
 //   fn.invoke   [reference, payload, options]   payload and answer: bytes of an array of one value
 //                                               target 'all': a list of [node, bytes] or [node, null, code, message]
 //   fn.enqueue  [reference, payload, options]   the id of the call
 
 import { fromErrorRecord, LIMITS } from '../../fabric/base.ts'
-import type { CallScope, InvokeOutcome, InvokeRequest, Invoker, SystemCalls } from '../deployed.ts'
+import type { CallScope, Holders, InvokeOutcome, InvokeRequest, Invoker, SystemCalls } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { checkPayload, noPayload } from './items.ts'
 import { present, readTarget } from './wire.ts'
@@ -14,9 +15,10 @@ import { present, readTarget } from './wire.ts'
 const RIGHT = 'function:invoke'
 const KEY_CHARS_MAX = 256
 
-export function registerNested(systemCalls: SystemCalls, invoker: Invoker): void {
+export function registerNested(systemCalls: SystemCalls, invoker: Invoker, holders: Pick<Holders, 'check'>): void {
   systemCalls.register('fn.invoke', async (args, scope, authority, nested) => {
     const request = readNested(args, scope)
+    if (scope.epoch !== undefined) await holders.check(scope.name, scope.epoch, authority.signal)
     if (request.target === 'all') {
       const outcomes = await invoker.invokeAll(request, authority)
       nested(outcomes.reduce((sum, outcome) => sum + causedBy(outcome), 0) + outcomes.length - 1)

@@ -1,11 +1,14 @@
 // Puts asynchronous calls into the store: one (enqueue), or one for each function that hears a topic (emit). Answers when they are
-// there, so that what was answered is never lost. Under a key, once.
+// there, so that what was answered is never lost. Under a key, once. A running singleton puts calls only while its epoch
+// holds: the comparison is part of the transaction, as it is for its state, so a holder that was stopped and wakes up puts none.
 
 import { errorCode, LIMITS } from '../../fabric/base.ts'
 import type { Clock, Random } from '../../fabric/base.ts'
-import type { GlobalStore, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
+import type { GlobalStore, StoreCompare, StoreOperation, TransactionAnswer } from '../../fabric/mod.ts'
 import type { CallAuthority, Catalog, InvokeRequest, Observer } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { parseFunctionPrincipal } from '../principal.ts'
+import { holderKey } from '../trigger/fence.ts'
 import { callKey, writeStored } from './call-record.ts'
 import { keyOf, queuedRecord } from './idempotency.ts'
 import type { Idempotency } from './idempotency.ts'
@@ -40,7 +43,7 @@ export class CallPuts {
     const name = this.#nameOf(request.reference)
     for (;;) {
       const { id, when, then, otherwise } = await this.#putting(name, request, authority)
-      const answer = await store.transact({ when, then, otherwise }, { signal: authority.signal })
+      const answer = await fenced(store, { when, then, otherwise }, authority)
       if (answer.succeeded) return id
       const [found] = answer.entries
       if (found !== undefined) return idempotency.callOf(found)
@@ -63,7 +66,7 @@ export class CallPuts {
     const absent = (of: string): StoreCompare => ({ key: of, field: 'createRevision', is: '=', than: 0 })
     const put: StoreOperation = { do: 'put', key, value }
     if (request.idempotencyKey === undefined) return { id, when: [absent(key)], then: [put], otherwise: [] }
-    const stored = keyOf(name, request.idempotencyKey)
+    const stored = keyOf(authority.principal, name, request.idempotencyKey)
     return { id, when: [absent(key), absent(stored)], then: [put, { do: 'put', key: stored, value: queuedRecord(id), lease: await idempotency.lease() }], otherwise: [{ do: 'get', key: stored }] }
   }
 
@@ -77,7 +80,7 @@ export class CallPuts {
       const puts = await Promise.all(names.slice(at, at + EMITS).map((name) => this.#putting(name, {
         reference: name, payload, cause: { type: 'topic', topic, from }, ...(budget === undefined ? {} : { budget }), ...(key === undefined ? {} : { idempotencyKey: key }),
       }, authority)))
-      await this.#options.store.transact({ when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then) }, { signal: authority.signal })
+      await fenced(this.#options.store, { when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then), otherwise: [] }, authority)
     }
     return names.length
   }
@@ -92,4 +95,18 @@ export class CallPuts {
       return reference.split('@')[0] ?? reference
     }
   }
+}
+
+interface Put { readonly when: readonly StoreCompare[]; readonly then: readonly StoreOperation[]; readonly otherwise: readonly StoreOperation[] }
+
+/** The transaction, and only while the epoch in which the caller acts, if it is a singleton, is the present one. Throws FUNCTION_FENCED. */
+async function fenced(store: GlobalStore, { when, then, otherwise }: Put, { principal, signal }: CallAuthority): Promise<TransactionAnswer> {
+  const caller = parseFunctionPrincipal(principal)
+  if (caller?.epoch === undefined) return store.transact({ when, then, otherwise }, { signal })
+  const { name, epoch } = caller
+  const key = holderKey(name)
+  const answer = await store.transact({ when: [...when, { key, field: 'createRevision', is: '=', than: epoch }], then, otherwise: [...otherwise, { do: 'get', key }] }, { signal })
+  const holder = answer.entries.at(-1)
+  if (!answer.succeeded && holder?.createRevision !== epoch) throw FUNCTIONS.FUNCTION_FENCED({ name, epoch, reason: holder === undefined ? 'nobody holds it now' : `epoch ${holder.createRevision} holds it` })
+  return answer
 }

@@ -58,6 +58,6 @@ export function createInvoke(options: InvokeOptions): Invoke {
   const invoker: NodeInvoker = new NodeInvoker({ ...options, runner, idempotency, asyncCalls })
   const letters = new Letters({ store, clock })
   registerInvoke({ registry: options.registry, invoker, runner, asyncCalls, letters })
-  registerNested(options.hostCalls, invoker)
+  registerNested(options.hostCalls, invoker, options.holders)
   return { invoker, runner, asyncCalls, letters, start: () => asyncCalls.start(), stop: () => asyncCalls.stop() }
 }

@@ -223,7 +223,8 @@ export class VersionRunner {
     const none = new CallBudget(0)
     return {
       authority: call.authority, limits: chunk.limits, depth: call.scope.depth ?? 0,
-      scope: () => known?.call.scope,
+      // Only a run acts: a filter, and module code while a version is loaded, run without an epoch, and on any node.
+      scope: () => (known?.call.parts.what === 'run' ? known.call.scope : undefined),
       budget: () => (known === undefined ? none : known.budget ??= new CallBudget(known.call.scope.budget)),
       remainingMs: () => Math.max(1, (known === undefined ? chunk.startMs + chunk.limits.timeoutMs : known.call.deadlineMs) - this.#clock.nowMs()),
       program: (hash) => (hash === version ? code : undefined),

@@ -36,7 +36,8 @@ interface Loop { readonly control: AbortController; begun: boolean }
 /** The time between this node's winning a function and its losing it. `running`: ids of triggers, one for each run. */
 interface Reign { readonly epoch: number; readonly control: AbortController; readonly loops: Map<string, Loop>; readonly running: Map<object, string> }
 
-const NO_VALUE = encodeArray([null])
+/** As of a call without a payload, so that a default parameter of run() stands for both. */
+const NO_VALUE = encodeArray([undefined])
 
 export function startTimers({ store, clock, random, catalog, holders, invoker, observer, log }: TimersOptions): Timers {
   const reigns = new Map<string, Reign>()

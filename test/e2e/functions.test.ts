@@ -161,7 +161,8 @@ export default defineFunction({
   t.match(nested?.message, /far away/)
   const line = await within('its line in the log', BOUND_MS, logLine(dc, 'thrower', ({ level, fields }) => level === 'error' && JSON.stringify(fields).includes('thrower.ts:11')))
   t.match(line.node, /alpha|gamma/)
-  t.match(nested?.stack ?? '', /thrower\.ts:11:\d+/)
+  t.match((nested?.cause as Error | undefined)?.stack, /TypeError: far away\n +at .*thrower\.ts:11:\d+/)
+  t.match((await kumoi('invoke', 'thrower', '--payload', '{"where":"nested"}')).stderr, /far away.*\n  thrown at thrower\.ts:11:\d+/)
 })
 
 t.test('emit, topics, state on every node, a secret', async (t) => {

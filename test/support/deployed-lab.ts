@@ -23,8 +23,8 @@ export async function fabricWithVms(lab: Lab, names: readonly [string, ...string
   return nodes
 }
 
-/** Text of a function's body: appends a line to a file, through the gate, from the machine of the node `alpha`. */
-export const append = (file: string, line: string): string => `await (await pms).find((pm) => pm.name === 'alpha').exec('sh', ['-c', 'echo "$0" >> ${file}', ${line}])`
+/** Text of a function's body: appends a line to a file, through the gate, from the machine of a node; needs `pms` and RIGHTS. */
+export const append = (file: string, line: string, node = 'alpha'): string => `await (await pms).find((pm) => pm.name === '${node}').exec('sh', ['-c', 'echo "$0" >> ${file}', ${line}])`
 
 /** Writes a file into the lab's folder for sources and answers its path. */
 export async function writeSource(lab: Lab, file: string, text: string): Promise<string> {
@@ -52,6 +52,8 @@ export async function logLine(dc: DataCenter, name: string, fits: (line: LogLine
     over.abort()
   }
 }
+
+export const RIGHTS = `rights: ['pm:read', 'pm:execute']`
 
 export async function freePort(): Promise<number> {
   const server = createServer()

@@ -7,6 +7,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
   readonly cwd?: string
+  readonly onStart?: (child: ChildProcess) => void
   /** Called with all of stdout and stderr so far, at each piece. */
   readonly onText?: (text: string, child: ChildProcess) => void
 }
@@ -17,6 +18,7 @@ export function runProgram(file: string, args: readonly string[], options: RunOp
   // tap asks for no colour, and loads itself into every Node that it can reach.
   const { FORCE_COLOR: _forced, NO_COLOR: _none, NODE_OPTIONS: _options, ...env } = process.env
   const child = spawn(file, [...args], { env: { ...env, ...options.env }, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] })
+  options.onStart?.(child)
   let stdout = '', stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text; options.onText?.(stdout + stderr, child) })
   child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text; options.onText?.(stdout + stderr, child) })
