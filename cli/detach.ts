@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream'
 
 import { LIMITS, fromErrorRecord, toErrorRecord } from '../fabric/base.ts'
 import type { ErrorRecord } from '../fabric/base.ts'
-import { makeDataDirectory } from '../fabric/mod.ts'
+import { makeDataDirectory } from '../fabric/client.ts'
 import type { HypervisorOptions, NodeInfo, StartNodeOptions } from '../kali/contract.ts'
 import { CLI } from './errors.ts'
 import type { Shell } from './session.ts'

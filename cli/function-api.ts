@@ -4,25 +4,16 @@
 //   import { defineFunction } from 'kumoi'
 //   export default defineFunction({ name: 'hello', run({ log }) { log.info('hello') } })
 
-import { defineFunction as define, onlyInside } from '../functions/mod.ts'
-import type { Collection, ContextOf, ContextTools, FunctionDefinition } from '../functions/mod.ts'
-import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
+import { defineFunction as define, onlyInside } from '../functions/base.ts'
+import type { ContextOf, ContextTools, FunctionDefinition } from '../functions/mod.ts'
+import type { ObjectCollections } from '../kali/contract.ts'
+import type { LoadOptions, ObjectDump, ResourceObject, VM } from '../rmo/mod.ts'
 
 export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
 export type { CallInfo, Collection, CollectionOptions, FunctionLog, FunctionSecrets, FunctionState, Outcome, StateEntry } from '../functions/mod.ts'
 export type { Device, GuestContext, Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, Snapshot, StoragePool, Switch, VM, VmEvent, VMM, VmSettings, Volume } from '../rmo/mod.ts'
 
-export interface ContextCollections {
-  readonly pms: Collection<PhysicalMachine>
-  readonly vmms: Collection<VMM>
-  readonly vms: Collection<VM>
-  readonly images: Collection<Image>
-  readonly volumes: Collection<Volume>
-  readonly storagePools: Collection<StoragePool>
-  readonly networks: Collection<Network>
-  readonly switches: Collection<Switch>
-  readonly ports: Collection<Port>
-  readonly snapshots: Collection<Snapshot>
+export interface ContextCollections extends ObjectCollections {
   /** A cold object from what dump() answered; add it somewhere to make it again. */
   load<T extends ResourceObject = VM>(dump: ObjectDump, options?: LoadOptions): T
 }

@@ -32,12 +32,29 @@ export const systemClock: Clock = {
 
 /** Most that getRandomValues fills at once. */
 const RANDOM_BYTES_PER_CALL = 65_536
+/** Ids are drawn for every call, and a draw costs the same for one byte as for a thousand: short ones are cut off a longer one. */
+const DRAWN_BYTES = 1_024
+const SHORT_BYTES = 32
+const drawn = new Uint8Array(DRAWN_BYTES)
+let drawnFrom = DRAWN_BYTES
+
+/** Each byte is given once and forgotten here. */
+function shortBytes(length: number): Uint8Array {
+  if (drawnFrom + length > DRAWN_BYTES) {
+    crypto.getRandomValues(drawn)
+    drawnFrom = 0
+  }
+  const bytes = drawn.slice(drawnFrom, drawnFrom + length)
+  drawn.fill(0, drawnFrom, drawnFrom += length)
+  return bytes
+}
 
 export const systemRandom: Random = {
   next: () => Math.random(),
   int: (below) => Math.floor(Math.random() * below),
   // Web Crypto, not node:crypto: base.ts is bundled into sandboxes, which have no Node modules.
   bytes(length) {
+    if (length <= SHORT_BYTES) return shortBytes(length)
     const bytes = new Uint8Array(length)
     for (let at = 0; at < length; at += RANDOM_BYTES_PER_CALL) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES_PER_CALL))
     return bytes

@@ -94,7 +94,7 @@ export const FABRIC = /* @__PURE__ */ defineErrors('FABRIC_ERR', {
     outcome: 'failed',
   },
   STORE_UNREACHABLE: {
-    message: (d: { store: string; reason: string }) => `The global store (${d.store}) cannot be reached: ${d.reason}. Functions already deployed go on; changes wait until it is back.`,
+    message: (d: { store: string; reason: string }) => `The global store (${d.store}) cannot be reached: ${d.reason.replace(/\.$/, '')}. Functions already deployed go on; changes wait until it is back.`,
     retryable: true, outcome: 'unknown',
   },
   STORE_COMPACTED: {

@@ -35,7 +35,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   // value: `path` leads from the root to the culprit (result.a[3].f)
   VALUE_UNSUPPORTED: { message: (d: { path: string; what: string; hint: string }) => `${d.path} is ${d.what} and cannot travel; ${d.hint}` },
   VALUE_TOO_DEEP: { message: (d: { path: string; depthMax: number }) => `${d.path} nests deeper than ${d.depthMax} levels; flatten it (a list instead of a linked chain)` },
-  VALUE_TOO_LARGE: { message: (d: { path: string; bytes: number; bytesMax: number }) => `${d.path} takes the value past ${d.bytesMax} bytes (at least ${d.bytes}); return less, or a summary` },
+  VALUE_TOO_LARGE: { message: (d: { path: string; bytes: number; bytesMax: number }) => `${d.path} takes the value past ${d.bytesMax} bytes (at least ${d.bytes}); ${d.path === 'the payload' ? 'pass less, or the name of what holds it' : 'return less, or a summary'}` },
   VALUE_MALFORMED: { message: (d: { why: string; at: number }) => `the bytes of a value are malformed at ${d.at}: ${d.why}; they were dropped` },
   PROGRAM_BROKEN: { message: (d: { why: string }) => `shipped code and captured values do not fit together: ${d.why}; capture the function again` },
 
@@ -93,12 +93,12 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
 
   // deployed: bundles, catalog, calls by name, triggers, singletons, state, secrets
   BUNDLE_FAILED: { message: (d: { file: string; reason: string }) => `${d.file} cannot be bundled: ${d.reason}`, outcome: 'not-started' },
-  BUNDLE_TYPES: { message: (d: { file: string; errors: number; first: string; problems?: readonly string[] }) => `${d.file} has ${d.errors} type error${d.errors === 1 ? '' : 's'}; the first: ${d.first}. Mend them, or deploy with --no-check`, outcome: 'not-started' },
+  BUNDLE_TYPES: { message: (d: { file: string; errors: number; first: string; problems?: readonly string[] }) => `${d.file} has ${d.errors} type error${d.errors === 1 ? '' : 's'}; the first: ${d.first}${d.first.endsWith('?') ? '' : '.'} Mend ${d.errors === 1 ? 'it' : 'them'}, or deploy with --no-check`, outcome: 'not-started' },
   BUNDLE_SHIPPED: { message: (d: { where: string; what: string; hint: string }) => `${d.where}: ${d.what} cannot be shipped from a deployed function; ${d.hint}`, outcome: 'not-started' },
   BUNDLE_TOO_LARGE: { message: (d: { bytes: number; bytesMax: number; biggest: string }) => `the bundle has ${d.bytes} bytes, at most ${d.bytesMax} may be deployed; biggest: ${d.biggest}`, outcome: 'not-started' },
   ONLY_INSIDE: { message: (d: { name: string }) => `${d.name} of 'kumoi' is there inside deployed functions; in a program use dc.${d.name} of \`const dc = await connect()\``, outcome: 'not-started' },
   DEFINITION_INVALID: { message: (d: { name: string; path: string; expected: string; got: string }) => `function ${d.name}: ${d.path} must be ${d.expected}, got ${d.got}`, outcome: 'not-started' },
-  FUNCTION_UNKNOWN: { message: (d: { name: string; near: string }) => `there is no function ${d.name}${d.near === '' ? '' : `; did you mean ${d.near}?`}. \`kumoi functions\` lists them`, outcome: 'not-started' },
+  FUNCTION_UNKNOWN: { message: (d: { name: string; near: string }) => `there is no function ${d.name}${d.near === '' ? '' : ` (did you mean ${d.near}?)`}; \`kumoi functions\` lists them`, outcome: 'not-started' },
   FUNCTION_VERSION_UNKNOWN: { message: (d: { name: string; reference: string; known: string }) => `function ${d.name} has no version or alias ${d.reference}; it has ${d.known}`, outcome: 'not-started' },
   FUNCTION_PAUSED: { message: (d: { name: string }) => `function ${d.name} is paused; \`kumoi resume ${d.name}\` lets it run again`, outcome: 'not-started' },
   FUNCTION_BUSY: { message: (d: { name: string; node: string; running: number; waiting: number }) => `function ${d.name} is busy on ${d.node}: ${d.running} calls run and ${d.waiting} wait; call again later, or raise its limits.concurrency or limits.queue`, retryable: true, outcome: 'not-started' },

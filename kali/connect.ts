@@ -1,9 +1,10 @@
 // `const dc = await connect()`: the data center as a program or the shell holds it, over the local
 // socket of a node.
 
-import { connectLocal, createRegistry, createRpcPeer, fromErrorRecord, LIMITS, systemClock, uuidOfNode } from '../fabric/mod.ts'
+import { fromErrorRecord, LIMITS, systemClock, uuidOfNode } from '../fabric/base.ts'
+import { connectLocal, createRegistry, createRpcPeer } from '../fabric/client.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
-import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, createCallsClient, createCatalogClient, createObserveClient, createSecretsClient, explain } from '../functions/mod.ts'
+import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, createCallsClient, createCatalogClient, createObserveClient, createSecretsClient, explain } from '../functions/base.ts'
 import type { Collection, CollectionOptions, FunctionsApi, FunctionSession, ReferenceRecord, SourceSpec, StoreApi } from '../functions/mod.ts'
 import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/mod.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'

@@ -10,12 +10,13 @@ import { LIMITS, systemClock, systemRandom } from '../fabric/base.ts'
 import type { NodeId } from '../fabric/base.ts'
 import type { CallContext, FabricNode, FabricStore, LocalStore, Member } from '../fabric/mod.ts'
 import {
-  cellPrincipal, createCatalog, createInvoke, createObservation, createSecrets, createState, cronProblem, describeBundle, firedPrefix, functionPrincipal,
+  cellPrincipal, createCatalog, createInvoke, createObservation, createSecrets, createState, cronProblem, describeBundle, firedPrefix, functionPrincipal, keysPrefix,
   manifestOf, originalStack, findVersion, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
 } from '../functions/mod.ts'
-import type { Catalog, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
+import type { Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
 import { createFunctionRules, createLocalEvents, rightProblem, rmoKinds } from '../rmo/mod.ts'
 import type { FunctionRules, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
+import { seeMembers } from './members-seen.ts'
 
 export interface DeployedBase {
   readonly catalog: NodeCatalog
@@ -26,22 +27,24 @@ export interface DeployedBase {
 }
 
 const alive = (fabric: FabricNode): readonly Member[] => fabric.membership.members().filter(({ state }) => state === 'alive')
+/** Code is asked of suspects too: on a busy machine all others may be, and all be there. */
+const live = (fabric: FabricNode): readonly CatalogMember[] => fabric.membership.members().filter(({ state }) => state === 'alive' || state === 'suspect').map(({ id, name, state }) => ({ id, name, doubted: state === 'suspect' }))
 
 /** What is deployed and who holds it, followed from here on. */
 export function startDeployedBase({ fabric, store, localStore }: { readonly fabric: FabricNode; readonly store: FabricStore; readonly localStore: LocalStore }): DeployedBase {
   const { id: self, log } = fabric
   const catalog = createCatalog({
     store, localStore, signer: fabric.signer, blobs: fabric.blobs, self, log, clock: systemClock, random: systemRandom,
-    members: () => alive(fabric), peer: (node) => fabric.peer(node),
+    members: () => live(fabric), peer: (node) => fabric.peer(node),
     onMembers: (listener) => fabric.membership.onEvent(({ type }) => { if (type !== 'updated') listener() }),
   })
   const holders = startHolders({ store, clock: systemClock, self, log, nodes: () => alive(fabric).map(({ id }) => id) })
   /** A call may be ahead of the watch: the store knows. Only the first part of a version travels, so what the function has is looked through. */
-  const ahead = async (name: string, version: string): Promise<readonly string[] | undefined> =>
-    (await findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined))?.manifest.rights
+  const ahead = async (name: string, version: string): Promise<FunctionManifest | undefined> =>
+    (await findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined))?.manifest
   const rules = createFunctionRules({
     kinds: rmoKinds,
-    rightsOf: (name, version) => catalog.version(name, version)?.manifest.rights ?? ahead(name, version),
+    versionOf: (name, version) => catalog.version(name, version)?.manifest ?? ahead(name, version),
     fence: (name, epoch) => holders.check(name, epoch),
   })
   catalog.start()
@@ -99,9 +102,10 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
   })
   const unsubscribe = catalog.onChange((name) => { if (catalog.get(name) === undefined) observation.forget(name) })
   const state = createState({ store })
+  const members = seeMembers(membership, systemClock)
   const invoke = createInvoke({
     registry, store, sandbox, catalog, holders, observer: observation, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
-    nodes: () => alive(fabric).map(({ id, name, load }) => ({ id, name, cpuRatio: load.cpuRatio })), peer, hostCalls,
+    nodes: () => members.list(), peer, hostCalls,
     subscribers: (topic, deployer) => subscribersOf(catalog, topic, deployer).map(({ manifest }) => manifest.name),
     originalStack, redact: (error) => secrets.redactor.error(error),
   })
@@ -112,7 +116,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
   registerTopics({ systemCalls: hostCalls, emit: (topic, payload, options, authority) => invoke.asyncCalls.emit(topic, payload, options, authority) })
   registerCatalog({
     registry, catalog, store, signer: fabric.signer, blobs: fabric.blobs, clock: systemClock, holders, peer, nameOf, members: () => alive(fabric),
-    ownedPrefixes: (name) => [`state/${name}/`, `state-keys/${name}`, `call/${name}/`, `dead/${name}/`, firedPrefix(name)],
+    ownedPrefixes: (name) => [`state/${name}/`, `state-keys/${name}`, `call/${name}/`, `dead/${name}/`, keysPrefix(name), firedPrefix(name)],
     describe: async ({ script, ...source }, context: CallContext) => manifestOf(
       await describeBundle(sandbox, script, cellPrincipal(functionPrincipal({ name: 'describe', version: source.version, deployer: context.principal })), context.signal),
       { ...source, bytes: script.byteLength },
@@ -145,6 +149,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
       await triggers?.stop()
       events.stop()
       await invoke.stop()
+      members.stop()
       unsubscribe()
       secrets.close()
       observation.close()

@@ -1,6 +1,6 @@
 // `dc.store` over a shell's connection to a node (fabric/store/admin.ts is the other end).
 
-import { LIMITS } from '../fabric/mod.ts'
+import { LIMITS } from '../fabric/base.ts'
 import type { CallOptions, RpcPeer } from '../fabric/mod.ts'
 import type { StoreApi, StoreStatus } from '../functions/mod.ts'
 

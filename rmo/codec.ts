@@ -1,6 +1,6 @@
 // User values of verbs on the wire: functions/value's codec, with references made as the holder wants them.
 
-import { decodeValue, encodeValue } from '../functions/mod.ts'
+import { decodeValue, encodeValue } from '../functions/base.ts'
 import type { ReferenceRecord, SourceSpec } from '../functions/mod.ts'
 import type { ValueCodec } from './messages.ts'
 

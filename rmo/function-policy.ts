@@ -5,7 +5,7 @@
 //
 // The rights belong to the version that runs, not to the latest one: a deploy does not change what a running call may do.
 
-import { parseFunctionPrincipal } from '../functions/mod.ts'
+import { parseFunctionPrincipal } from '../functions/base.ts'
 import type { FunctionPrincipal } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
 import { ACL_VERBS } from './gate.ts'
@@ -15,8 +15,8 @@ import type { KindRegistry } from './registry.ts'
 
 export interface FunctionRulesOptions {
   readonly kinds: KindRegistry
-  /** Rights of a version (first 12 hex); undefined when nobody knows it. A promise where a call is ahead of what this node has seen. */
-  rightsOf(name: string, version: string): Rights | Promise<Rights>
+  /** A version (first 12 hex); undefined when nobody knows it. A promise where a call is ahead of what this node has seen. */
+  versionOf(name: string, version: string): FunctionRights | Promise<FunctionRights>
   /** Rejects unless the epoch is the present one of that singleton (Holders.check). */
   fence(name: string, epoch: number): Promise<void>
 }
@@ -27,7 +27,7 @@ export interface FunctionRules {
   /** Why `principal` may not see objects of that kind in listings and as elements; undefined: it may. */
   unreadable(kind: string, principal: string): Error | undefined | Promise<Error | undefined>
 }
-type Rights = readonly string[] | undefined
+type FunctionRights = { readonly rights: readonly string[]; readonly singleton: boolean } | undefined
 
 /** What leads to the objects of a machine is readable for whoever may do anything with any of them. */
 const WAY_TO_OBJECTS: ReadonlySet<string> = new Set(['PhysicalMachine', 'VMM'])
@@ -57,7 +57,7 @@ export function rightProblem(right: string, kinds: KindRegistry): string | undef
   return verb === '*' || Object.hasOwn(ACL_VERBS, verb) ? undefined : `one of the verbs ${Object.keys(ACL_VERBS).join(', ')}`
 }
 
-export function createFunctionRules({ kinds, rightsOf, fence }: FunctionRulesOptions): FunctionRules {
+export function createFunctionRules({ kinds, versionOf, fence }: FunctionRulesOptions): FunctionRules {
   /** The kind whose objects a verb answers: reading pm.vms is reading VMs. */
   const answered = (kind: Kind, verb: string): Kind => {
     const of = kind.collections[verb]?.kind ?? kind.references[verb]?.kind
@@ -69,29 +69,31 @@ export function createFunctionRules({ kinds, rightsOf, fence }: FunctionRulesOpt
 
   const unknown = ({ name, version }: FunctionPrincipal): string => `no version ${version} of function ${name} is known`
 
-  const judge = (caller: FunctionPrincipal, rights: Rights, request: GateRequest, otherwise: Policy): ReturnType<Policy> => {
-    if (rights === undefined) return { allowed: false, reason: unknown(caller) }
+  const judge = (caller: FunctionPrincipal, version: FunctionRights, request: GateRequest, otherwise: Policy): ReturnType<Policy> => {
+    if (version === undefined) return { allowed: false, reason: unknown(caller) }
     const kind = answered(kinds.kindOf(request.kind), request.verb)
-    if (!allows(rights, kind, request.acl)) return { allowed: false, reason: missing(kind, request.acl) }
+    if (!allows(version.rights, kind, request.acl)) return { allowed: false, reason: missing(kind, request.acl) }
     const asDeployer = { ...request, principal: caller.deployer }
-    if (caller.epoch === undefined || !ACL_VERBS[request.acl].privileged) return otherwise(asDeployer)
+    if (!ACL_VERBS[request.acl].privileged) return otherwise(asDeployer)
+    // Its filter, and its module code while it is loaded, run on any node in no epoch: they look, and change nothing.
+    if (caller.epoch === undefined) return version.singleton ? { allowed: false, reason: 'a singleton changes things only in its run, under its epoch; not in a filter, and not while its file is loaded' } : otherwise(asDeployer)
     return fence(caller.name, caller.epoch).then(() => otherwise(asDeployer))
   }
-  const readable = (caller: FunctionPrincipal, rights: Rights, kind: Kind, principal: string): Error | undefined => {
-    if (rights !== undefined && allows(rights, kind, 'read')) return undefined
-    return RMO.DENIED({ principal, kind: kind.kind, name: kind.plural, verb: 'list', acl: 'read', reason: rights === undefined ? unknown(caller) : missing(kind, 'read') })
+  const readable = (caller: FunctionPrincipal, version: FunctionRights, kind: Kind, principal: string): Error | undefined => {
+    if (version !== undefined && allows(version.rights, kind, 'read')) return undefined
+    return RMO.DENIED({ principal, kind: kind.kind, name: kind.plural, verb: 'list', acl: 'read', reason: version === undefined ? unknown(caller) : missing(kind, 'read') })
   }
 
   return {
     policy: (otherwise) => (request) => {
       const caller = parseFunctionPrincipal(request.principal)
       if (caller === undefined) return otherwise(request)
-      return after(rightsOf(caller.name, caller.version), (rights) => judge(caller, rights, request, otherwise))
+      return after(versionOf(caller.name, caller.version), (version) => judge(caller, version, request, otherwise))
     },
     unreadable(name, principal) {
       const caller = parseFunctionPrincipal(principal)
       if (caller === undefined) return undefined
-      return after(rightsOf(caller.name, caller.version), (rights) => readable(caller, rights, kinds.kindOf(name), principal))
+      return after(versionOf(caller.name, caller.version), (version) => readable(caller, version, kinds.kindOf(name), principal))
     },
   }
 }

@@ -1,7 +1,7 @@
 // How a reference prints: its kind, its name, and what a narrow table would show of it.
 
 import type { InspectOptionsStylized } from 'node:util'
-import { REFERENCE } from '../functions/mod.ts'
+import { REFERENCE } from '../functions/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import type { Kind } from './kind.ts'
 

@@ -3,7 +3,7 @@
 // (functions/sandbox/prelude/names.ts).
 
 import { randomUUID } from 'node:crypto'
-import { COUNTERPART } from '../functions/mod.ts'
+import { COUNTERPART } from '../functions/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
 import type { VM } from './kinds/interfaces.ts'

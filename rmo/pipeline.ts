@@ -8,7 +8,7 @@
 //
 // The record is asked for once, at first use: a pipelined reference that nobody uses costs and rejects nothing.
 
-import { REFERENCE } from '../functions/mod.ts'
+import { REFERENCE } from '../functions/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { assignmentsOf } from './assignments.ts'
 import { openByteStream } from './byte-stream-client.ts'

@@ -9,7 +9,7 @@
 // prints, spreads and compares like a plain object. Where nothing can be set, it is a frozen value and an attribute
 // costs what a property costs. It is never thenable.
 
-import { REFERENCE } from '../functions/mod.ts'
+import { REFERENCE } from '../functions/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
 import { openByteStream } from './byte-stream-client.ts'

@@ -8,7 +8,7 @@
 
 import { errorCode } from '../fabric/base.ts'
 import type { Clock } from '../fabric/base.ts'
-import { parseFunctionPrincipal } from '../functions/mod.ts'
+import { parseFunctionPrincipal } from '../functions/base.ts'
 import type { Authority } from '../functions/mod.ts'
 import { admitted } from './admission.ts'
 import type { FoundObject, NodeCapabilities } from './capabilities.ts'

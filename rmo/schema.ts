@@ -5,7 +5,7 @@
 // so that tables, completion and the conformance suite derive from it. Pure; loads no I/O.
 
 import { nearest } from '../fabric/base.ts'
-import { REFERENCE } from '../functions/mod.ts'
+import { REFERENCE } from '../functions/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO } from './errors.ts'
 

@@ -33,7 +33,7 @@ export const callsCommand = defineCommand({
   run: (shell, [name]) => withDataCenter(shell, async (dc) => {
     const calls = await dc.functions.waiting(name)
     shell.out.result(calls, (layout) => (calls.length === 0 ? undefined : waitingTable(calls, layout, shell.world.clock.wallMs())))
-    if (calls.length === 0) shell.out.note('No call waits.')
+    if (calls.length === 0 && !shell.settings.json) shell.out.note('No call waits.')
     return EXIT.done
   }),
 })
@@ -49,7 +49,7 @@ export const deadCommand = defineCommand({
   run: (shell, [name]) => withDataCenter(shell, async (dc) => {
     const calls = await dc.functions.dead(name)
     shell.out.result(calls, (layout) => (calls.length === 0 ? undefined : deadTable(calls, layout, shell.world.clock.wallMs())))
-    if (calls.length === 0) shell.out.note('No call has failed for good.')
+    if (calls.length === 0 && !shell.settings.json) shell.out.note('No call has failed for good.')
     return EXIT.done
   }),
 })

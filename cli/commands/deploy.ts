@@ -44,7 +44,7 @@ export const deployCommand = defineCommand({
     return withDataCenter(shell, async (dc) => {
       const { triggerText } = await import('../../functions/mod.ts')
       const reports: DeployReport[] = []
-      const failed: unknown[] = []
+      const failed: { readonly file: string; readonly error: unknown }[] = []
       for (const file of files) {
         shell.interrupt.signal.throwIfAborted()
         try {
@@ -52,7 +52,7 @@ export const deployCommand = defineCommand({
         } catch (error) {
           shell.out.progress.stop()
           if (files.length === 1) throw error
-          failed.push(error)
+          failed.push({ file, error })
         }
       }
       shell.out.result(files.length === 1 ? reports[0] : reports, (layout) => (reports.length === 0 ? undefined
@@ -61,7 +61,10 @@ export const deployCommand = defineCommand({
         const late = (await dc.members()).filter(({ name, state }) => state === 'alive' && !reports.every(({ ready }) => ready.includes(name))).map(({ name }) => name)
         if (late.length > 0) shell.out.warn(`not ready yet: ${late.join(', ')}. They follow as soon as they see the store; the version before answers there until then.`)
       }
-      for (const error of failed) shell.out.error(error)
+      for (const { file, error } of failed) {
+        if (!shell.settings.json) shell.out.warn(`${file} was not deployed:`)
+        shell.out.error(error)
+      }
       return failed.length > 0 ? EXIT.failed : EXIT.done
     })
   },

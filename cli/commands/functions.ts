@@ -18,7 +18,7 @@ export const functionsCommand = defineCommand({
   output: 'value',
   run: (shell, [name]) => withDataCenter(shell, async (dc) => {
     const { out, world, settings } = shell
-    const { triggerText } = await import('../../functions/mod.ts')
+    const { triggerText } = await import('../../functions/base.ts')
     const problems = (await dc.functions.problems()).filter((problem) => name === undefined || problem.name === name)
     for (const problem of problems) out.warn(`the record of ${problem.name} is not used: ${problem.reason}. Deploy it again.`)
     if (name !== undefined) {

@@ -1,16 +1,27 @@
 // `kumoi logs NAME`: lines of deployed functions from all nodes, the last ones first, then, with --follow, as they come.
 
-import { LIMITS } from '../../fabric/base.ts'
+import { errorCode, LIMITS } from '../../fabric/base.ts'
 import type { LogLine } from '../../functions/mod.ts'
 import { choice, defineCommand, integer, text } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { logText } from '../render/log-line.ts'
 import { toJson } from '../render/json.ts'
 import { withDataCenter } from '../session.ts'
+import type { DataCenter } from '../../kali/contract.ts'
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'system'] as const satisfies readonly LogLine['level'][]
 const levelName = choice(...LEVELS)
 const lineCount = integer(0, LIMITS.logRingLinesMax)
+
+async function unknownFunction(dc: DataCenter, name: string): Promise<Error | undefined> {
+  try {
+    await dc.functions.get(name)
+    return undefined
+  } catch (error) {
+    if (error instanceof Error && errorCode(error) === 'FUNCTIONS_ERR_FUNCTION_UNKNOWN') return error
+    throw error
+  }
+}
 
 export const logsCommand = defineCommand({
   name: 'logs',
@@ -31,6 +42,9 @@ export const logsCommand = defineCommand({
   output: 'value',
   run: (shell, [name], { follow, call, level, lines }) => withDataCenter(shell, async (dc) => {
     const { world: { stdout }, settings: { json }, interrupt, out } = shell
+    // Lines outlive their function, and one may wait for the first of a function that is still to come.
+    const unknown = name === undefined ? undefined : await unknownFunction(dc, name)
+    if (unknown !== undefined && follow === true) out.warn(unknown.message)
     const found = dc.functions.logs({
       signal: interrupt.signal, follow: follow === true,
       ...(name === undefined ? {} : { name }), ...(call === undefined ? {} : { callId: call }), ...(level === undefined ? {} : { level }), ...(lines === undefined ? {} : { lines }),
@@ -40,6 +54,7 @@ export const logsCommand = defineCommand({
       shown++
       stdout.write(`${json ? toJson(line) : logText(line, { style: out.style, withName: name === undefined })}\n`)
     }
+    if (shown === 0 && unknown !== undefined && follow !== true) throw unknown
     if (shown === 0 && !json) out.note(name === undefined ? 'No lines.' : `No lines of ${name}. Lines are kept until their node restarts.`)
     return interrupt.signal.aborted ? interrupt.status : EXIT.done
   }),

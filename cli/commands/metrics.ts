@@ -16,7 +16,7 @@ export const metricsCommand = defineCommand({
   ],
   output: 'text',
   run: (shell) => withDataCenter(shell, async (dc) => {
-    shell.world.stdout.write(await dc.functions.metrics())
+    shell.out.result(await dc.functions.metrics())
     return EXIT.done
   }),
 })

@@ -1,5 +1,6 @@
 // `kumoi simulate FILE...`: what functions would do in a data center, in seconds. Needs no node.
 
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { LIMITS } from '../../fabric/base.ts'
 import type { Built, LogLine } from '../../functions/mod.ts'
@@ -7,16 +8,18 @@ import type { HostFault, SimulateReport } from '../../kali/mod.ts'
 import { choice, defineCommand, durationMs, integer, repeated, text } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { table } from '../render/table.ts'
+import type { Column } from '../render/table.ts'
 import { neutral } from '../render/text.ts'
 import { durationText } from '../render/units.ts'
 import type { Shell } from '../session.ts'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 
 const DAY_MS = 86_400_000
 const DOWN_MS = 1_800_000
 /** A Thursday; the same for everybody, so that the same command prints the same. */
 const START_AT_MS = Date.UTC(2026, 0, 1)
 const SEEDS = 2 ** 31 - 1
+const WORDS: ReadonlySet<string> = new Set(['vms', 'objects'])
 const interpolation = choice('step', 'linear')
 const scenarioName = choice('day', 'spike', 'failures')
 
@@ -55,8 +58,9 @@ async function print(shell: Shell, report: SimulateReport): Promise<void> {
   const { reportText, TIME_COLUMNS } = await import('../../kali/mod.ts')
   shell.out.result(report, (layout) => {
     const { head, verbs, time } = reportText(report)
-    const titles = (names: readonly string[]) => names.map((title) => ({ title }))
-    return [head.map(neutral).join('\n'), ...(verbs.length === 0 ? [] : [table(titles(['VERB', 'CALLS', 'FAILED', 'OBJECTS']), verbs, layout)]), table(titles(TIME_COLUMNS), time, layout)].join('\n\n')
+    // Only the first column, and how many VMs are what, are words.
+    const titles = (names: readonly string[]): readonly Column[] => names.map((title, i) => (i === 0 || WORDS.has(title) ? { title } : { title, align: 'right' }))
+    return [head.map(neutral).join('\n'), ...(verbs.length === 0 ? [] : [table(titles(['verb', 'calls', 'failed', 'objects']), verbs, layout)]), table(titles(TIME_COLUMNS), time, layout)].join('\n\n')
   })
 }
 
@@ -93,8 +97,10 @@ export const simulateCommand = defineCommand({
     if (interpolate !== undefined && trace === undefined) usage('--interpolate needs --trace', 'Scenarios have steps of their own.')
     const { parseTrace, parseTraceTime, plotSvg, simulate } = await import('../../kali/mod.ts')
     const startAtMs = startOf(start)
+    // A day's work should not be lost to a typing error in the name of its picture.
+    if (plot !== undefined && !existsSync(dirname(resolve(plot)))) usage(`--plot ${plot}: there is no folder ${dirname(plot)}`, 'Make it, or write the picture somewhere else.')
     const faults = crash.map((given) => faultOf(given, startAtMs, parseTraceTime))
-    const rows = trace === undefined ? undefined : parseTrace(await readFile(trace, 'utf8').catch((error: unknown) => usage(`${trace} cannot be read`, error instanceof Error ? error.message : String(error))), { file: trace, startAtMs })
+    const rows = trace === undefined ? undefined : parseTrace(await readFile(trace, 'utf8').catch((error: Error) => { throw CLI.FILE_UNREADABLE({ file: trace, reason: error.message }, { cause: error }) }), { file: trace, startAtMs })
     const bundles = await buildAll(shell, files, check === false ? 'skip' : 'check')
     const report = await simulate({
       bundles, hosts, vmsPerHost, forMs, startAtMs, seed, faults, untilError: untilError === true, signal: interrupt.signal,

@@ -14,18 +14,20 @@ const HASH_CHARS = 12
 /** Milliseconds as people compare them. */
 const msText = (ms: number): string => ms >= SECONDS_FROM_MS ? durationText(ms) : `${ms < PRECISE_BELOW_MS ? ms.toFixed(2) : Math.round(ms)} ms`
 const ifCalled = (row: FunctionStats, ms: number): string => row.calls === 0 ? '-' : msText(ms)
-const RIGHT = { align: 'right' } as const
+const RIGHT = { align: 'right', whole: true } as const
 const COLUMNS = [
-  { title: 'NAME' }, { title: 'CALLS', ...RIGHT }, { title: 'ERRORS', ...RIGHT }, { title: 'P50', ...RIGHT }, { title: 'P95', ...RIGHT },
-  { title: 'COLD', ...RIGHT }, { title: 'CPU', ...RIGHT }, { title: 'RUNNING', ...RIGHT }, { title: 'WAITING', ...RIGHT }, { title: 'NODES' },
+  { title: 'name', whole: true }, { title: 'calls', ...RIGHT }, { title: 'errors', ...RIGHT }, { title: 'p50', ...RIGHT }, { title: 'p95', ...RIGHT },
+  { title: 'cold', ...RIGHT }, { title: 'cpu', ...RIGHT }, { title: 'now', ...RIGHT }, { title: 'nodes' },
 ]
+/** Calls that run and, after a plus, that wait. */
+const nowOf = ({ running, waiting }: FunctionStats): string => waiting === 0 ? String(running) : `${running}+${waiting}`
 const placesOf = ({ nodes }: FunctionStats): string => nodes.filter(({ calls, warm }) => calls > 0 || warm).map(({ node, warm }) => warm ? `${node}*` : node).join(' ') || '-'
 
 export const statsCommand = defineCommand({
   name: 'stats',
   summary: 'Show how often deployed functions ran, and how long they took',
   operands: '[name]',
-  details: 'Counted by each node since it started, and put together. Times are of whole calls on the node that ran them, waiting included; a * marks nodes where the function is warm.',
+  details: 'Counted by each node since it started, and put together. Times are of whole calls on the node that ran them, waiting included; a * marks nodes where the function is warm. "now": calls that run, and after a plus those that wait.',
   options: {},
   examples: [
     { command: 'kumoi stats', does: 'all functions' },
@@ -42,7 +44,7 @@ export const statsCommand = defineCommand({
     }
     shell.out.result(name === undefined ? rows : row, (layout) => {
       if (name === undefined || row === undefined) return rows.length === 0 ? undefined : table(COLUMNS, rows.map((one) => [
-        one.name, String(one.calls), String(one.errors), ifCalled(one, one.p50Ms), ifCalled(one, one.p95Ms), String(one.coldStarts), msText(one.cpuMs), String(one.running), String(one.waiting), placesOf(one),
+        one.name, String(one.calls), String(one.errors), ifCalled(one, one.p50Ms), ifCalled(one, one.p95Ms), String(one.coldStarts), msText(one.cpuMs), nowOf(one), placesOf(one),
       ]), layout)
       return [
         fields([
@@ -50,7 +52,7 @@ export const statsCommand = defineCommand({
           ['cpu', msText(row.cpuMs)], ['now', `${row.running} running, ${row.waiting} waiting`],
           ['versions', Object.entries(row.versions).map(([version, calls]) => `${version.slice(0, HASH_CHARS)} ${calls}`).join(', ') || '-'],
         ], layout.style),
-        ...(row.nodes.length === 0 ? [] : ['', table([{ title: 'NODE' }, { title: 'CALLS', ...RIGHT }, { title: 'ERRORS', ...RIGHT }, { title: 'WARM' }], row.nodes.map(({ node, calls, errors, warm }) => [node, String(calls), String(errors), warm ? 'yes' : 'no']), layout)]),
+        ...(row.nodes.length === 0 ? [] : ['', table([{ title: 'node' }, { title: 'calls', ...RIGHT }, { title: 'errors', ...RIGHT }, { title: 'warm' }], row.nodes.map(({ node, calls, errors, warm }) => [node, String(calls), String(errors), warm ? 'yes' : 'no']), layout)]),
       ].join('\n')
     })
     if (rows.length === 0 && !shell.settings.json) shell.out.note('No functions are deployed. `kumoi deploy FILE` deploys one.')

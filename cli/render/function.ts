@@ -52,10 +52,10 @@ export function deployText(report: DeployReport, { dryRun, alias }: { readonly d
 }
 
 export function functionsTable(rows: readonly FunctionRow[], triggerText: TriggerText, layout: TableLayout, nowMs: number): string {
-  return table([{ title: 'name' }, { title: 'version' }, { title: 'state' }, { title: 'trigger' }, { title: 'rights' }, { title: 'aliases' }, { title: 'holder' }, { title: 'changed', align: 'right' }],
+  return table([{ title: 'name', whole: true }, { title: 'version', whole: true }, { title: 'state', whole: true }, { title: 'trigger' }, { title: 'rights' }, { title: 'aliases' }, { title: 'holder' }, { title: 'changed', align: 'right', whole: true }],
     rows.map(({ name, record, manifest, holder }) => [
       name, versionText(manifest.version), record.paused ? 'paused' : 'active', triggersText(manifest, triggerText), joined(manifest.rights, '-'), aliasesText(record),
-      holder === undefined ? '-' : `${holder.node} (epoch ${holder.epoch})`, durationText(nowMs - record.atMs),
+      holder?.node ?? '-', durationText(nowMs - record.atMs),
     ]), layout)
 }
 

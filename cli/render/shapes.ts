@@ -1,7 +1,7 @@
 // Telling apart what a result can be, without disturbing it: a reference is a proxy whose every other
 // property may start a call, so its record is looked for first and nothing else is touched.
 
-import { referenceOf } from '../../functions/mod.ts'
+import { referenceOf } from '../../functions/base.ts'
 import type { Outcome, ReferenceRecord } from '../../functions/mod.ts'
 
 export { referenceOf }

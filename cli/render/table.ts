@@ -5,7 +5,13 @@ import { LIMITS } from '../../fabric/base.ts'
 import type { Style } from './style.ts'
 import { neutralLine, pad, truncate, width } from './text.ts'
 
-export interface Column { readonly title: string; readonly align?: 'left' | 'right'; readonly paint?: (cell: string, style: Style) => string }
+export interface Column {
+  readonly title: string
+  readonly align?: 'left' | 'right'
+  /** Never cut: half a number or half a version is none. */
+  readonly whole?: true
+  readonly paint?: (cell: string, style: Style) => string
+}
 
 export interface TableLayout {
   readonly style: Style
@@ -35,6 +41,14 @@ export function fitWidths(natural: readonly number[], room: number): number[] {
   return widths
 }
 
+/** `fitWidths` of the columns that may be cut, in the room that the whole ones leave. */
+function cutWidths(columns: readonly Column[], natural: readonly number[], room: number): readonly number[] {
+  const whole = natural.filter((_, i) => columns[i]?.whole === true)
+  const left = room - whole.reduce((sum, w) => sum + w + GAP, 0)
+  const cut = fitWidths(natural.filter((_, i) => columns[i]?.whole !== true), left).values()
+  return natural.map((w, i) => (columns[i]?.whole === true ? w : cut.next().value ?? w))
+}
+
 /** Rows of raw text -> lines of one table, without a final line break. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[], layout: TableLayout): string {
   const clean = rows.map((row) => columns.map((_, i) => neutralLine(row[i] ?? '')))
@@ -44,7 +58,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
     for (let r = 0; r < Math.min(clean.length, LIMITS.tableSampleRowsMax); r++) most = Math.max(most, width(clean[r]?.[i] ?? ''))
     return most
   })
-  const widths = layout.columns === undefined ? natural : fitWidths(natural, layout.columns)
+  const widths = layout.columns === undefined ? natural : cutWidths(columns, natural, layout.columns)
   const line = (cells: readonly string[], painted: boolean): string => cells.map((cell, i) => {
     const column = columns[i], columnWidth = widths[i] ?? 0
     const cut = layout.columns === undefined ? cell : truncate(cell, columnWidth)

@@ -137,6 +137,10 @@ export const DEPLOYED_LIMITS = {
   invokeBatchMax: 64,
   /** Wall time of a chunk up to which calls of a function are gathered; slower ones go alone, so that none waits for another. */
   invokeBatchTargetMs: 5,
+  /** Before a node that is getting a version ready asks it again: longer than a lane waits before it makes a spare isolate (2 ms). */
+  invokeWarmPauseMs: 5,
+  /** What a node believes of the others' load when it places calls is at most this old; members come and go at once. */
+  invokeNodesMs: 100,
   /** Versions whose code and queue a node keeps ready; the least recently called idle one goes first. */
   invokeVersionsMax: 256,
   /** Longest that a function which killed its sandbox again at each trial is not called. */
@@ -145,6 +149,8 @@ export const DEPLOYED_LIMITS = {
   idempotencyMs: 600_000,
   /** Asynchronous calls of one function that wait in the store; one more is answered "busy". */
   asyncWaitingMax: 10_000,
+  /** Bytes of their records: a few hundred that are as large as they may be would fill the store for everybody. */
+  asyncWaitingBytesMax: 16 * MiB,
   /** Asynchronous calls that one node carries out at once. */
   asyncClaimsMax: 16,
   /** A worker's lease on the calls it carries out: the bound on how long one that died holds them up. */
@@ -155,9 +161,13 @@ export const DEPLOYED_LIMITS = {
   asyncStepMs: 50,
   /** Dead letters kept of one function; the oldest is thrown away, and told of. */
   deadLettersMax: 1_000,
+  deadLettersBytesMax: 16 * MiB,
   // --- the store itself (fabric/store/)
   /** All keys and values together: the founder holds them in memory. */
   storeBytesMax: 256 * MiB,
+  /** The last part of it is for transactions that add little: who fills the store with large values must not keep holders, claims and removals out. */
+  storeReserveBytes: 32 * MiB,
+  storeSmallBytes: 2 * KiB,
   /** Values of one transaction; etcd refuses requests above 1.5 MiB. */
   storeTransactionBytesMax: 1_280 * KiB,
   /** One range answer; what is left out comes with the next. gRPC takes 4 MiB unless told otherwise. */

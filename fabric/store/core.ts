@@ -175,7 +175,8 @@ export class StoreCore {
   #commit(edit: Edit, leases: readonly Lease[]): Omit<Step<unknown>, 'answer'> {
     const touched = edit.changes()
     const growth = touched.reduce((sum, { before, after }) => sum + (after === undefined ? 0 : sizeOf(after)) - (before === undefined ? 0 : sizeOf(before)), 0)
-    if (growth > 0 && this.#bytes + growth > LIMITS.storeBytesMax) throw FABRIC.STORE_FULL({ bytes: this.#bytes, bytesMax: LIMITS.storeBytesMax })
+    const bytesMax = growth > LIMITS.storeSmallBytes ? LIMITS.storeBytesMax - LIMITS.storeReserveBytes : LIMITS.storeBytesMax
+    if (growth > 0 && this.#bytes + growth > bytesMax) throw FABRIC.STORE_FULL({ bytes: this.#bytes, bytesMax })
     const changes: CoreChange[] = leases.map(({ id }) => ({ type: 'lease', id, lifetimeMs: undefined }))
     for (const { key, before, after } of touched) {
       this.#put(key, before, after)

@@ -6,7 +6,7 @@
 // The same sources give the same bytes from any directory and on any machine: paths are relative to the file, those of
 // packages begin at node_modules, and no tsconfig of the user's is read. The map lies apart and has the sources in it.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { BuildFailure, Metafile } from 'esbuild'
 import { LIMITS } from '../../fabric/base.ts'
@@ -37,7 +37,8 @@ const utf8 = new TextEncoder()
 /** Throws BUNDLE_FAILED, BUNDLE_TYPES, BUNDLE_SHIPPED or BUNDLE_TOO_LARGE, with places in the user's files. */
 export async function buildBundle({ file, types, packageRoot }: BuildOptions): Promise<Built> {
   const path = resolve(file)
-  if (!existsSync(path)) throw FUNCTIONS.BUNDLE_FAILED({ file, reason: 'there is no such file' })
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found?.isFile() !== true) throw FUNCTIONS.BUNDLE_FAILED({ file, reason: found === undefined ? 'there is no such file' : 'it is no file; name the files in it, as in `kumoi deploy functions/*.ts`' })
   // What cannot even be bundled is told once, by esbuild, and without waiting for tsc.
   const ending = new AbortController()
   const checking = types === 'check' ? checkTypes({ file: path, packageRoot, signal: ending.signal }) : Promise.resolve({ warnings: [] })
@@ -101,6 +102,7 @@ interface Message { readonly text: string; readonly location: { readonly file: s
 /** "hot.ts:3:9: text" and the line with a mark under the place. */
 function placed({ text, location }: Message): string {
   const told = text.replace(/No matching export in "kumoi:kumoi" for import "([^"]*)"/, (_, wanted: string) => `kumoi has no ${wanted} for deployed functions; it has ${KUMOI_NAMES.join(', ')}, and what run() is given`)
+    .replace(/^Could not resolve "([^."/][^"]*)"$/, (all: string, wanted: string) => `${all}; is it installed beside the file (npm install ${wanted})?`)
     .replace(/^No loader is configured for "\.node" files.*/, 'a native module cannot run in a sandbox; use a package in plain JavaScript')
   if (location === null) return told
   return `${location.file}:${location.line}:${location.column + 1}: ${told}\n    ${location.lineText.slice(0, 200)}\n    ${' '.repeat(Math.min(200, location.column))}^`

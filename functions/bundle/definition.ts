@@ -24,7 +24,7 @@ export class DefinitionReader {
       if (known.includes(key)) continue
       const near = nearest(key, known)
       const whole = path === 'the definition' ? key : `${path}.${key}`
-      this.refuse(whole, near === undefined ? `left out (there is ${known.join(', ')})` : `left out; did you mean ${near}?`, (value as Fields)[key])
+      this.refuse(whole, `left out (${near === undefined ? `there is ${known.join(', ')}` : `did you mean ${near}?`})`, (value as Fields)[key])
     }
     return value as Fields
   }

@@ -115,7 +115,7 @@ function cronOf(read: DefinitionReader, fields: Fields, path: string, { cron }: 
   const pattern = read.text(fields['cron'], `${path}.cron`, 'a cron pattern of five or six fields, such as "*/5 * * * *"', /^.{1,256}$/)
   const timezone = read.text(fields['timezone'] ?? 'UTC', `${path}.timezone`, 'a time zone, such as "Europe/Berlin"', /^[\w+/-]{1,64}$/)
   const problem = cron(pattern, timezone)
-  return problem === undefined ? { type: 'cron', pattern, timezone } : read.refuse(`${path}.cron`, `a cron pattern in a time zone that exists (${problem})`, `${pattern} ${timezone}`)
+  return problem === undefined ? { type: 'cron', pattern, timezone } : read.refuse(`${path}.cron`, `a cron pattern in a time zone that exists (${problem})`, fields['timezone'] === undefined ? pattern : `${pattern} ${timezone}`)
 }
 
 function eventOf(read: DefinitionReader, fields: Fields, path: string, { kind: kindProblem }: ManifestChecks): TriggerRecord {

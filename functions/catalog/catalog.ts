@@ -126,6 +126,11 @@ function opened({ name, record, stored, signer, before }: Stored): { readonly de
     told('', error)
     return { deployed: before, problems }
   }
+  // Signed once, and put back by somebody who can write to the store but not sign. A function that was removed and made anew begins at the first generation, later.
+  if (before !== undefined && pointer.generation < before.record.generation && pointer.atMs <= before.record.atMs) {
+    problems.set('', `it is of generation ${pointer.generation}, and ${before.record.generation} has been seen: an older record was put back`)
+    return { deployed: before, problems }
+  }
   const versions = new Map<Hash, VersionRecord>()
   for (const [version, bytes] of stored) {
     // A version never changes: one that was judged is not judged again.

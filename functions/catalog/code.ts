@@ -9,7 +9,12 @@ import { errorCode, LIMITS } from '../../fabric/base.ts'
 import type { Clock, Hash, NodeId } from '../../fabric/base.ts'
 import { byRendezvous } from './owners.ts'
 
-export interface CatalogMember { readonly id: NodeId; readonly name: string }
+export interface CatalogMember {
+  readonly id: NodeId
+  readonly name: string
+  /** It may be gone, or only be slow: asked when nobody else has it. */
+  readonly doubted?: boolean
+}
 
 export interface CodeOptions {
   readonly blobs: BlobStore
@@ -46,7 +51,8 @@ export function createCode({ blobs, self, members, peer, clock, suspicious }: Co
   const search = async (hash: Hash, bytesMax: number): Promise<{ readonly bytes: Uint8Array | undefined; readonly asked: number }> => {
     const endsAtMs = clock.nowMs() + LIMITS.codeFetchMs
     let asked = 0
-    for (const member of byRendezvous(hash, members().filter(({ id }) => id !== self)).slice(0, LIMITS.codePeersMax)) {
+    const others = byRendezvous(hash, members().filter(({ id }) => id !== self))
+    for (const member of [...others.filter(({ doubted }) => doubted !== true), ...others.filter(({ doubted }) => doubted === true)].slice(0, LIMITS.codePeersMax)) {
       if (closing.signal.aborted || clock.nowMs() >= endsAtMs) break
       asked++
       try {

@@ -12,8 +12,8 @@ import { hashOf } from '../../fabric/mod.ts'
 import type { BlobStore, CallContext, RpcRegistry, RpcStream } from '../../fabric/mod.ts'
 import type { BuiltBundle, DeployReport, FunctionRow } from '../deployed-api.ts'
 import type { FunctionManifest, Holders } from '../deployed.ts'
+import { admitAdministrator } from '../administrator.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { parseFunctionPrincipal } from '../principal.ts'
 import type { NodeCatalog } from './catalog.ts'
 import { change } from './changes.ts'
 import type { Wish } from './changes.ts'
@@ -40,13 +40,6 @@ export interface CatalogServiceOptions {
   describe(script: ScriptToDescribe, context: CallContext): Promise<FunctionManifest>
   readonly holders?: Pick<Holders, 'holder'>
   nameOf(node: string): string
-}
-
-/** Administrators of a node's machine, un-narrowed, change what is deployed; "local:0/x" may look. A running function may neither. */
-function admit({ principal }: CallContext, what: string): void {
-  const running = parseFunctionPrincipal(principal)
-  if (running !== undefined) throw FUNCTIONS.FUNCTION_DENIED({ name: running.name, what, right: '' })
-  if (!/^local:\d+$/.test(principal)) throw FUNCTIONS.DEPLOY_DENIED({ principal, what })
 }
 
 export function serveCatalog(options: CatalogServiceOptions): void {
@@ -84,7 +77,7 @@ export function serveCatalog(options: CatalogServiceOptions): void {
   const nameIn = (body: unknown): string => string(fields(body, 'request')['name'], 'request.name')
 
   registry.stream(CATALOG_METHODS.deploy, async (body, context, stream) => {
-    admit(context, 'deploy functions')
+    admitAdministrator(context, 'deploy functions')
     return toJson(await deploy(options, readDeploy(body), context, stream))
   })
   registry.stream(CATALOG_METHODS.list, async (_body, _context, stream) => {
@@ -102,22 +95,22 @@ export function serveCatalog(options: CatalogServiceOptions): void {
     return toJson(row)
   })
   registry.method(CATALOG_METHODS.rollback, (body, context) => {
-    admit(context, 'roll functions back')
+    admitAdministrator(context, 'roll functions back')
     const { version } = fields(body, 'request')
     return write(nameIn(body), { do: 'rollback', ...(version === undefined || version === null ? {} : { version: string(version, 'request.version') }) }, context)
   })
   registry.method(CATALOG_METHODS.alias, (body, context) => {
-    admit(context, 'move aliases')
+    admitAdministrator(context, 'move aliases')
     return write(nameIn(body), { do: 'alias', moves: readMoves(fields(body, 'request')['moves']) }, context)
   })
   for (const verb of ['pause', 'resume'] as const) {
     registry.method(CATALOG_METHODS[verb], (body, context) => {
-      admit(context, `${verb} functions`)
+      admitAdministrator(context, `${verb} functions`)
       return write(nameIn(body), { do: verb }, context)
     })
   }
   registry.method(CATALOG_METHODS.remove, async (body, context) => {
-    admit(context, 'remove functions')
+    admitAdministrator(context, 'remove functions')
     const name = nameIn(body)
     await seen(await named(name, writer.remove(name, context.signal)), context)
     return null

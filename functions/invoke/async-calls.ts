@@ -47,6 +47,8 @@ export interface AsyncCallsOptions {
 const CLAIM_RETRY_MS = 1_000
 const FINISH_RETRIES = 3
 const FINISH_RETRY_MS = 200
+/** Dead letters thrown away for one more: they go in its transaction. */
+const DROPS_MAX = 64
 
 /** Nothing ran and it is nobody's fault: no attempt is used up. */
 const UNCOUNTED: ReadonlySet<string> = new Set([FUNCTIONS.FUNCTION_BUSY, FUNCTIONS.FUNCTION_PAUSED, FUNCTIONS.FUNCTION_BROKEN, FUNCTIONS.FUNCTION_UNHELD, FUNCTIONS.FUNCTION_CODE_MISSING, FUNCTIONS.FUNCTION_UNKNOWN, FUNCTIONS.NODE_GONE].map(({ code }) => code))
@@ -64,7 +66,7 @@ export class AsyncCalls {
 
   constructor(options: AsyncCallsOptions) {
     this.#options = options
-    this.#puts = new CallPuts({ ...options, waiting: (name) => this.#queue.count(name) })
+    this.#puts = new CallPuts({ ...options, waiting: (name) => ({ calls: this.#queue.count(name), bytes: this.#queue.bytes(name) }) })
     this.#lease = new WorkerLease({
       ...options, used: () => this.#under.size > 0,
       lost: () => { for (const control of this.#under.values()) control.abort(FUNCTIONS.RUN_CANCELLED({})) },
@@ -129,7 +131,7 @@ export class AsyncCalls {
     this.#place(key, (place) => {
       const { clock } = this.#options
       const { nextAtMs, pauseMs } = readTimes(value)
-      this.#queue.put({ ...place, modRevision, nextAtMs, pauseMs }, clock.nowMs(), clock.wallMs())
+      this.#queue.put({ ...place, modRevision, nextAtMs, pauseMs, bytes: value.byteLength }, clock.nowMs(), clock.wallMs())
     })
   }
 
@@ -238,17 +240,32 @@ export class AsyncCalls {
     const { store, clock, observer } = this.#options
     const value = writeStored({ ...record, nextAtMs: clock.wallMs(), pauseMs: 0, error: bounded(outcome.error) })
     const operations: StoreOperation[] = [{ do: 'put', key: deadKey(call), value }, { do: 'delete', key: callKey(call) }, ...await this.#keyDone(record, call, outcome)]
-    const prefix = `${DEAD_PREFIX}${call.name}/`
-    const dead = await store.range(prefix, { limit: LIMITS.deadLettersMax })
-    if (dead.entries.length >= LIMITS.deadLettersMax) {
-      const oldest = dead.entries.reduce((a, b) => (a.createRevision < b.createRevision ? a : b))
-      operations.push({ do: 'delete', key: oldest.key })
-      observer.count(call.name, 'dead-dropped')
-    }
+    const dropped = await this.#tooMany(call.name, value.byteLength)
+    for (const letter of dropped) operations.push({ do: 'delete', key: letter })
+    if (dropped.length > 0) observer.count(call.name, 'dead-dropped', dropped.length)
     await this.#finish(call, claim, operations)
     observer.count(call.name, 'dead')
     const { manifest } = this.#options.catalog.get(call.name) ?? {}
     observer.line({ atMs: clock.wallMs(), name: call.name, version: manifest?.version ?? '', callId: call.id, trace: record.trace, level: 'system', text: `given up after ${record.attempts} attempts: ${outcome.error.message}` })
+  }
+
+  /** Dead letters that have to go for one more of so many bytes, the oldest first. A range answers no more than a part of large ones. */
+  async #tooMany(name: string, bytes: number): Promise<readonly string[]> {
+    const letters: { readonly key: string; readonly bytes: number; readonly revision: number }[] = []
+    let whole = bytes
+    for (let after: string | undefined; ;) {
+      const page = await this.#options.store.range(`${DEAD_PREFIX}${name}/`, after === undefined ? {} : { after })
+      for (const { key, value, createRevision } of page.entries) {
+        letters.push({ key, bytes: value.byteLength, revision: createRevision })
+        whole += value.byteLength
+      }
+      after = page.entries.at(-1)?.key
+      if (!page.more || after === undefined) break
+    }
+    letters.sort((a, b) => a.revision - b.revision)
+    let gone = 0
+    while (gone < letters.length && gone < DROPS_MAX && (letters.length - gone >= LIMITS.deadLettersMax || whole > LIMITS.deadLettersBytesMax)) whole -= letters[gone++]?.bytes ?? 0
+    return letters.slice(0, gone).map(({ key }) => key)
   }
 
   /** One transaction that counts only while the claim is this one. A store that does not answer is asked again: the outcome is worth it. */

@@ -22,8 +22,8 @@ export interface CallPutsOptions {
   readonly random: Random
   readonly self: { readonly name: string }
   readonly idempotency: Idempotency
-  /** Calls of a function that wait, as this node knows. */
-  waiting(name: string): number
+  /** Calls of a function that wait, as this node knows, and the bytes of their records. */
+  waiting(name: string): { readonly calls: number; readonly bytes: number }
   /** Functions that hear a topic when `deployer` says it. */
   subscribers(topic: string, deployer: string): readonly string[]
 }
@@ -36,27 +36,32 @@ const EMITS = 32
 
 export class CallPuts {
   readonly #options: CallPutsOptions
+  /** Bytes on their way to the store, by function: what waits is known only when the watch has told. */
+  readonly #underWay = new Map<string, number>()
   constructor(options: CallPutsOptions) { this.#options = options }
 
   async enqueue(request: InvokeRequest, authority: CallAuthority): Promise<string> {
     const { store, idempotency } = this.#options
     const name = this.#nameOf(request.reference)
-    for (;;) {
-      const { id, when, then, otherwise } = await this.#putting(name, request, authority)
-      const answer = await fenced(store, { when, then, otherwise }, authority)
-      if (answer.succeeded) return id
-      const [found] = answer.entries
-      if (found !== undefined) return idempotency.callOf(found)
-    }
+    return this.#counted([name], request.payload.byteLength, async () => {
+      for (;;) {
+        const { id, when, then, otherwise } = await this.#putting(name, request, authority)
+        const answer = await fenced(store, { when, then, otherwise }, authority)
+        if (answer.succeeded) return id
+        const [found] = answer.entries
+        if (found !== undefined) return idempotency.callOf(found)
+      }
+    })
   }
 
   /** What puts a call, once under its key. Throws FUNCTION_BUSY when too many wait, PAYLOAD_INVALID. */
   async #putting(name: string, request: InvokeRequest, authority: CallAuthority): Promise<{ readonly id: string; readonly when: StoreCompare[]; readonly then: StoreOperation[]; readonly otherwise: StoreOperation[] }> {
     const { random, clock, self, idempotency, observer } = this.#options
     const waiting = this.#options.waiting(name)
-    if (waiting >= LIMITS.asyncWaitingMax) {
+    const bytes = waiting.bytes + (this.#underWay.get(name) ?? 0)
+    if (waiting.calls >= LIMITS.asyncWaitingMax || bytes > LIMITS.asyncWaitingBytesMax) {
       observer.count(name, 'busy')
-      throw FUNCTIONS.FUNCTION_BUSY({ name, node: self.name, running: 0, waiting })
+      throw FUNCTIONS.FUNCTION_BUSY({ name, node: self.name, running: 0, waiting: waiting.calls })
     }
     const nowMs = clock.wallMs()
     const value = writeStored({ request, principal: authority.principal, trace: authority.trace, attempts: 0, enqueuedAtMs: nowMs, nextAtMs: nowMs, pauseMs: 0, error: undefined })
@@ -77,12 +82,31 @@ export class CallPuts {
   async emit(topic: string, payload: Uint8Array, { from, deployer, budget, key }: EmitOptions, authority: CallAuthority): Promise<number> {
     const names = this.#options.subscribers(topic, deployer)
     for (let at = 0; at < names.length; at += EMITS) {
-      const puts = await Promise.all(names.slice(at, at + EMITS).map((name) => this.#putting(name, {
-        reference: name, payload, cause: { type: 'topic', topic, from }, ...(budget === undefined ? {} : { budget }), ...(key === undefined ? {} : { idempotencyKey: key }),
-      }, authority)))
-      await fenced(this.#options.store, { when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then), otherwise: [] }, authority)
+      const some = names.slice(at, at + EMITS)
+      await this.#counted(some, payload.byteLength, async () => {
+        const puts = await Promise.all(some.map((name) => this.#putting(name, {
+          reference: name, payload, cause: { type: 'topic', topic, from }, ...(budget === undefined ? {} : { budget }), ...(key === undefined ? {} : { idempotencyKey: key }),
+        }, authority)))
+        await fenced(this.#options.store, { when: puts.flatMap(({ when }) => when), then: puts.flatMap(({ then }) => then), otherwise: [] }, authority)
+      })
     }
     return names.length
+  }
+
+  async #counted<T>(names: readonly string[], bytes: number, put: () => Promise<T>): Promise<T> {
+    const add = (by: number): void => {
+      for (const name of names) {
+        const sum = (this.#underWay.get(name) ?? 0) + by
+        if (sum > 0) this.#underWay.set(name, sum)
+        else this.#underWay.delete(name)
+      }
+    }
+    add(bytes)
+    try {
+      return await put()
+    } finally {
+      add(-bytes)
+    }
   }
 
   /** A paused function keeps its queue; one that is not there has none. */
@@ -108,5 +132,5 @@ async function fenced(store: GlobalStore, { when, then, otherwise }: Put, { prin
   const answer = await store.transact({ when: [...when, { key, field: 'createRevision', is: '=', than: epoch }], then, otherwise: [...otherwise, { do: 'get', key }] }, { signal })
   const holder = answer.entries.at(-1)
   if (!answer.succeeded && holder?.createRevision !== epoch) throw FUNCTIONS.FUNCTION_FENCED({ name, epoch, reason: holder === undefined ? 'nobody holds it now' : `epoch ${holder.createRevision} holds it` })
-  return answer
+  return { ...answer, entries: answer.succeeded ? answer.entries : answer.entries.slice(0, -1) }
 }

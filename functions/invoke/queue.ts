@@ -15,11 +15,13 @@ export interface WaitingCall {
   /** Wall clock of the next attempt; the pause that it stands for. */
   readonly nextAtMs: number
   readonly pauseMs: number
+  /** Of its record. */
+  readonly bytes: number
 }
 
 interface Item { call: WaitingCall; stamp: number; claimed: boolean; claimGone: number; trying: boolean; dueMs: number }
 interface Turn extends Due { readonly item: Item; readonly stamp: number }
-interface Line { readonly items: Map<string, Item>; readonly heap: DueHeap<Turn> }
+interface Line { readonly items: Map<string, Item>; readonly heap: DueHeap<Turn>; bytes: number }
 
 export interface QueueOptions {
   /** Pause before this node reaches for the call: nodes do so one after the other. */
@@ -37,6 +39,7 @@ export class CallQueue {
   constructor(options: QueueOptions) { this.#options = options }
 
   count(name: string): number { return this.#lines.get(name)?.items.size ?? 0 }
+  bytes(name: string): number { return this.#lines.get(name)?.bytes ?? 0 }
   get size(): number { let size = 0; for (const { items } of this.#lines.values()) size += items.size; return size }
 
   #item(name: string, id: string): Item | undefined { return this.#lines.get(name)?.items.get(id) }
@@ -44,9 +47,10 @@ export class CallQueue {
   /** A call was put, or changed. */
   put(call: WaitingCall, nowMs: number, wallMs: number): void {
     let line = this.#lines.get(call.name)
-    if (line === undefined) this.#lines.set(call.name, line = { items: new Map(), heap: new DueHeap() })
+    if (line === undefined) this.#lines.set(call.name, line = { items: new Map(), heap: new DueHeap(), bytes: 0 })
     let item = line.items.get(call.id)
     if (item !== undefined && item.call.modRevision >= call.modRevision) return
+    line.bytes += call.bytes - (item?.call.bytes ?? 0)
     if (item === undefined) line.items.set(call.id, item = { call, stamp: 0, claimed: false, claimGone: 0, trying: false, dueMs: 0 })
     item.call = call
     item.dueMs = nowMs + Math.max(0, Math.min(call.nextAtMs - wallMs, call.pauseMs)) + this.#options.lagMs(call.id)
@@ -61,7 +65,10 @@ export class CallQueue {
     const line = this.#lines.get(name)
     if (line === undefined) return
     const item = line.items.get(id)
-    if (item !== undefined) item.stamp++
+    if (item !== undefined) {
+      item.stamp++
+      line.bytes -= item.call.bytes
+    }
     line.items.delete(id)
     if (line.items.size === 0) this.#lines.delete(name)
   }

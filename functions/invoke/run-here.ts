@@ -68,15 +68,26 @@ export class Runner {
   /** Has the code of a version in memory and its queue made: the first call after a deploy need not wait for it. */
   async prepare(call: Pick<VersionCall, 'resolved'>, signal?: AbortSignal): Promise<void> { await this.#load(call, signal) }
 
-  /** Has an isolate linked to the version, by asking it what it is. Rejects when it cannot run here. */
+  /**
+   * Has an isolate linked to the version, by asking it what it is. Rejects when it cannot run here. Asks twice: linking used up a
+   * spare isolate, and making the next one blocks the lane for a moment, in which the first call should not come.
+   */
   async warmUp(resolved: ResolvedFunction, signal: AbortSignal): Promise<void> {
     const { runner } = await this.#load({ resolved }, signal)
+    const { clock } = this.#options
+    await this.#askWhat(resolved, runner, signal)
+    await new Promise<void>((resolve) => { clock.after(LIMITS.invokeWarmPauseMs, resolve) })
+    signal.throwIfAborted()
+    await this.#askWhat(resolved, runner, signal)
+  }
+
+  #askWhat(resolved: ResolvedFunction, runner: VersionRunner, signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
     const timeoutMs = LIMITS.describeMs
     const deadlineMs = clock.nowMs() + timeoutMs
     const authority: CallAuthority = { principal: '', trace: '0'.repeat(16), hop: 0, signal, remainingMs: () => Math.max(1, deadlineMs - clock.nowMs()) }
     const { scope, parts, principal } = this.#describe({ resolved, payload: noPayload(), cause: { type: 'call' }, attempt: 1, timeoutMs, budget: 0, depth: 0, epoch: undefined, traceparent: undefined }, authority)
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       runner.add({
         parts: { ...parts, what: 'describe' }, scope, arrivedMs: clock.nowMs(), timeoutMs, deadlineMs, authority: { ...authority, principal },
         settle: (ended) => { if (ended.status === 'value') resolve(); else reject(fromErrorRecord(ended.error)) },

@@ -3,10 +3,8 @@
 import type { CallOptions, RpcPeer } from '../../fabric/mod.ts'
 import { LIMITS } from '../../fabric/base.ts'
 import type { FunctionStats, LogOptions, ObserveApi } from '../deployed-api.ts'
-import { readLogStream } from './log-gather.ts'
-import { LOGS_METHOD, requestOf, writeRequest } from './log-wire.ts'
+import { LOGS_METHOD, METRICS_METHOD, readLogStream, requestOf, STATS_METHOD, writeRequest } from './log-wire.ts'
 import type { NodeLine } from './log-wire.ts'
-import { METRICS_METHOD, STATS_METHOD } from './observe.ts'
 
 export interface ObserveClientOptions {
   readonly peer: Pick<RpcPeer, 'call' | 'open'>

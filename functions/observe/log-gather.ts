@@ -9,7 +9,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, NodeId } from '../../fabric/base.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { Follower } from './follower.ts'
-import { LOGS_METHOD, NODE_LOGS_METHOD, readMessage, readRequest, writeMessage, writeRequest } from './log-wire.ts'
+import { LOGS_METHOD, NODE_LOGS_METHOD, readLogStream, readRequest, writeMessage, writeRequest } from './log-wire.ts'
 import type { LogMessage, LogRequest, SentLine } from './log-wire.ts'
 import { systemLine } from './logs.ts'
 import type { NodeLogs } from './logs.ts'
@@ -158,19 +158,5 @@ class Gathering {
       function finish(): void { timer.cancel(); signal.removeEventListener('abort', finish); done() }
       signal.addEventListener('abort', finish, { once: true })
     })
-  }
-}
-
-/** Messages of a log stream; ends, or throws, as the stream does. */
-export async function* readLogStream(stream: ReturnType<RpcPeer['open']>): AsyncGenerator<LogMessage> {
-  stream.result.catch(() => {})
-  try {
-    for await (const body of stream) {
-      const message = readMessage(body)
-      if (message !== undefined) yield message
-    }
-    await stream.result
-  } finally {
-    stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
   }
 }

@@ -6,6 +6,7 @@
 //   line      [seq, node, atMs, name, version, callId, trace, level, text, fields as JSON or null]
 
 import { LIMITS } from '../../fabric/base.ts'
+import type { RpcPeer } from '../../fabric/mod.ts'
 import type { LogLine } from '../deployed.ts'
 import type { LogOptions } from '../deployed-api.ts'
 import { FUNCTIONS } from '../errors.ts'
@@ -13,6 +14,8 @@ import type { LogFilter } from './log-ring.ts'
 
 export const LOGS_METHOD = 'functions.logs'
 export const NODE_LOGS_METHOD = 'functions.logs.node'
+export const STATS_METHOD = 'functions.stats'
+export const METRICS_METHOD = 'functions.metrics'
 
 export type NodeLine = LogLine & { readonly node: string }
 export interface SentLine { readonly seq: number; readonly line: NodeLine }
@@ -66,6 +69,20 @@ export function readMessage(body: unknown): LogMessage | undefined {
   const [tag, ring, lines] = list(body, 'log message')
   if (tag === 'live') return { tag }
   return tag === 'lines' ? { tag, ring: text(ring, 'ring'), lines: list(lines, 'lines').map(readLine) } : undefined
+}
+
+/** Messages of a log stream; ends, or throws, as the stream does. */
+export async function* readLogStream(stream: ReturnType<RpcPeer['open']>): AsyncGenerator<LogMessage> {
+  stream.result.catch(() => {})
+  try {
+    for await (const body of stream) {
+      const message = readMessage(body)
+      if (message !== undefined) yield message
+    }
+    await stream.result
+  } finally {
+    stream.cancel(FUNCTIONS.RUN_CANCELLED({}))
+  }
 }
 
 function readLine(value: unknown): SentLine {

@@ -45,8 +45,10 @@ export function traceOf(traceId: string): string {
   return isZero(right) ? traceId.slice(0, TRACE_CHARS) : right
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 const newSpanId = (random: Random): string => {
-  const hex = Array.from(random.bytes(TRACE_CHARS / 2), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  let hex = ''
+  for (const byte of random.bytes(TRACE_CHARS / 2)) hex += HEX[byte]
   return isZero(hex) ? '0000000000000001' : hex
 }
 

@@ -60,6 +60,9 @@ export const depthFlag = (depth: number = 0): number => Math.min(depth, RUN_DEPT
 export const depthOf = (flags: number): number => flags >> RUN_DEPTH_SHIFT
 /** The items are numbers (u32, little endian) of references kept before (prelude/kept.ts); never on the wire of a cell. */
 export const RUN_KEPT = 4
+/** Flags of calls of a virtual isolate: several without arguments, as lines; how many were answered by what stands, as JSON. */
+export const PLAIN_CALLS = 1
+export const STANDING_CALLS = 2
 
 /** One isolate for one run. */
 export const PLAN_FRESH = 1

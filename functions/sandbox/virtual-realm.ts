@@ -1,9 +1,6 @@
 // What a virtual isolate runs before the prelude and around it: text, because it is evaluated in the isolate (virtual.ts).
 
-import { FROM_LANE } from './frames.ts'
-
-/** Flag of a post that holds several calls without arguments. */
-export const PLAIN_CALLS = 1
+import { FROM_LANE, PLAIN_CALLS } from './frames.ts'
 
 /**
  * Time and randomness of the realm, put in place before the prelude takes hold of them; and fewer visits: the calls of one
@@ -30,7 +27,7 @@ export const virtualRealm = (prelude: string, seed: number): string => `(functio
     }
     const made = boot((type, id, b, c, d, flags, text, bytes) => {
       if (type !== ${FROM_LANE.call}) { if (lines !== '') flush(); return post(type, id, b, c, d, flags, text, bytes) }
-      if (bytes.length !== 1 || bytes[0] !== 0x80) { if (lines !== '') flush(); return post(type, id, b, c, d, flags, text, bytes) }
+      if (flags !== 0 || bytes.length !== 1 || bytes[0] !== 0x80) { if (lines !== '') flush(); return post(type, id, b, c, d, flags, text, bytes) }
       if (lines === '') then(turn, flush)
       job = id
       lines += b + ' ' + c + ' ' + text + '\\n'

@@ -17,10 +17,16 @@ export interface VirtualSandboxOptions {
 export interface Kept { readonly slot: number; readonly version: object; bytes(): Uint8Array }
 /** Elements by number instead of `bytes`: references whose attributes hold nothing nested; each `Kept` is an array of one. */
 export type KeptInput = Extract<ChunkInput, { readonly type: 'items' }> & { readonly kept: readonly Kept[] }
-export interface VirtualHooks extends JobHooks {
+/** What is known of a world that stands still between two events. */
+export interface Known {
   /** An array of references of a kind that has settable attributes, known without waiting; undefined: ask hostCall. */
-  knownAnswer?(call: HostCall): Kept | undefined
+  answer(call: HostCall): Kept | undefined
+  /** While it is the same, so are all answers: the isolate gives them again by itself. */
+  revision(): number
+  /** So many calls were answered by the isolate itself. */
+  answered(kind: string, verb: string, calls: number): void
 }
+export interface VirtualHooks extends JobHooks { readonly known?: Known }
 export interface VirtualSandbox {
   /** Never rejects for what the code did. */
   run(job: Job, hooks: VirtualHooks, signal: AbortSignal): Promise<JobResult>

@@ -16,12 +16,12 @@ import { FUNCTIONS } from '../errors.ts'
 import { bundlePackage, cellScripts } from './bundle.ts'
 import { SandboxIsolate } from './cell/isolate.ts'
 import { readConsole } from './console-line.ts'
-import { FROM_LANE, RUN_KEPT, RUN_RANGE } from './frames.ts'
+import { FROM_LANE, PLAIN_CALLS, RUN_KEPT, RUN_RANGE, STANDING_CALLS } from './frames.ts'
 import { makePlan, planKey } from './kernel/job-plan.ts'
 import type { JobPlan } from './kernel/job-plan.ts'
 import { POST_TIMER } from './prelude/timers.ts'
 import { errorText, parseErrorText, parseResult } from './results.ts'
-import { PLAIN_CALLS, virtualRealm } from './virtual-realm.ts'
+import { virtualRealm } from './virtual-realm.ts'
 import type { Kept, KeptInput, VirtualHooks, VirtualSandbox, VirtualSandboxOptions } from './virtual-start.ts'
 
 /** Warm isolates: one a plan, more while runs of a plan overlap. */
@@ -31,8 +31,8 @@ const utf8 = new TextDecoder()
 /** Why host calls of a job that has ended end; made once, because a job ends every millisecond. */
 const OVER = FUNCTIONS.SANDBOX_CANCELLED({})
 
-interface Warm { readonly isolate: SandboxIsolate; readonly plan: JobPlan; readonly known: Map<number, object>; busy: boolean; momentMs: number }
-interface Running { readonly id: number; readonly warm: Warm; readonly hooks: VirtualHooks; readonly end: (result: Ended) => void; readonly calls: AbortController; answers: unknown[]; /** Number of the call, number of its answer. */ known: number[]; answering: boolean; hostCalls: number; ended: boolean }
+interface Warm { readonly isolate: SandboxIsolate; readonly plan: JobPlan; readonly known: Map<number, object>; /** The last job's elements, and their numbers. */ elements: readonly Kept[]; slots: Uint8Array; /** Of the answers that stand in the isolate; undefined: none may. */ revision: number | undefined; busy: boolean; momentMs: number }
+interface Running { readonly id: number; readonly warm: Warm; readonly hooks: VirtualHooks; readonly end: (result: Ended) => void; readonly calls: AbortController; answers: unknown[]; /** Number of the call, number of its answer. */ known: number[]; /** Revision of the first of them. */ asOf: number | undefined; answering: boolean; hostCalls: number; ended: boolean }
 type Ended = { readonly bytes: Uint8Array } | { readonly status: FailureStatus; readonly error: CodedError | ErrorRecord; readonly mayHaveRun: boolean }
 type CallName = Pick<HostCall, 'target' | 'verb'> & { /** Element that may have made it, when that is not certain; -1: none. */ readonly waiting: number }
 
@@ -71,7 +71,7 @@ class InProcessSandbox implements VirtualSandbox {
     }
     warm.busy = true
     const running: Running = {
-      id: ++this.#lastJob, warm, hooks, calls: new AbortController(), answers: [], known: [], answering: false, hostCalls: 0, ended: false,
+      id: ++this.#lastJob, warm, hooks, calls: new AbortController(), answers: [], known: [], asOf: undefined, answering: false, hostCalls: 0, ended: false,
       end: (result) => {
         if (running.ended) return
         running.ended = true
@@ -134,7 +134,7 @@ class InProcessSandbox implements VirtualSandbox {
       const [specifier = '', name = '', version = ''] = JSON.parse(answer.slice(1)) as string[]
       await isolate.addPackage(answer.slice(1), await bundlePackage({ specifier, name, version }, this.#options.packageDirectories), `${name}@${version}`)
     }
-    const warm: Warm = { isolate, plan, known: new Map(), busy: false, momentMs: NaN }
+    const warm: Warm = { isolate, plan, known: new Map(), elements: [], slots: new Uint8Array(0), revision: undefined, busy: false, momentMs: NaN }
     if (this.#isolates.length >= ISOLATES_MAX) this.#drop(this.#isolates.find(({ busy }) => !busy))
     this.#isolates.push(warm)
     return warm
@@ -150,6 +150,8 @@ class InProcessSandbox implements VirtualSandbox {
   /** One visit to the isolate; what it throws ends the job and the isolate. */
   #visit(running: Running, visit: () => void): void {
     try {
+      this.#setMoment(running.warm)
+      this.#renew(running)
       visit()
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
@@ -167,6 +169,14 @@ class InProcessSandbox implements VirtualSandbox {
     warm.isolate.setMoment(atMs)
   }
 
+  /** What stands in the isolate is what is known now. */
+  #renew({ warm, hooks }: Running): void {
+    const revision = hooks.known?.revision()
+    if (warm.revision === revision) return
+    warm.isolate.forgetStanding()
+    warm.revision = revision
+  }
+
   #break(running: Running, ended: Ended): void {
     if (running.ended) return
     running.warm.isolate.dispose()
@@ -177,7 +187,6 @@ class InProcessSandbox implements VirtualSandbox {
     const { isolate, plan } = running.warm
     isolate.hooks = { post: (...args) => this.#posted(running, ...args), announce: () => {}, catastrophe: () => {} }
     this.#visit(running, () => {
-      this.#setMoment(running.warm)
       const [start, step, flags, items] = input.type === 'range' ? [input.start, input.step, RUN_RANGE, undefined] as const
         : 'kept' in input ? [0, 0, RUN_KEPT, this.#numbers(running.warm, (input as KeptInput).kept)] as const
           : [0, 0, 0, Uint8Array.from(input.bytes)] as const
@@ -186,7 +195,9 @@ class InProcessSandbox implements VirtualSandbox {
     })
   }
 
-  #numbers({ isolate, known }: Warm, references: readonly Kept[]): Uint8Array {
+  #numbers(warm: Warm, references: readonly Kept[]): Uint8Array {
+    if (references === warm.elements) return warm.slots
+    const { isolate, known } = warm
     const slots = new Uint8Array(references.length * 4)
     const view = new DataView(slots.buffer)
     for (const [i, { slot, version, bytes }] of references.entries()) {
@@ -195,6 +206,8 @@ class InProcessSandbox implements VirtualSandbox {
       isolate.keepHere(slot, bytes())
       known.set(slot, version)
     }
+    warm.elements = references
+    warm.slots = slots
     return slots
   }
 
@@ -204,14 +217,13 @@ class InProcessSandbox implements VirtualSandbox {
       case FROM_LANE.result: return running.end({ bytes: bytes as Uint8Array })
       case FROM_LANE.console: return running.hooks.console(readConsole(flags, words, c - 1))
       case POST_TIMER: return void this.#options.clock.after(c, () => this.#ring(running, b))
-      case FROM_LANE.call: return flags === PLAIN_CALLS ? this.#calls(running, words) : this.#call(running, b, c - 1, words, bytes as Uint8Array)
+      case FROM_LANE.call: return flags === PLAIN_CALLS ? this.#calls(running, words) : flags === STANDING_CALLS ? this.#standing(running, words) : this.#call(running, b, c - 1, words, bytes as Uint8Array)
     }
   }
 
   #ring(running: Running, timer: number): void {
     if (running.ended) return
     this.#visit(running, () => {
-      this.#setMoment(running.warm)
       running.warm.isolate.timerHere(running.warm.plan.cpuTimeMs, timer)
     })
   }
@@ -224,20 +236,25 @@ class InProcessSandbox implements VirtualSandbox {
     }
   }
 
+  #standing(running: Running, words: string): void {
+    for (const [kind, verb, calls] of JSON.parse(words) as [string, string, number][]) running.hooks.known?.answered(kind, verb, calls)
+  }
+
   #call(running: Running, number: number, element: number, words: string, args: Uint8Array): void {
     const { hooks, warm } = running
     const { target, verb, waiting } = this.#name(words)
     const call: HostCall = { target, verb, args, element: element >= 0 ? element : waiting }
     running.hostCalls++
-    const known = hooks.knownAnswer?.(call)
+    const known = hooks.known?.answer(call)
     if (known !== undefined) {
+      running.asOf ??= hooks.known?.revision()
       const same = warm.known.get(known.slot) === known.version
       if (!same) warm.known.set(known.slot, known.version)
       if (same) running.known.push(number, known.slot)
       return this.#answer(running, same ? [] : [number, true, exact(known.bytes()), String(known.slot)])
     }
     // Handles show what was assigned to them from now on.
-    if (call.verb === 'patch') warm.known.clear()
+    if (call.verb === 'patch') { warm.known.clear(); warm.elements = []; warm.revision = undefined }
     const answer = args.byteLength > LIMITS.hostCallBytesMax
       ? Promise.reject(FUNCTIONS.SANDBOX_HOST_CALL_BYTES({ verb: call.verb, bytes: args.byteLength, bytesMax: LIMITS.hostCallBytesMax }))
       : hooks.hostCall(call, running.calls.signal)
@@ -264,15 +281,17 @@ class InProcessSandbox implements VirtualSandbox {
     running.answering = true
     queueMicrotask(() => {
       running.answering = false
-      const { answers, known, warm: { isolate, plan } } = running
+      const { answers, known, asOf, warm: { isolate, plan } } = running
       running.answers = []
       running.known = []
+      running.asOf = undefined
       if (running.ended) return
       this.#visit(running, () => {
-        this.#setMoment(running.warm)
         if (answers.length > 0) isolate.answerHere(plan.cpuTimeMs, answers)
         if (known.length > 0 && !running.ended) isolate.knownHere(plan.cpuTimeMs, known)
       })
+      // What was given was known before something changed: it stands no longer than this visit.
+      if (asOf !== undefined && asOf !== running.warm.revision) running.warm.revision = undefined
     })
   }
 

@@ -23,7 +23,7 @@ import { createInvoke } from '../invoke/start.ts'
 import { RateBook } from '../plan/chunking.ts'
 import { registerFunctions } from '../plan/service.ts'
 import { functionPrincipal } from '../principal.ts'
-import type { Kept, KeptInput, VirtualSandbox } from '../sandbox/virtual-start.ts'
+import type { Kept, KeptInput, Known, VirtualSandbox } from '../sandbox/virtual-start.ts'
 import { createState } from '../state/state.ts'
 import { cronProblem } from '../trigger/cron.ts'
 import { startEventTriggers } from '../trigger/events.ts'
@@ -45,7 +45,7 @@ export interface SimulatedNodeOptions {
   readonly mayWatch: EventTriggersOptions['mayWatch']
   /** Elements of a job by number; undefined: they travel as bytes. */
   readonly keptElements: (references: readonly ReferenceRecord[]) => readonly Kept[] | undefined
-  readonly knownAnswer: (call: HostCall, principal: string) => Kept | undefined
+  readonly known: Pick<Known, 'revision' | 'answered'> & { answer(call: HostCall, principal: string): Kept | undefined }
   readonly checks: Omit<ManifestChecks, 'cron'>
   readonly observer: Observer
   /** A call of a function to something of the node ("emit", "state.put"), with its first argument. */
@@ -57,7 +57,7 @@ export interface SimulatedNode {
   /** Throws DEFINITION_INVALID, what the file threw, or a SANDBOX_ error. */
   deploy(bundle: BuiltBundle): Promise<FunctionManifest>
   /** Rights of a deployed version, for the gate. */
-  rightsOf(name: string, version: string): readonly string[] | undefined
+  versionOf(name: string, version: string): FunctionManifest | undefined
   /** Triggers begin. */
   start(): void
   /** A call from outside, made at least once. */
@@ -110,10 +110,20 @@ export async function createSimulatedNode(options: SimulatedNodeOptions): Promis
     onChange: () => ignore,
   }
 
+  const { known } = options
+  const knowns = new Map<string, Known>()
+  /** One for each function. */
+  const knownTo = (principal: string): Known => {
+    const present = knowns.get(principal)
+    if (present !== undefined) return present
+    const made: Known = { answer: (call) => known.answer(call, principal), revision: known.revision, answered: known.answered }
+    knowns.set(principal, made)
+    return made
+  }
   const sandbox: Sandbox = {
     run(job: Job, hooks: JobHooks, signal: AbortSignal) {
       const principal = principals.get(job.stages[0]?.code ?? '')
-      return options.sandbox.run(job, principal === undefined ? hooks : { ...hooks, knownAnswer: (call) => options.knownAnswer(call, principal) }, signal)
+      return options.sandbox.run(job, principal === undefined ? hooks : { ...hooks, known: knownTo(principal) }, signal)
     },
     warm: async () => {},
     stats: () => ({ cells: [], quarantined: [] }),
@@ -170,7 +180,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions): Promis
       for (const listener of [...listeners]) listener(name)
       return manifest
     },
-    rightsOf: (name, version) => view.version(name, version)?.manifest.rights,
+    versionOf: (name, version) => view.version(name, version)?.manifest,
     start() {
       invoke.start()
       const triggers = { clock, random, catalog, observer, log: { warn } }

@@ -2,7 +2,8 @@
 
 import type { CallOptions, RpcPeer } from '../../fabric/mod.ts'
 import type { SecretRow, SecretsApi } from '../deployed-api.ts'
-import { SECRET_METHODS } from './secrets.ts'
+
+export const SECRET_METHODS = { set: 'functions.secret.set', list: 'functions.secret.list', remove: 'functions.secret.remove' } as const
 
 export function createSecretsClient({ peer, callOptions }: { readonly peer: Pick<RpcPeer, 'call'>; callOptions(): CallOptions }): SecretsApi {
   return {

@@ -13,12 +13,12 @@ import type { Clock, NodeId, Random, Timer } from '../../fabric/base.ts'
 import type { CallContext, GlobalStore, Membership, RpcRegistry, Sealing, StoreCallOptions } from '../../fabric/mod.ts'
 import type { CallAuthority, CallScope, SystemCalls } from '../deployed.ts'
 import type { SecretRow } from '../deployed-api.ts'
+import { admitAdministrator } from '../administrator.ts'
 import { FUNCTIONS } from '../errors.ts'
+import { SECRET_METHODS } from './client.ts'
 import { Redactor } from './redaction.ts'
 import { openSecret, readSecret, sealSecret, shareSecret, writeSecret } from './secret-record.ts'
 import type { SecretRecord } from './secret-record.ts'
-
-export const SECRET_METHODS = { set: 'functions.secret.set', list: 'functions.secret.list', remove: 'functions.secret.remove' } as const
 
 export interface SecretsOptions {
   readonly store: Pick<GlobalStore, 'get' | 'range' | 'transact' | 'watch'>
@@ -207,9 +207,13 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
     serve(registry) {
       const nameOf = (body: unknown): string => textOf((body as { readonly name?: unknown } | null)?.name, 'the name of a secret')
       const bound = (context: CallContext): StoreCallOptions => ({ signal: context.signal, timeoutMs: Math.max(1, Math.ceil(context.remainingMs())) })
-      registry.method(SECRET_METHODS.set, (body: unknown, context: CallContext) => secrets.set(nameOf(body), textOf((body as { readonly value?: unknown }).value, 'the value of a secret'), context.principal, bound(context)))
+      registry.method(SECRET_METHODS.set, (body: unknown, context: CallContext) => {
+        admitAdministrator(context, 'set secrets')
+        return secrets.set(nameOf(body), textOf((body as { readonly value?: unknown }).value, 'the value of a secret'), context.principal, bound(context))
+      })
       registry.method(SECRET_METHODS.list, (_body: unknown, context: CallContext) => secrets.list(bound(context)))
       registry.method(SECRET_METHODS.remove, async (body: unknown, context: CallContext) => {
+        admitAdministrator(context, 'remove secrets')
         await secrets.remove(nameOf(body), bound(context))
         return null
       })

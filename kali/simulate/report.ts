@@ -33,7 +33,7 @@ function timeTable({ points, startAtMs, endedAtMs }: SimulateReport): readonly (
     return [momentText(startAtMs + point.atMs), percent(point.cpuMean), percent(point.cpuMax), countText(point.states), String(point.hostsDown), since((p) => p.calls), since((p) => p.errors), since((p) => p.changes)]
   })
 }
-export const TIME_COLUMNS = ['TIME (UTC)', 'LOAD', 'HIGHEST', 'VMS', 'DOWN', 'CALLS', 'FAILED', 'CHANGES'] as const
+export const TIME_COLUMNS = ['time (UTC)', 'load', 'highest', 'vms', 'down', 'calls', 'failed', 'changes'] as const
 
 export interface ReportText {
   readonly head: readonly string[]

@@ -66,7 +66,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
   const faults = [...loads.scenario?.faults ?? [], ...options.faults ?? []].sort((a, b) => a.atMs - b.atMs)
   checkFaults(faults, hostNames(options.hosts))
   let node: SimulatedNode | undefined
-  const rules = createFunctionRules({ kinds: rmoKinds, rightsOf: (name, version) => node?.rightsOf(name, version), fence: async () => {} })
+  const rules = createFunctionRules({ kinds: rmoKinds, versionOf: (name, version) => node?.versionOf(name, version), fence: async () => {} })
 
   // A trace is made once for all VMs that share a sequence.
   const traces = new Map<LoadSequence, LoadTrace>()
@@ -86,11 +86,15 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
     node = await createSimulatedNode({
       clock, random, self: { id: SELF, name: 'simulation' }, deployer: DEPLOYER, sandbox, capabilities: counted(world, tally), events: world.events, observer: tally, warn,
       mayWatch: async ({ name, manifest: { version }, deployer }, { kind, uuid }) => world.capabilities.pass(world.capabilities.find({ kind, uuid, home: SELF }), 'watch', 'watch', { principal: functionPrincipal({ name, version, deployer }), trace: '', hop: 0, signal: stop.signal, remainingMs: () => Infinity }).then(() => true, () => false),
-      keptElements: (references) => (references.every(({ kind }) => kind === 'PhysicalMachine') ? references.map(({ uuid }) => world.keptMachine(uuid)) : undefined),
-      knownAnswer: (call, principal) => {
-        const kept = world.knownAnswer(call, principal)
-        if (kept !== undefined) tally.verb('PhysicalMachine', 'vms', undefined, undefined)
-        return kept
+      keptElements: (references) => world.keptMachines(references),
+      known: {
+        answer: (call, principal) => {
+          const kept = world.knownAnswer(call, principal)
+          if (kept !== undefined) tally.verb('PhysicalMachine', 'vms', undefined, undefined)
+          return kept
+        },
+        revision: () => world.revision,
+        answered: (kind, verb, calls) => tally.verb(kind, verb, undefined, undefined, calls),
       },
       onSystemCall: (verb, argument) => tally.systemCall(verb, argument),
       checks: { right: (right) => rightProblem(right, rmoKinds) },
@@ -136,7 +140,7 @@ function counted(world: World, tally: Tally): Capabilities {
   }
   return {
     shapes: capabilities.shapes,
-    refresh: (references, authority) => capabilities.refresh(references, authority),
+    refresh: (references, authority) => world.refresh(references, authority),
     resolve: (kind, authority, want) => world.resolve(kind, authority, want),
     invoke: (target, verb, args, authority) => capabilities.invoke(target, verb, args, authority),
     async invokeEncoded(target, verb, args, authority) {

@@ -57,15 +57,15 @@ export class Tally implements Observer {
 
   count(name: string, what: string, by = 1): void { count(this.#of(name).counts, what, by) }
 
-  /** A verb of an object has been carried out, or not. `object` undefined: a reading one. */
-  verb(kind: string, verb: string, object: string | undefined, error: unknown): void {
+  /** A verb of an object has been carried out, or not; `calls` times. `object` undefined: a reading one. */
+  verb(kind: string, verb: string, object: string | undefined, error: unknown, calls = 1): void {
     const key = `${kind}.${verb}`
     let of = this.#verbs.get(key)
     if (of === undefined) {
       of = { kind, verb, calls: 0, failed: {}, objects: new Map() }
       this.#verbs.set(key, of)
     }
-    of.calls++
+    of.calls += calls
     if (error !== undefined) count(of.failed, errorCode(error) ?? 'unknown')
     if (object === undefined) return
     if (error === undefined) this.changes++

@@ -13,7 +13,7 @@ import type { Member } from '../../fabric/mod.ts'
 import { REFERENCE, encodeValue } from '../../functions/mod.ts'
 import type { Authority, HostCall, Kept, ReferenceRecord } from '../../functions/mod.ts'
 import { aclPolicy, createCapabilities, createGate, createHost, createLedger, createLocalEvents, createLocalObjects, createMemoryDriver, createNetworkRoom, createSimulatedMachine, createStorageRoom, createValueCodec, localPolicy, namedUuid, rmoKinds } from '../../rmo/mod.ts'
-import type { FunctionRules, Host, LoadTrace, LocalEvents, MemoryDriver, NodeCapabilities } from '../../rmo/mod.ts'
+import type { FunctionRules, Host, Ledger, LoadTrace, LocalEvents, MemoryDriver, NodeCapabilities } from '../../rmo/mod.ts'
 
 export interface WorldOptions {
   readonly clock: Clock
@@ -44,8 +44,12 @@ export interface World {
   readonly events: LocalEvents
   /** Resolves when all objects are there; needs the clock to move. */
   readonly ready: Promise<unknown>
-  /** The machine as an element of a job, made again only when its figures have been. */
-  keptMachine(uuid: string): Kept
+  /** The same while nothing about any object has changed. */
+  readonly revision: number
+  /** Machines as the elements of a job, made again only when their figures have been; undefined: there are others among them. */
+  keptMachines(references: readonly ReferenceRecord[]): readonly Kept[] | undefined
+  /** As the capabilities'; asked again about the same machines while nothing has changed, it answers the same. */
+  refresh: NodeCapabilities['refresh']
   /** pm.vms from what is known, once the gate has let it pass. */
   knownAnswer(call: HostCall, principal: string): Kept | undefined
   /** As the capabilities', but nothing of a machine that is down is there. */
@@ -66,12 +70,17 @@ export const hostNames = (count: number): readonly string[] => Array.from({ leng
 export const vmNames = (host: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered(`${host}-vm`, i, count))
 const numbered = (prefix: string, index: number, count: number): string => prefix + String(index + 1).padStart(String(count).length, '0')
 
+const sameElements = (a: readonly unknown[], b: readonly unknown[]): boolean => a.length === b.length && a.every((element, i) => element === b[i])
+
 export function createWorld(options: WorldOptions): World {
   const { clock, random, seed, self, rules, load, sampleMs, warn } = options
   const member = { id: self, name: 'simulation', state: 'alive', addresses: [], version: '', startedAtMs: clock.wallMs() } as unknown as Member
   const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
   const store = createMemoryStore()
-  const ledger = createLedger({ store, clock })
+  let revision = 0
+  const changed = (): void => { revision++ }
+  const kept = createLedger({ store, clock })
+  const ledger: Ledger = { ...kept, async setRules(of, to) { await kept.setRules(of, to); changed() } }
   const policy = rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy()))
   const codec = createValueCodec()
   const nobody = async (): Promise<never> => { throw FABRIC.UNREACHABLE({ node: 'another node', reason: 'the simulation has one node' }) }
@@ -82,7 +91,7 @@ export function createWorld(options: WorldOptions): World {
   const byMachine = new Map<string, SimulatedHost>()
   const byName = new Map<string, SimulatedHost>()
   const loads = new Map<string, LoadTrace | undefined>()
-  const unwatch: (() => void)[] = []
+  const unwatch: (() => void)[] = [objects.onChange(changed)]
 
   const add = (name: string, index: number): SimulatedHost => {
     const uuid = namedUuid(NAMESPACE, `${seed}/${index}`)
@@ -101,7 +110,7 @@ export function createWorld(options: WorldOptions): World {
       },
     })
     const host: Host = createHost({
-      self, machineUuid: uuid, hostName: () => name, driver, objects, kinds: rmoKinds, clock, random: own, directory: '/simulated', store, ledger, readings: 'asked',
+      self, machineUuid: uuid, hostName: () => name, driver, objects, kinds: rmoKinds, clock, random: own, directory: '/simulated', store, ledger, readings: 'asked', changed,
       log: { info: () => {}, warn },
       admit: (authority) => capabilities.pass(capabilities.find({ kind: 'VMM', uuid: host.vmm.uuid, home: self }), 'add', 'create', authority),
       peers: {
@@ -127,6 +136,7 @@ export function createWorld(options: WorldOptions): World {
     const read = (how: 'shown' | 'silent' = 'shown'): void => {
       if (how === 'silent') return void host.sample(how)
       readAtMs = clock.nowMs()
+      changed()
       void host.sample().then(() => { for (const listener of [...listeners]) listener(clock.wallMs()) })
     }
     let late = false
@@ -177,6 +187,17 @@ export function createWorld(options: WorldOptions): World {
     return kept
   }
 
+  const isMachine = ({ kind }: ReferenceRecord): boolean => kind === 'PhysicalMachine'
+  let last: { readonly references: readonly ReferenceRecord[]; readonly revision: number; readonly kept: readonly Kept[] | undefined } | undefined
+  const keptMachines = (references: readonly ReferenceRecord[]): readonly Kept[] | undefined => {
+    if (last === undefined || last.revision !== revision || !sameElements(last.references, references)) {
+      last = { references, revision, kept: references.every(isMachine) ? references.map(({ uuid }) => keptMachine(uuid)) : undefined }
+    }
+    return last.kept
+  }
+  type Fresh = Awaited<ReturnType<NodeCapabilities['refresh']>>
+  let refreshed: { readonly references: readonly ReferenceRecord[]; readonly principal: string; readonly revision: number; readonly fresh: Fresh } | undefined
+
   interface Listed { readonly attributes: readonly object[]; readonly kept: Kept }
   const lists = new Map<string, Listed>()
   /** The VMs of a machine; the same while the same VMs have the same attributes. */
@@ -212,7 +233,16 @@ export function createWorld(options: WorldOptions): World {
   const unreachable = (name: string): Error => FABRIC.UNREACHABLE({ node: name, reason: 'the simulated machine is down' })
 
   return {
-    hosts, capabilities, keptMachine,
+    hosts, capabilities, keptMachines,
+    get revision() { return revision },
+    async refresh(references, authority) {
+      const { principal } = authority
+      if (refreshed?.revision === revision && refreshed.principal === principal && sameElements(refreshed.references, references)) return refreshed.fresh
+      const asOf = revision
+      const fresh = await capabilities.refresh(references, authority)
+      if (references.every(isMachine)) refreshed = { references, principal, revision: asOf, fresh }
+      return fresh
+    },
     events: createLocalEvents({ objects, kinds: rmoKinds, clock, onError: (error) => warn('a watch failed', { reason: String(error) }) }),
     ready: Promise.all(hosts.map(({ host }) => host.ready)),
     knownAnswer({ target, verb, args }, principal) {
@@ -237,7 +267,8 @@ export function createWorld(options: WorldOptions): World {
       if (made === undefined || made.down) return
       for (const vm of made.host.vms.list()) if (vm.record.state === 'running' || vm.record.state === 'paused' || vm.record.state === 'stopping') made.driver.faults.crash(vm.uuid)
       made.down = true
-      clock.after(Math.max(1, forMs), () => { made.down = false })
+      changed()
+      clock.after(Math.max(1, forMs), () => { made.down = false; changed() })
     },
     async stop() {
       stopped = true

@@ -29,6 +29,8 @@ export interface HostContext {
   /** Serialises changes of one object ("VM/<uuid>", "name/<name>"). */
   exclusive<T>(key: string, work: () => Promise<T>): Promise<T>
   publish(kind: string, uuid: string, event: ObjectEvent): void
+  /** What a VM shows is no longer what it was. */
+  readonly changed?: (() => void) | undefined
   subscribe(kind: string, uuid: string, listener: (event: ObjectEvent) => void): () => void
   /** Reference with attributes as of now; throws RMO_ERR_OBJECT_UNKNOWN. */
   reference(kind: string, uuid: string): ReferenceRecord

@@ -63,6 +63,8 @@ export interface HostOptions {
   readonly migrationUri?: string
   /** 'asked': figures are read by sample() only, and the inventory after events only (simulation, where nothing is ever missed). */
   readonly readings?: 'timed' | 'asked'
+  /** What a VM shows is no longer what it was; told before anybody reads it (simulation). */
+  readonly changed?: () => void
 }
 
 export interface Host extends HostContext {
@@ -142,7 +144,7 @@ export function createHost(options: HostOptions): Host {
     exclusive: createExclusive(hostName),
     publish: (kind, uuid, event) => hub.publish(kind, uuid, event),
     subscribe: (kind, uuid, listener) => hub.subscribe(kind, uuid, listener),
-    reference,
+    reference, changed: options.changed,
     call: ({ signal, remainingMs }) => ({ signal, remainingMs: () => remainingMs() }),
     holder: async (kind, uuid, authority) => peers.holder?.(kind, uuid, authority),
   }

@@ -1,6 +1,7 @@
 // The commands that show and keep: logs, stats, metrics, secret.
 
 import { test } from 'tap'
+import { FUNCTIONS } from '../../functions/mod.ts'
 import type { FunctionStats, LogLine, LogOptions, ObserveApi, SecretRow, SecretsApi } from '../../functions/mod.ts'
 import type { DataCenter } from '../../kali/contract.ts'
 import { fakeKali } from '../support/fake-datacenter.ts'
@@ -13,7 +14,8 @@ interface Seen { logs: LogOptions[]; set: [string, string][]; removed: string[] 
 
 function fabric(over: { readonly lines?: readonly Told[]; readonly stats?: readonly FunctionStats[]; readonly secrets?: readonly SecretRow[]; readonly stays?: true } = {}): { readonly fake: Fake; readonly seen: Seen } {
   const seen: Seen = { logs: [], set: [], removed: [] }
-  const api: ObserveApi & { readonly secrets: SecretsApi } = {
+  const api: ObserveApi & { readonly secrets: SecretsApi; get(name: string): Promise<unknown> } = {
+    get: async (name) => { if (name !== 'hot') throw FUNCTIONS.FUNCTION_UNKNOWN({ name, near: '' }); return {} },
     async *logs(options = {}) {
       seen.logs.push(options)
       yield* over.lines ?? []
@@ -46,6 +48,8 @@ test('logs: for people, for programs', async (t) => {
   t.match((await shellRun(['logs'], { fake })).stdout, 'info   hot found', 'with its name among others')
   t.equal((await shellRun(['logs', '--level', 'loud'], { fake })).status, 2)
   t.match(await shellRun(['logs', 'hot'], { fake: fabric().fake }), { status: 0, stdout: '', stderr: /No lines of hot/ })
+  t.match(await shellRun(['logs', 'nosuch'], { fake: fabric().fake }), { status: 1, stdout: '', stderr: /there is no function nosuch/ })
+  t.equal((await shellRun(['logs', 'nosuch'], { fake })).status, 0, 'lines outlive their function')
 })
 
 test('logs --follow stays until Ctrl-C', async (t) => {

@@ -13,8 +13,8 @@ const principal = (over: { readonly epoch?: number; readonly deployer?: string }
 const request = (over: Partial<GateRequest>): GateRequest => ({ principal: principal(), trace: '', node: 'n', kind: 'VM', uuid: 'u', name: 'vm', verb: 'info', acl: 'read', ...over })
 const stale = Object.assign(new Error('stale'), { code: 'STALE' })
 
-function rules(rights: readonly string[] | undefined, present = 7) {
-  return createFunctionRules({ kinds: rmoKinds, rightsOf: (name, version) => (name === 'hot' && VERSION.startsWith(version) ? rights : undefined), fence: async (_name, epoch) => { if (epoch !== present) throw stale } })
+function rules(rights: readonly string[] | undefined, { present = 7, singleton = false } = {}) {
+  return createFunctionRules({ kinds: rmoKinds, versionOf: (name, version) => (name === 'hot' && VERSION.startsWith(version) && rights !== undefined ? { rights, singleton } : undefined), fence: async (_name, epoch) => { if (epoch !== present) throw stale } })
 }
 const allowed = async (rights: readonly string[] | undefined, over: Partial<GateRequest>): Promise<boolean> => (await rules(rights).policy(localPolicy())(request(over))).allowed
 
@@ -51,6 +51,10 @@ test('a singleton changes things only in the present epoch', async (t) => {
   t.ok((await policy(request({ principal: principal({ epoch: 7 }), ...start }))).allowed)
   await t.rejects(async () => policy(request({ principal: principal({ epoch: 6 }), ...start })), { code: 'STALE' })
   t.ok((await policy(request({ principal: principal({ epoch: 6 }) }))).allowed, 'reading is nobody\'s harm')
+  const single = rules(['vm:*'], { singleton: true }).policy(localPolicy())
+  t.match(await single(request(start)), { allowed: false, reason: /under its epoch/ }, 'its filter and its module code have no epoch')
+  t.ok((await single(request({}))).allowed)
+  t.ok((await single(request({ principal: principal({ epoch: 7 }), ...start }))).allowed)
 })
 
 test('rights that make no sense are told of', (t) => {
@@ -61,7 +65,7 @@ test('rights that make no sense are told of', (t) => {
 })
 
 test('listings and elements of maps are kept from who may not read them, on every node', async (t) => {
-  const { policy, unreadable } = createFunctionRules({ kinds: boxKinds, rightsOf: () => ['box:read'], fence: async () => {} })
+  const { policy, unreadable } = createFunctionRules({ kinds: boxKinds, versionOf: () => ({ rights: ['box:read'], singleton: false }), fence: async () => {} })
   const fabric = createTestFabric(['a', 'b'], { kinds: boxKinds, policy: policy(localPolicy()), unreadable })
   t.teardown(() => fabric.close())
   const { capabilities } = fabric.node('a')

@@ -8,6 +8,7 @@ import type { Collection, CollectionOptions, Manifest, Outcome } from '../../fun
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, RunningNode, StartNodeOptions } from '../../kali/contract.ts'
 import { load } from '../../rmo/mod.ts'
 import type { Kali } from '../../cli/world.ts'
+import { fakeFunctions } from './fake-functions.ts'
 
 export interface FakeMachine { readonly name: string; readonly cpuRatio: number; readonly memoryFreeRatio: number; exec(file: string, args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> }
 
@@ -70,9 +71,6 @@ export const reference = (name: string): unknown => new Proxy({}, {
   },
 })
 
-/** What these tests do not use: touching it is an error. */
-const untouched = <T extends object>(what: string): T => new Proxy({} as T, { get: (_, key) => { throw new Error(`touched ${what}.${String(key)}`) } })
-
 export interface Fake { readonly kali: Kali; readonly calls: string[]; readonly connects: ConnectOptions[]; readonly starts: StartNodeOptions[] }
 
 export interface FakeOptions { readonly names?: readonly string[]; readonly connectError?: Error; readonly startError?: Error; readonly events?: readonly MembershipEvent[]; readonly pid?: number; readonly dead?: readonly string[]; readonly unsettled?: readonly Error[] }
@@ -96,8 +94,7 @@ export function fakeKali(options: FakeOptions = {}): Fake {
       settled: async () => { if (options.unsettled !== undefined) throw options.unsettled.length === 1 ? options.unsettled[0] : new AggregateError(options.unsettled) },
       from: <T>(items: Iterable<T> | AsyncIterable<T>) => asCollection<T>([...(items as Iterable<T>)]),
       range,
-      fn: (name) => async (payload) => { calls.push(`call ${name} ${JSON.stringify(payload)}`); return payload },
-      functions: untouched('functions'), store: untouched('store'),
+      ...fakeFunctions(calls),
       explain: (fn): Manifest => ({ name: fn.name, location: 'kumoi:expression:1:1', codeHash: 'c'.repeat(64), codeBytes: fn.toString().length, environmentHash: 'e'.repeat(64), environmentBytes: 9, captured: [{ path: 'limit', type: 'number', bytes: 9 }], packages: [], capabilities: ['PhysicalMachine'] }),
       node: async () => info,
       members: async () => dead.map((name): Member => ({ id: NODE_ID, name, state: 'dead', incarnation: 1, addresses: [], version: '0.1.0', startedAtMs: 0, sinceMs: 0, load: { cpuRatio: 0, queued: 0 } })),

@@ -68,6 +68,8 @@ export interface InvokeFabric {
   /** `source`: a function of ({ payload, call }). Every node knows it at once, or only those `at`. */
   deploy(name: string, source: string, wish?: ManifestWish, at?: readonly number[]): Hash
   remove(name: string): void
+  /** Of the stable version. */
+  manifest(name: string): FunctionManifest
   close(): Promise<void>
 }
 
@@ -153,6 +155,11 @@ export async function openInvokeFabric(count: number, options: InvokeFabricOptio
     },
     remove(name) {
       for (const { view, listeners } of views) { view.set(name, undefined, new Map()); for (const listener of listeners) listener(name) }
+    },
+    manifest(name) {
+      const found = views[0]?.view.get(name)
+      if (found === undefined) throw new Error(`no function ${name}`)
+      return found.manifest
     },
     async close() {
       await Promise.all(nodes.map((node) => node.stop()))

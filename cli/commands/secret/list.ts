@@ -17,7 +17,7 @@ export const listCommand = defineCommand({
     const rows = await dc.functions.secrets.list()
     const nowMs = shell.world.clock.wallMs()
     shell.out.result(rows, (layout) => rows.length === 0 ? undefined : table(
-      [{ title: 'NAME' }, { title: 'AGE', align: 'right' }, { title: 'BY' }, { title: 'NODES' }, { title: 'USED BY' }],
+      [{ title: 'name' }, { title: 'age', align: 'right' }, { title: 'by' }, { title: 'nodes' }, { title: 'used by' }],
       rows.map(({ name, updatedAtMs, by, sealedTo, usedBy }) => [name, durationText(nowMs - updatedAtMs), by, sealedTo.join(' ') || '-', usedBy.join(' ') || '-']), layout))
     if (rows.length === 0 && !shell.settings.json) shell.out.note('No secrets. `kumoi secret set NAME` keeps one.')
     return EXIT.done

@@ -91,7 +91,8 @@ export function etcdFailure(cause: unknown, about: { readonly store: string; rea
   if (/requested lease not found/.test(detail)) return FABRIC.STORE_LEASE_GONE({ lease: about.lease ?? 'of the transaction' }, { cause })
   if (/database space exceeded/.test(detail)) return FABRIC.STORE_FULL({ bytes: 0, bytesMax: 0 }, { cause })
   if (/too many operations|request is too large|duplicate key/.test(detail)) return FABRIC.STORE_INVALID({ what: 'the request', expected: 'within the bounds of this etcd', got: detail }, { cause })
-  const reason = detail.replace(/^etcdserver: /, '').slice(0, 200)
+  // grpc-js ends with a note of name resolution that is empty for addresses.
+  const reason = detail.replace(/^etcdserver: /, '').replace(/\.? Resolution note:[ .]*$/, '').slice(0, 200)
   const certain = REFUSED.test(detail) || (Number(status) === UNAVAILABLE && NEVER_SENT.test(detail))
   return FABRIC.STORE_UNREACHABLE({ store: about.store, reason }, { cause, outcome: certain ? 'not-started' : 'unknown', ...(REFUSED.test(detail) ? { internal: REFUSED_FOR_GOOD } : {}) })
 }

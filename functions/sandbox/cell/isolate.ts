@@ -31,6 +31,7 @@ export class SandboxIsolate {
   readonly #keep: Fn<[number, Uint8Array], void>
   readonly #moment: Fn<[number], void> | undefined
   readonly #known: Fn<[readonly number[]], void> | undefined
+  readonly #forgetStanding: Fn<[], void>
   /** Set per owner: a spare has none yet. */
   hooks: IsolateHooks | undefined
 
@@ -57,6 +58,7 @@ export class SandboxIsolate {
     this.#package = take('package')
     this.#ping = take('ping')
     this.#keep = take('keep')
+    this.#forgetStanding = take('forgetStanding')
     this.#moment = use === 'virtual' ? take('moment') : undefined
     this.#known = use === 'virtual' ? take('known') : undefined
     if (use === 'spare') take<Fn<[], void>>('rehearse').applySync(undefined, [])
@@ -100,6 +102,9 @@ export class SandboxIsolate {
   keepHere(slot: number, bytes: Uint8Array): void { this.#keep.applySync(undefined, [slot, bytes], COPY_IN) }
   /** What time it is for the code inside; virtual isolates only. */
   setMoment(atMs: number): void { this.#moment?.applySync(undefined, [atMs], COPY_IN) }
+
+  /** Answers known by number stand no longer (prelude/standing.ts). */
+  forgetStanding(): void { this.#forgetStanding.applySync(undefined, []) }
 
   /** Pairs: number of a call, number of the kept answer; virtual isolates only. */
   knownHere(timeoutMs: number, pairs: readonly number[]): void { this.#known?.applySync(undefined, [pairs], { ...COPY_IN, timeout: timeoutMs }) }

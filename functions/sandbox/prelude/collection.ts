@@ -7,11 +7,12 @@ import { encodeValue } from '../../value/codec.ts'
 import { SandboxError } from './error-capture.ts'
 import { job } from './host.ts'
 import { laterHandle } from './later.ts'
-import { ArrayIsArray, ObjectFreeze } from './primordials.ts'
+import { ArrayIsArray, ObjectFreeze, PromiseConstructor } from './primordials.ts'
 import { collect, mergeOptions, outcomesOf, partials, runPipeline, shippedFunction, useCollectionTest, type Pipeline, type PlainSource, type ShippingOptions, type TerminalText } from './shipping.ts'
 
 type Each = (item: unknown, index: number) => unknown
-type Load = () => Promise<unknown[]>
+/** At once where the answer is known already (standing.ts). */
+export type Load = () => unknown[] | Promise<unknown[]>
 
 const NO_OPTIONS: ShippingOptions = ObjectFreeze({})
 /** A pipeline; without `load`: the collection's own elements. */
@@ -27,6 +28,16 @@ function answersOf(items: readonly unknown[], fn: Each): unknown[] | Promise<unk
   return answers
 }
 
+const promised = (items: unknown[] | Promise<unknown[]>): Promise<unknown[]> => (ArrayIsArray(items) ? PromiseConstructor.resolve(items) : items)
+/** What is thrown at once becomes a rejection, as if it had been waited for. */
+const caught = (load: Load): unknown[] | Promise<unknown[]> => {
+  try {
+    return load()
+  } catch (error) {
+    return PromiseConstructor.reject(error) as Promise<never>
+  }
+}
+
 class SandboxCollection {
   readonly #source: Load
   readonly #kind: string | undefined
@@ -34,7 +45,7 @@ class SandboxCollection {
   readonly #keep: boolean
   /** What d-verbs go on from; undefined: from the elements, loaded. */
   readonly #shipped: Begun | undefined
-  #loaded: Promise<unknown[]> | undefined
+  #loaded: unknown[] | Promise<unknown[]> | undefined
 
   constructor(source: Load, kind: string | undefined, element: number, keep: boolean, shipped: Begun | undefined) {
     this.#source = source
@@ -45,13 +56,24 @@ class SandboxCollection {
   }
 
   static is(value: object): boolean { return #source in value }
+  /** Its elements, when they are known without waiting; a collection that is asked anew at each use is not asked here. */
+  static now(value: object): unknown[] | undefined {
+    if (!(#source in value) || !value.#keep) return undefined
+    const items = value.#now()
+    return ArrayIsArray(items) ? items : undefined
+  }
 
   /** So that a captured `pms` or `range(n)` re-binds where it travels; undefined for anything that something was done to. */
   get [COLLECTION](): SourceSpec | undefined { return this.#shipped === undefined || this.#shipped.stages.length > 0 ? undefined : this.#shipped.source }
 
-  #load(): Promise<unknown[]> { return this.#keep ? this.#loaded ??= this.#source() : this.#source() }
+  #now(): unknown[] | Promise<unknown[]> { return this.#keep ? this.#loaded ??= caught(this.#source) : caught(this.#source) }
+  #load(): Promise<unknown[]> { return promised(this.#now()) }
   #derive(kind: string | undefined, change: (items: unknown[]) => unknown[] | Promise<unknown[]>): SandboxCollection {
-    return new SandboxCollection(async () => change(await this.#load()), kind, this.#element, true, undefined)
+    const source = (): unknown[] | Promise<unknown[]> => {
+      const items = this.#now()
+      return ArrayIsArray(items) ? change(items) : changed(items, change)
+    }
+    return new SandboxCollection(source, kind, this.#element, true, undefined)
   }
 
   then<A, B>(done?: (items: unknown[]) => A, failed?: (error: unknown) => B): Promise<A | B> {
@@ -69,10 +91,9 @@ class SandboxCollection {
 
   map(fn: Each): SandboxCollection { return this.#derive(undefined, (items) => answersOf(items, fn)) }
   filter(fn: Each): SandboxCollection {
-    return this.#derive(this.#kind, async (items) => {
+    return this.#derive(this.#kind, (items) => {
       const answers = answersOf(items, fn)
-      const keep = ArrayIsArray(answers) ? answers : await answers
-      return items.filter((_, i) => keep[i])
+      return ArrayIsArray(answers) ? kept(items, answers) : answers.then((keep) => kept(items, keep))
     })
   }
 
@@ -195,13 +216,24 @@ class SandboxCollection {
   }
 }
 
+const kept = (items: readonly unknown[], keep: readonly unknown[]): unknown[] => items.filter((_, i) => keep[i])
+async function changed(items: Promise<unknown[]>, change: (items: unknown[]) => unknown[] | Promise<unknown[]>): Promise<unknown[]> { return change(await items) }
+
+/** Of a value that is awaited: what it is, when that is known without waiting. */
+export const itemsNow = (value: unknown): unknown[] | undefined => (typeof value === 'object' && value !== null ? SandboxCollection.now(value) : undefined)
+
 useCollectionTest((value) => SandboxCollection.is(value))
+
+async function listed(load: Promise<unknown[]>): Promise<unknown[]> {
+  const items = await load
+  if (!ArrayIsArray(items)) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL', 'The system answered a collection with something else')
+  return items
+}
 
 /** `keep`: loaded once, for what hangs on one object; a captured source such as `pms` is asked anew at each use. `source`: what the kernel is told of it by a d-verb. */
 export function lazyCollection(load: Load, kind: string | undefined, element: number, keep: 'keep' | 'anew' = 'keep', source?: PlainSource): object {
-  return new SandboxCollection(async () => {
-    const items = await load()
-    if (!ArrayIsArray(items)) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL', 'The system answered a collection with something else')
-    return items
+  return new SandboxCollection(() => {
+    const items = load()
+    return ArrayIsArray(items) ? items : listed(items)
   }, kind, element, keep === 'keep', source === undefined ? undefined : { source, stages: [], options: NO_OPTIONS, element })
 }

@@ -14,6 +14,7 @@ import { hostCall } from './host-calls.ts'
 import { laterHandle } from './later.ts'
 import { JSONStringify, mapForEach, mapGet, mapSet, ObjectCreate, ObjectDefineProperties, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
 import { lazyCollection } from './collection.ts'
+import { standingAnswer } from './standing.ts'
 
 export type Handle = Readonly<Record<string | symbol, unknown>>
 
@@ -50,7 +51,10 @@ export function defineShapes(list: readonly KindShape[]): void {
       ObjectDefineProperty(prototype, property, {
         get(this: Handle) {
           const element = elementOf(this)
-          return lazyCollection(() => invoke(recordOf(this), undefined, shape, property, [], element) as Promise<unknown[]>, kind, element)
+          return lazyCollection(() => {
+            const record = recordOf(this)
+            return standingAnswer(record, property, element) ?? invoke(record, undefined, shape, property, [], element) as Promise<unknown[]>
+          }, kind, element)
         },
       })
     }

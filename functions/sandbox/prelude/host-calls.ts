@@ -12,9 +12,10 @@ import { host, job } from './host.ts'
 import { keptAnswer } from './kept.ts'
 import { JSONParse, JSONStringify, mapClear, mapDelete, mapGet, mapSet, ObjectDefineProperty, PromiseConstructor } from './primordials.ts'
 import { refuseSecrets } from './secrets.ts'
+import { stand } from './standing.ts'
 import { decodeAnswer, encodeArguments } from './value.ts'
 
-interface Waiting { readonly element: number; readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void; readonly bytes: Uint8Array; readonly text: string; readonly sequence: number }
+interface Waiting { readonly target: ReferenceRecord | undefined; readonly verb: string; readonly element: number; readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void; readonly bytes: Uint8Array; readonly text: string; readonly sequence: number }
 
 export interface CallBudget { hostCalls: number; inFlight: number; argumentBytes: number }
 export const callBudget: CallBudget = { hostCalls: 0, inFlight: 0, argumentBytes: 0 }
@@ -25,13 +26,18 @@ let queueHead = 0
 let inFlight = 0
 let lastCall = 0
 
-/** `guarded`: what it carries leaves the function, and so may hold no secret. */
-export function hostCall(target: ReferenceRecord | undefined, verb: string, args: readonly unknown[], element: number, guarded?: 'guarded'): Promise<unknown> {
+/** One of the calls of the budget; throws when there is none left, or the function has ended. */
+export function spendCall(verb: string): void {
   if (job.id === 0) throw new SandboxError('FUNCTIONS_ERR_SANDBOX_CALL_AFTER_END', `${verb} was called after the function had returned; await it inside the function`)
   if (job.hostCallsLeft <= 0) {
     throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALLS', `The function made more than ${callBudget.hostCalls} calls to the system; do more per call, or split the work`)
   }
   job.hostCallsLeft--
+}
+
+/** `guarded`: what it carries leaves the function, and so may hold no secret. */
+export function hostCall(target: ReferenceRecord | undefined, verb: string, args: readonly unknown[], element: number, guarded?: 'guarded'): Promise<unknown> {
+  spendCall(verb)
   const bytes = encodeArguments(args, callBudget.argumentBytes)
   if (bytes.byteLength > callBudget.argumentBytes) {
     throw new SandboxError('FUNCTIONS_ERR_SANDBOX_HOST_CALL_BYTES', `The arguments of ${verb} take ${bytes.byteLength} bytes, more than the ${callBudget.argumentBytes} allowed; pass less, or pass it in parts`)
@@ -46,7 +52,7 @@ export function hostCall(target: ReferenceRecord | undefined, verb: string, args
     : JSONStringify([verb, target.kind, target.uuid, target.home]) as string
   const id = ++lastCall
   return new PromiseConstructor<unknown>((resolve, reject) => {
-    const call: Waiting = { element: owner, resolve, reject, bytes, text, sequence }
+    const call: Waiting = { target, verb, element: owner, resolve, reject, bytes, text, sequence }
     if (inFlight >= callBudget.inFlight) queue[queue.length] = { id, call }
     else send(id, call)
   })
@@ -77,6 +83,7 @@ function answerOne(id: number, ok: boolean, bytes: Uint8Array | undefined, text:
   if (!ok) return call.reject(answeredError(text))
   try {
     // A number of an answer: kept, or kept from before (simulation).
+    if (text !== '' && call.target !== undefined) stand(call.target, call.verb, +text)
     call.resolve(text === '' ? decodeAnswer(bytes as Uint8Array, call.element) : keptAnswer(+text, bytes, call.element))
   } catch (error) {
     call.reject(error)

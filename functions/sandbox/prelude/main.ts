@@ -14,6 +14,7 @@ import { JSONParse, JSONStringify } from './primordials.ts'
 import { loadPlan, missingPackage, type LoadedPlan, type PlanText } from './plan.ts'
 import { addPackage } from './packages.ts'
 import { expireRun, startRun } from './run.ts'
+import { forgetStanding } from './standing.ts'
 import { fireTimer } from './timers.ts'
 import { shapeRealm } from './globals.ts'
 import { encodeOutputs } from './value.ts'
@@ -67,5 +68,5 @@ export function boot(post: Host['post'], announce: Host['announce'], shapes: str
   host.announce = announce
   defineShapes(JSONParse(shapes) as KindShape[])
   shapeRealm()
-  return { load, run, answer, expire: expireRun, timer: fireTimer, package: addPackage, ping, rehearse, keep }
+  return { load, run, answer, expire: expireRun, timer: fireTimer, package: addPackage, ping, rehearse, keep, forgetStanding }
 }

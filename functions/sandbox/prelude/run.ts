@@ -8,6 +8,7 @@
 
 import { FROM_LANE } from '../frames.ts'
 import { forgetAssignments } from './assignments.ts'
+import { itemsNow } from './collection.ts'
 import { endOf, forgetPending } from './pending.ts'
 import { collectedRuns, encodeBounded, STATUS_ERROR, USER_CODE, type Failed } from './collected.ts'
 import { decodeItems, encodeOutputs } from './value.ts'
@@ -15,6 +16,7 @@ import { errorJson, SandboxError } from './error-capture.ts'
 import { encodeText } from './text.ts'
 import { fold, type Folded } from './fold.ts'
 import { forgetCalls } from './host-calls.ts'
+import { tellStanding } from './standing.ts'
 import { forgetTimers, setTimer } from './timers.ts'
 import { host, job } from './host.ts'
 import { ArrayIsArray, promiseThen, TypedUint8Array } from './primordials.ts'
@@ -98,8 +100,9 @@ class Run {
       try {
         if (single !== undefined) {
           const value = single(this.item(i), base + i)
-          if (isThenable(value)) { this.#wait(i, value, 'value'); continue }
-          this.outputs[i] = value
+          const now = isThenable(value) ? itemsNow(value) : value
+          if (now === undefined && value !== undefined) { this.#wait(i, value as PromiseLike<unknown>, 'value'); continue }
+          this.outputs[i] = now
         } else {
           const list: unknown[] = []
           this.outputs[i] = list
@@ -166,8 +169,9 @@ class Run {
     const { stages } = this.plan
     for (; s < stages.length; s++) {
       const stage = stages[s] as LoadedPlan['stages'][number]
-      const result = stage.fn(value, index)
-      if (isThenable(result)) return this.#resume(s, landed(result), value, index, into)
+      const answer = stage.fn(value, index)
+      const result = isThenable(answer) ? itemsNow(answer) : answer
+      if (result === undefined && answer !== undefined) return this.#resume(s, landed(answer as PromiseLike<unknown>), value, index, into)
       if (stage.verb === 'map') value = result
       else if (stage.verb === 'filter') { if (!result) return undefined }
       else if (stage.verb === 'annotate') value = [result, value]
@@ -263,6 +267,7 @@ class Run {
   #end(runs: readonly WrittenRun[], decided: boolean): Uint8Array {
     this.ended = true
     current = undefined
+    tellStanding()
     job.id = 0
     forgetCalls()
     forgetAssignments()

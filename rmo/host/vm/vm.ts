@@ -85,6 +85,7 @@ export class HostVm implements LocalVm {
     this.#record = otherSettings ? record : { ...record, settings: before.settings }
     if (same) return false
     this.#attributes = undefined
+    this.#context.host.changed?.()
     this.#turned()
     for (const listener of [...this.#changes]) listener()
     return otherSettings
@@ -98,6 +99,7 @@ export class HostVm implements LocalVm {
     this.#stats = stats
     this.#statsAtMs = this.#context.host.clock.wallMs()
     this.#attributes = undefined
+    this.#context.host.changed?.()
     if (this.#samples.size === 0) return
     const sample = { cpuRatio: shareOf(this.#window).cpuRatio, ...stats.memoryUsedBytes === undefined ? {} : { memoryUsedBytes: stats.memoryUsedBytes } }
     for (const listener of [...this.#samples]) listener(sample, this.#statsAtMs)

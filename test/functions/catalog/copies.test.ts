@@ -8,6 +8,7 @@ import t from 'tap'
 import { LIMITS, seededRandom } from '../../../fabric/base.ts'
 import { createBlobStore } from '../../../fabric/mod.ts'
 import { SimClock } from '../../../fabric/sim-clock.ts'
+import { createCode } from '../../../functions/catalog/code.ts'
 import { createCopies } from '../../../functions/catalog/copies.ts'
 import { byRendezvous } from '../../../functions/catalog/owners.ts'
 import { bundleOf, openCatalogFabric, versionOf } from '../../support/catalog-fabric.ts'
@@ -87,4 +88,24 @@ t.test('a full disk somewhere: another keeps the copy; everywhere: the deploy is
   for (const member of members) member.blobs.keeps = () => false
   await t.rejects(node(0).client.deploy(bundleOf('hot', 'two')), { code: 'FUNCTIONS_ERR_DEPLOY_NO_COPY' })
   t.equal((await store.range('function-version/')).entries.length, 1)
+})
+
+t.test('code is asked of members that are alive first, of doubted ones when nobody else has it', async (t) => {
+  const { nodes: members, node } = await openCatalogFabric(t, 3)
+  const bundle = bundleOf('hot', 'one')
+  await node(0).client.deploy(bundle)
+  const [self, ...others] = byRendezvous(versionOf(bundle), members)
+  if (self === undefined) throw new Error('three nodes')
+  const blobs = await createBlobStore({ directory: join(self.directory, 'empty') })
+  const asked: string[] = []
+  const codeOf = (doubted: readonly string[]): ReturnType<typeof createCode> => createCode({
+    blobs, self: self.id, clock: new SimClock(), suspicious() {},
+    members: () => members.map(({ id, name }) => ({ id, name, doubted: doubted.includes(id) })),
+    peer: (id) => { asked.push(id); throw new Error('gone') },
+  })
+  const ids = others.map(({ id }) => id)
+  t.match(await codeOf(ids).get(versionOf(bundle), LIMITS.bundleBytesMax), { bytes: undefined, asked: 2 }, 'all are doubted, all are asked')
+  t.same(asked.splice(0), ids)
+  await codeOf(ids.slice(0, 1)).get(versionOf(bundle), LIMITS.bundleBytesMax)
+  t.same(asked, ids.toReversed(), 'the doubted one last')
 })

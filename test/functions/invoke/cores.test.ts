@@ -101,7 +101,7 @@ t.test('calls go to the better of two, warm and near ones first', async (t) => {
 
 t.test('the queue: in turn, later when told so, never longer than the pause when the clock is set back', async (t) => {
   const queue = new CallQueue({ lagMs: () => 0 })
-  const put = (name: string, id: string, revision: number, nextAtMs = 0, pauseMs = 0): void => queue.put({ name, id, modRevision: revision, nextAtMs, pauseMs }, 0, 1_000)
+  const put = (name: string, id: string, revision: number, nextAtMs = 0, pauseMs = 0): void => queue.put({ name, id, modRevision: revision, nextAtMs, pauseMs, bytes: 0 }, 0, 1_000)
   for (let i = 0; i < 5; i++) put('loud', `l${i}`, i + 1)
   put('quiet', 'q', 9)
   t.strictSame(queue.take(0, 3, () => true).map(({ name }) => name).toSorted(), ['loud', 'loud', 'quiet'], 'a loud function leaves room')

@@ -16,7 +16,7 @@ test('pm.vms from what is known is what the machine answers, before and after ch
   const world = createWorld({
     clock, random: seededRandom(1), seed: 1, self: SELF, hosts: 2, vmsPerHost: 3, sampleMs: 60_000, warn: (text) => t.fail(text),
     load: () => ({ ...loadTraceOf([0.2, 0.9], 60_000), onClock: true }),
-    rules: createFunctionRules({ kinds: rmoKinds, rightsOf: (name) => rights[name], fence: async () => {} }),
+    rules: createFunctionRules({ kinds: rmoKinds, versionOf: (name) => rights[name] === undefined ? undefined : { rights: rights[name], singleton: false }, fence: async () => {} }),
   })
   t.teardown(() => world.stop())
   const principal = (name: string): string => functionPrincipal({ name, version: 'c'.repeat(64), deployer: 'local:0' })
