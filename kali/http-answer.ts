@@ -42,7 +42,7 @@ export function answerOfRefusal(error: unknown): Answer {
   return NOT_RUN.get(code) ?? { status: 500 }
 }
 
-export const JSON_TYPE = 'application/json; charset=utf-8'
+const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** Writes the answer; a client that does not take it within LIMITS.httpRequestTimeoutMs is cut off. */
 export function send(response: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {

@@ -22,14 +22,16 @@ export function readHttpAddress(address: string): HttpAddress {
   return { host: bare === '' ? LOOPBACK : bare, port: Number(port) }
 }
 
-export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 
-/** Host of "host:port" or "[ipv6]:port". */
-const hostOf = (authority: string): string => (/^\[([^\]]*)\]/.exec(authority)?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase()
+/** Host of "host:port" or "[ipv6]:port", and nothing around it. */
+const hostOf = (authority: string): string => (/^\[([^\]]*)\](?::\d*)?$/.exec(authority)?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase()
 
 /** Throws HTTP_FOREIGN. `bound`: where the door listens. */
-export function checkSite({ headers }: IncomingMessage, bound: string): void {
+export function checkSite({ headers, headersDistinct }: IncomingMessage, bound: string): void {
   const { host = '', origin } = headers
+  // Node takes the first of two; whatever stands before this door may have taken the other.
+  if ((headersDistinct['host']?.length ?? 0) > 1) throw KALI.HTTP_FOREIGN({ header: 'Host' })
   const asked = hostOf(host)
   if (isLoopback(bound) && !isLoopback(asked) && asked !== bound) throw KALI.HTTP_FOREIGN({ header: 'Host' })
   if (origin === undefined) return

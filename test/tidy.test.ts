@@ -175,6 +175,13 @@ test('files that folder READMEs name exist', (t) => {
   t.end()
 })
 
+test('files that ARCHITECTURE.md and HACKING.md name exist', (t) => {
+  const everywhere = new Set([...FOLDERS, 'test'].flatMap(filesUnder).flatMap((file) => file.split('/').map((_, at, parts) => parts.slice(at).join('/'))))
+  const wrong = ['ARCHITECTURE.md', 'HACKING.md'].flatMap((page) => [...readFileSync(join(ROOT, page), 'utf8').matchAll(/`([\w./-]+\.ts)\b[^`]*`/g)].filter(([, name = '']) => !everywhere.has(name)).map(([, name]) => `${page}: ${name}`))
+  t.same(wrong, [])
+  t.end()
+})
+
 test('cited decisions exist', (t) => {
   const decisions = new Set([...readFileSync(join(ROOT, 'DECISIONS.md'), 'utf8').matchAll(/^## (D-\d{3})/gm)].map((match) => match[1]!))
   const cited = sources.flatMap((file) => [...textOf(file).matchAll(/\bD-\d{3}\b/g)].map((match) => ({ file, number: match[0] })))

@@ -3,7 +3,7 @@
 import { defineCommand, examplesText, GLOBAL_OPTIONS, helpOf } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { nearest } from '../suggest.ts'
-import { COMMANDS, everyCommand } from './index.ts'
+import { everyCommand, SECTIONS } from './index.ts'
 
 const EXAMPLES = [
   { command: 'kumoi up --name alpha --listen 10.0.0.1 --detach', does: 'first node: makes the fabric' },
@@ -16,6 +16,9 @@ const EXAMPLES = [
   { command: "kumoi \"pms.dmap(pm => pm.exec('uname', ['-r'])).settled()\"", does: 'what became of each' },
   { command: "kumoi 'range(1e6).dmap(x => x * x).dreduce((a, b) => a + b)'", does: 'spare cores' },
   { command: 'kumoi run report.ts --since yesterday', does: 'a script' },
+  { command: 'kumoi deploy hot.ts', does: 'a function that stays' },
+  { command: "kumoi invoke hot-machines --payload '{\"limit\": 0.5}'", does: 'call it by its name' },
+  { command: 'kumoi rollback hot-machines', does: 'the version before' },
   { command: 'kumoi repl', does: 'interactive' },
   { command: 'kumoi down', does: 'leave cleanly' },
   { command: 'kumoi doctor', does: 'check this machine' },
@@ -45,13 +48,15 @@ export const helpCommand = defineCommand({
 })
 
 async function overview(version: string): Promise<string> {
-  const specs = await Promise.all(COMMANDS.map((c) => c.load()))
-  const rows = specs.map((spec) => `  ${spec.name.padEnd(12)}${spec.summary}`)
+  const sections = await Promise.all(SECTIONS.map(async ({ title, commands }) => {
+    const specs = await Promise.all(commands.map((c) => c.load()))
+    return [`${title}:`, ...specs.map((spec) => `  ${spec.name.padEnd(12)}${spec.summary}`), '']
+  }))
   const options = Object.values(GLOBAL_OPTIONS).map((o) => `  ${o.flags.padEnd(18)}${o.help}`)
   return [
     `kumoi ${version}: a data center as one programmable collection`, '',
     "Usage: kumoi [options] 'EXPRESSION'", '       kumoi [options] COMMAND ...', '',
-    'Commands:', ...rows, '', 'Global options:', ...options, '',
+    ...sections.flat(), 'Global options:', ...options, '',
     'Examples:', examplesText(EXAMPLES), '',
     'Exit status: 0 done, 1 the expression threw or an element failed, 2 wrong usage, 3 no node to talk to, 130 interrupted.',
     'More: kumoi help COMMAND', '',

@@ -4,6 +4,7 @@ import type { FunctionStats } from '../../functions/mod.ts'
 import { defineCommand } from '../command.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { table } from '../render/table.ts'
+import type { Column } from '../render/table.ts'
 import { durationText } from '../render/units.ts'
 import { fields } from '../render/value.ts'
 import { withDataCenter } from '../session.ts'
@@ -15,7 +16,7 @@ const HASH_CHARS = 12
 const msText = (ms: number): string => ms >= SECONDS_FROM_MS ? durationText(ms) : `${ms < PRECISE_BELOW_MS ? ms.toFixed(2) : Math.round(ms)} ms`
 const ifCalled = (row: FunctionStats, ms: number): string => row.calls === 0 ? '-' : msText(ms)
 const RIGHT = { align: 'right', whole: true } as const
-const COLUMNS = [
+const COLUMNS: readonly Column[] = [
   { title: 'name', whole: true }, { title: 'calls', ...RIGHT }, { title: 'errors', ...RIGHT }, { title: 'p50', ...RIGHT }, { title: 'p95', ...RIGHT },
   { title: 'cold', ...RIGHT }, { title: 'cpu', ...RIGHT }, { title: 'now', ...RIGHT }, { title: 'nodes' },
 ]

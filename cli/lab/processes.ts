@@ -51,7 +51,6 @@ async function signal({ pid, startTicks }: LabProcess, name: NodeJS.Signals): Pr
   } catch { /* ended meanwhile */ }
 }
 
-export const isAlive = async ({ pid, startTicks }: LabProcess): Promise<boolean> => await startTicksOf(pid) === startTicks
 
 /** Ends all that `find` finds, with what they start meanwhile, and waits until they are gone. */
 export async function endAll(find: () => Promise<LabProcess[]>, clock: Clock, how: 'ask-first' | 'at-once'): Promise<void> {

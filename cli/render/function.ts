@@ -14,12 +14,12 @@ export type TriggerText = (trigger: FunctionManifest['triggers'][number]) => str
 
 const joined = (items: readonly string[], none: string): string => (items.length === 0 ? none : items.join(', '))
 
-export function triggersText({ triggers }: FunctionManifest, triggerText: TriggerText): string {
+function triggersText({ triggers }: FunctionManifest, triggerText: TriggerText): string {
   return joined(triggers.map(triggerText), 'by call')
 }
 
 /** "canary 3f2a91c0d4e5 10%": all aliases but stable. */
-export function aliasesText({ aliases }: FunctionRecord): string {
+function aliasesText({ aliases }: FunctionRecord): string {
   return joined(Object.entries(aliases).filter(([name]) => name !== 'stable').map(([name, { version, percent }]) => `${name} ${versionText(version)}${percent === undefined ? '' : ` ${percent}%`}`), '-')
 }
 

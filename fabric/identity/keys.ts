@@ -55,5 +55,3 @@ export function verifySignature(publicKey: Uint8Array, message: Uint8Array, sign
   }
 }
 
-/** Whether `signature` is the node's own over `message` (FabricNode.sign): its id is its public key. */
-export const verifyByNode = (node: NodeId, message: Uint8Array, signature: Uint8Array): boolean => verifySignature(Buffer.from(node, 'hex'), message, signature)

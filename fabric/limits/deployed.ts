@@ -213,7 +213,7 @@ export const DEPLOYED_LIMITS = {
   simulatePointsMax: 288,
   /** VMs of one simulation at its start. */
   simulateVmsMax: 10_000,
-  /** Evaluating a script and reading its definition: module code that takes longer would delay every cold start. */
+  /** Processor time for evaluating a script and reading its definition: module code that takes longer would delay every cold start. */
   describeMs: 5_000,
   definitionBytesMax: 64 * KiB,
   /** What a definition may ask for. Heap: a cell is killed above cellResidentMiBMax, and has other functions too. */

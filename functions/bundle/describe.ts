@@ -20,13 +20,14 @@ export async function describeBundle(sandbox: Sandbox, script: Uint8Array, princ
   const trace = code.slice(0, 16)
   const invocation: Invocation = {
     what: 'describe', payload: null,
-    call: { id: trace, name: 'describe', alias: 'stable', version: code, trace, traceparent: '', node: '', attempt: 1, epoch: null, cause: { type: 'call' }, deadlineMs: LIMITS.describeMs },
+    call: { id: trace, name: 'describe', alias: 'stable', version: code, trace, traceparent: '', node: '', attempt: 1, epoch: null, cause: { type: 'call' }, deadlineMs: LIMITS.functionTimeoutMs },
   }
   const job: Job = {
     principal, trace, baseIndex: 0, terminal: { verb: 'collect' },
     stages: [{ verb: 'map', code, environment: EMPTY_HASH, name: 'describe' }],
     input: { type: 'items', count: 1, bytes: encodeArray([invocation]) },
-    limits: { timeoutMs: LIMITS.describeMs, heapLimitMiB: LIMITS.heapLimitMiB, cpuTimeMs: LIMITS.describeMs, resultBytes: LIMITS.definitionBytesMax, hostCalls: 0, concurrency: 1, fresh: true },
+    // Bounded by what it uses: beside busy calls of the same deployer it may wait long for its turn.
+    limits: { timeoutMs: LIMITS.functionTimeoutMs, heapLimitMiB: LIMITS.heapLimitMiB, cpuTimeMs: LIMITS.describeMs, resultBytes: LIMITS.definitionBytesMax, hostCalls: 0, concurrency: 1, fresh: true },
     blob: (wanted) => (wanted === code ? script : EMPTY),
   }
   const { runs } = await sandbox.run(job, { hostCall: async () => { throw FUNCTIONS.SANDBOX_HOST_CALL({ reason: 'a definition is made without calls' }) }, console() {} }, signal)

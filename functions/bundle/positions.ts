@@ -47,5 +47,10 @@ export function originalError(error: ErrorRecord, sourceMap: string, version?: s
   }
 }
 
-/** Versions (their first 8) whose frames a stack has: which maps to fetch. */
-export const versionsIn = (stack: string): readonly string[] => [...new Set([...stack.matchAll(FRAME)].map(([, prefix]) => prefix ?? ''))]
+/** What a script threw while it was evaluated, told with places in the user's files. */
+export function atOriginal(error: unknown, sourceMap: string): unknown {
+  if (!(error instanceof Error)) return error
+  if (error.stack !== undefined) error.stack = originalStack(error.stack, sourceMap)
+  atOriginal(error.cause, sourceMap)
+  return error
+}

@@ -64,7 +64,7 @@ function encodeField(value: number): string {
   return text
 }
 
-export function encodeMappings(segments: readonly Segment[]): string {
+function encodeMappings(segments: readonly Segment[]): string {
   let text = ''
   let line = 0, column = 0, source = 0, sourceLine = 0, sourceColumn = 0, name = 0
   let first = true
@@ -91,7 +91,7 @@ export function encodeMappings(segments: readonly Segment[]): string {
 }
 
 /** Where lines begin in a text. */
-export function lineStarts(text: string): number[] {
+function lineStarts(text: string): number[] {
   const starts = [0]
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1)
   return starts

@@ -34,8 +34,10 @@ export function findVersion(name: string, reference: string, versions: Iterable<
   const kept = [...versions]
   const found = PREFIX.test(reference) ? kept.filter((version) => version.startsWith(reference)) : []
   const [only] = found
-  if (only === undefined || found.length > 1) throw FUNCTIONS.FUNCTION_VERSION_UNKNOWN({ name, reference, known: [...aliases, ...(found.length > 1 ? found : kept).map((version) => version.slice(0, 12))].join(', ') })
-  return only
+  if (only !== undefined && found.length === 1) return only
+  const why = found.length > 1 ? 'several versions begin so' : /^[0-9a-f]{1,3}$/.test(reference) ? 'of a version write four digits or more' : undefined
+  const known = [...aliases, ...(found.length > 1 ? found : kept).map((version) => version.slice(0, 12))].join(', ')
+  throw FUNCTIONS.FUNCTION_VERSION_UNKNOWN({ name, reference, known, ...(why === undefined ? {} : { why }) })
 }
 
 /** Throws FUNCTION_UNKNOWN, FUNCTION_VERSION_UNKNOWN, FUNCTION_CONFLICT, FUNCTION_NO_PREVIOUS, PAYLOAD_INVALID. */

@@ -13,6 +13,7 @@ import type { BlobStore, CallContext, RpcRegistry, RpcStream } from '../../fabri
 import type { BuiltBundle, DeployReport, FunctionRow } from '../deployed-api.ts'
 import type { FunctionManifest, Holders } from '../deployed.ts'
 import { admitAdministrator } from '../administrator.ts'
+import { atOriginal } from '../bundle/positions.ts'
 import { FUNCTIONS } from '../errors.ts'
 import type { NodeCatalog } from './catalog.ts'
 import { change } from './changes.ts'
@@ -141,7 +142,7 @@ async function deploy({ blobs, describe, writer, readiness, catalog }: CatalogSe
   const { script, map } = await received(request, stream)
   const version = hashOf(script)
   step('checking')
-  const manifest = checked(await describe({ script, version, sourceMap: hashOf(map), packages, files }, context), version)
+  const manifest = checked(await describe({ script, version, sourceMap: hashOf(map), packages, files }, context).catch((error: unknown) => { throw atOriginal(error, new TextDecoder().decode(map)) }), version)
   const { name } = manifest
   const wish: Wish = { do: 'deploy', version, alias, ...(percent === undefined ? {} : { percent }), ...(generation === undefined ? {} : { generation }) }
   const before = await writer.read(name, context.signal)

@@ -47,7 +47,8 @@ export class CatalogView {
       return resolved(name, alias, usable(name, record.aliases[alias]?.version, versions))
     }
     const wanted = reference.slice(at + 1)
-    const named = record.aliases[wanted]
+    // "constructor" is a name too, and no alias of every function.
+    const named = Object.hasOwn(record.aliases, wanted) ? record.aliases[wanted] : undefined
     if (named !== undefined) return resolved(name, wanted, usable(name, named.version, versions))
     return resolved(name, '', usable(name, findVersion(name, wanted, versions.keys(), Object.keys(record.aliases)), versions))
   }

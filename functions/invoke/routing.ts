@@ -18,10 +18,10 @@ export interface NodeLoad {
 /** Calls that a cold start is worth waiting behind. */
 const COLD_CALLS = 4
 /** Calls that a hop is worth: a node that is itself asked keeps short queues to itself. */
-export const HOP_CALLS = 4
+const HOP_CALLS = 4
 
 /** The lower the better. */
-export const costOf = ({ id, calls, cpuRatio, warm }: NodeLoad, self: NodeId): number =>
+const costOf = ({ id, calls, cpuRatio, warm }: NodeLoad, self: NodeId): number =>
   calls + cpuRatio + (warm ? 0 : COLD_CALLS) + (id === self ? 0 : HOP_CALLS)
 
 /** Undefined: nobody is there. */

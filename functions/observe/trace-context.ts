@@ -34,7 +34,7 @@ export function parseTraceparent(text: string | undefined): TraceParent | undefi
   return { traceId, spanId, flags: Number.parseInt(flags, 16) & FLAGS_KNOWN }
 }
 
-export const formatTraceparent = ({ traceId, spanId, flags }: TraceParent): string => `00-${traceId}-${spanId}-${flags.toString(16).padStart(2, '0')}`
+const formatTraceparent = ({ traceId, spanId, flags }: TraceParent): string => `00-${traceId}-${spanId}-${flags.toString(16).padStart(2, '0')}`
 
 /** 32 hex for a trace of ours. */
 export const traceIdOf = (trace: string): string => trace.padStart(2 * TRACE_CHARS, '0')

@@ -12,7 +12,7 @@ import { createMemoryGlobalStore } from '../../fabric/mod.ts'
 import type { RpcRegistry } from '../../fabric/mod.ts'
 import { describeBundle } from '../bundle/describe.ts'
 import { manifestOf } from '../bundle/manifest.ts'
-import { originalStack } from '../bundle/positions.ts'
+import { atOriginal, originalStack } from '../bundle/positions.ts'
 import type { ManifestChecks } from '../bundle/manifest.ts'
 import { CatalogView } from '../catalog/view.ts'
 import type { Capabilities, HostCall, Job, JobHooks, ReferenceRecord, Sandbox } from '../contract.ts'
@@ -163,7 +163,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions): Promis
   return {
     async deploy({ script, sourceMap, packages, files }) {
       const version = sha256(script)
-      const description = await describeBundle(sandbox, script, deployer, new AbortController().signal)
+      const description = await describeBundle(sandbox, script, deployer, new AbortController().signal).catch((error: unknown) => { throw atOriginal(error, decoder.decode(sourceMap)) })
       const manifest = manifestOf(description, { version, bytes: script.length, sourceMap: sha256(sourceMap), packages, files }, { ...options.checks, cron: cronProblem })
       const { name } = manifest
       const signed = { by: deployer, node: self.id, atMs: Math.round(clock.wallMs()), signature: '' }

@@ -26,7 +26,7 @@ function base64Core(value: Buffer, shift: number): string {
 }
 
 /** How a value may look in a text. */
-export function formsOf(value: string): readonly string[] {
+function formsOf(value: string): readonly string[] {
   const bytes = Buffer.from(value)
   const base64 = [0, 1, 2].map((shift) => base64Core(bytes, shift))
   const hex = bytes.toString('hex')

@@ -22,10 +22,10 @@ export const timerId = (trigger: TimerRecord): string => trigger.type === 'every
 export interface Recorded { readonly fired: Fired | undefined; readonly modRevision: number }
 
 const NUMBERS = ['atMs', 'epoch', 'attempt'] as const
-export const encodeFired = (fired: Fired): Uint8Array => new TextEncoder().encode(JSON.stringify(fired))
+const encodeFired = (fired: Fired): Uint8Array => new TextEncoder().encode(JSON.stringify(fired))
 
 /** Undefined for what no holder wrote. */
-export function decodeFired(bytes: Uint8Array): Fired | undefined {
+function decodeFired(bytes: Uint8Array): Fired | undefined {
   try {
     const read = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Record<string, unknown>> | null
     if (read === null || NUMBERS.some((field) => !Number.isSafeInteger(read[field])) || typeof read.done !== 'boolean') return undefined

@@ -13,7 +13,7 @@ import { checkPayload } from '../invoke/items.ts'
 const TOPIC = /^[a-zA-Z0-9][a-zA-Z0-9._/-]*$/
 
 /** Throws PAYLOAD_INVALID. */
-export function checkTopic(topic: unknown): string {
+function checkTopic(topic: unknown): string {
   if (typeof topic === 'string' && topic.length <= LIMITS.topicCharsMax && TOPIC.test(topic)) return topic
   throw FUNCTIONS.PAYLOAD_INVALID({ what: 'the topic', expected: `letters, digits and ._/- (at most ${LIMITS.topicCharsMax})`, got: typeof topic === 'string' ? topic.slice(0, 40) : typeof topic })
 }

@@ -21,7 +21,7 @@ export interface Triggers {
 }
 
 /** One node must have it: because it runs once in the fabric, or because its ticks do. */
-export const needsHolder = ({ singleton, triggers }: Pick<FunctionManifest, 'singleton' | 'triggers'>): boolean => singleton || triggers.some(isTimer)
+const needsHolder = ({ singleton, triggers }: Pick<FunctionManifest, 'singleton' | 'triggers'>): boolean => singleton || triggers.some(isTimer)
 
 /** Begins at once; the catalog should have been read, or functions are held a moment later. */
 export function startTriggers(options: TriggersOptions): Triggers {

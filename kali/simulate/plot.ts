@@ -21,14 +21,14 @@ const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceA
 const place = (value: number): string => String(Math.round(value * 10) / 10)
 
 /** 1, 2 or 5 times a power of ten, at least `value`. */
-export function niceMax(value: number): number {
+function niceMax(value: number): number {
   if (value <= 0) return 1
   const power = 10 ** Math.floor(Math.log10(value))
   return [1, 2, 5, 10].map((factor) => factor * power).find((nice) => nice >= value * 0.999_999) ?? value
 }
 
 /** Moments for the axis of time, in milliseconds from the start, on round times of the clock. */
-export function timeTicks(startAtMs: number, forMs: number): readonly number[] {
+function timeTicks(startAtMs: number, forMs: number): readonly number[] {
   const step = TIME_STEPS_MS.find((ms) => forMs / ms <= TIME_LABELS_MAX) ?? forMs / TIME_LABELS_MAX
   const first = Math.ceil(startAtMs / step) * step - startAtMs
   return Array.from({ length: Math.max(0, Math.floor((forMs - first) / step) + 1) }, (_, i) => first + i * step)

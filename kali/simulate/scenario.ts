@@ -7,8 +7,7 @@
 import type { Random } from '../../fabric/base.ts'
 import type { LoadSequence, NamedVm } from './trace.ts'
 
-export const SCENARIOS = ['day', 'spike', 'failures'] as const
-export type ScenarioName = (typeof SCENARIOS)[number]
+export type ScenarioName = 'day' | 'spike' | 'failures'
 /** A machine that stops dead, with all its VMs; `forMs` later it is there again. */
 export interface HostFault { readonly host: string; readonly atMs: number; readonly forMs: number }
 export interface Scenario { readonly loads: readonly LoadSequence[]; readonly faults: readonly HostFault[] }

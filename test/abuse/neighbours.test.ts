@@ -40,6 +40,16 @@ test('a builtin that nothing but SIGKILL ends: the neighbour is answered meanwhi
   t.same(valuesOf(await sandbox.run(makeJob({ source: '(x) => x', items: ['back'] }, { principal: 'stuck' }), makeHooks(), never)), ['back'])
 })
 
+test('the only innocent in a cell that is killed for a stuck neighbour is made again, not blamed', async (t) => {
+  const { sandbox, close } = await openSandbox()
+  t.teardown(close)
+  const slow = '(x) => new Promise((done) => setTimeout(() => done(x), 1_500))'
+  const innocent = sandbox.run(makeJob({ source: slow, items: ['whole'] }, { principal: 'shared', limits: { timeoutMs: 60_000 } }), makeHooks(), never)
+  const stuck = sandbox.run(makeJob({ source: STUCK }, { principal: 'shared', limits: { timeoutMs: 500 } }), makeHooks(), never)
+  t.match(outcomes(await stuck), [{ status: 'timeout' }])
+  t.same(valuesOf(await innocent), ['whole'])
+})
+
 test('the sandbox sees exactly the bytes that were sent, not the pool around them', async (t) => {
   const { sandbox, close } = await openSandbox()
   t.teardown(close)

@@ -50,6 +50,8 @@ t.test('columns fit the terminal, the widest gives first', async (t) => {
     const widths = fitWidths(natural, room)
     return widths.reduce((a, b) => a + b, 0) + 2 * (widths.length - 1) <= room && widths.every((w, i) => w <= (natural[i] ?? 0))
   }))
+  const narrow = table([{ title: 'version', whole: true }, { title: 'rights' }], [['7cbbbbb1057e', 'vm:read, pm:read']], { ...FILE, columns: 24 })
+  t.equal(narrow.split('\n')[1], '7cbbbbb1057e  vm:read, …', 'what is whole is not cut')
   const text = table([{ title: 'name' }, { title: 'n', align: 'right' }], [['a', '1'], ['bb', '22']], FILE)
   t.equal(text, 'name   n\na      1\nbb    22')
 })

@@ -187,7 +187,8 @@ export class JobRun {
       }
       const died = (status: 'crash' | 'out-of-memory', how: string, running: number, withCell: boolean = false): void => {
         if (this.#over !== undefined) finish({ type: 'failed', status: this.#over, error: this.#overError() })
-        else finish({ type: 'died', status, how, withCell, alone: running <= 1 || (mode !== 'shared' && !nested), element })
+        // The one that a cell was killed for has ended already and is not among those that ran: who is left is innocent.
+        else finish({ type: 'died', status, how, withCell, alone: cell.cause !== 'stuck' && (running <= 1 || (mode !== 'shared' && !nested)), element })
       }
       const receive = (frame: Frame): void => {
         switch (frame.type) {

@@ -7,12 +7,13 @@
 
 import { heldOf } from './held.ts'
 import { assignElement } from './handles.ts'
-import { ArrayIsArray, mapGet, mapSet, ObjectKeys } from './primordials.ts'
+import { ArrayIsArray, mapGet, mapSet, ObjectDefineProperty, ObjectKeys, weakMapGet, weakMapSet } from './primordials.ts'
 import { decodeAnswer } from './value.ts'
 
-interface Nested { readonly shown: Record<string, unknown>; readonly name: string; readonly original: unknown }
-/** `element`: whose the handles are. */
-interface KeptItems { readonly items: unknown[]; readonly nested: readonly Nested[]; element: number }
+/** `element`: whose the handles are. `touched`: of these handles somebody has seen what lies inside. */
+interface KeptItems { readonly items: unknown[]; readonly touched: Nested[]; element: number }
+/** What lies inside the attributes of one handle. */
+interface Nested { readonly of: KeptItems; readonly values: Record<string, unknown>; readonly originals: Record<string, unknown>; touched: boolean }
 
 /** By number. */
 const kept = new Map<number, KeptItems>()
@@ -33,29 +34,53 @@ function copyOf(value: unknown): unknown {
   return copy
 }
 
-/** Most lists are empty, and nobody has put anything into them: no copy is needed. */
-function isStillEmpty(value: unknown, original: unknown): boolean {
-  if (!isNested(value)) return false
-  return ArrayIsArray(original) ? original.length === 0 && ArrayIsArray(value) && value.length === 0 : ObjectKeys(original as object).length === 0 && ObjectKeys(value).length === 0
+const nesteds = new WeakMap<object, Nested>()
+/** By attribute: shared, so that the handles of a kind keep one shape. */
+const getters = new Map<string, PropertyDescriptor>()
+
+/** Shows what lies inside an attribute, and notes that it may be changed from now on: most functions never look. */
+function getterOf(name: string): PropertyDescriptor {
+  const present = mapGet(getters, name)
+  if (present !== undefined) return present
+  const getter = {
+    __proto__: null, enumerable: true, configurable: true,
+    get(this: object) {
+      const nested = weakMapGet(nesteds, this)
+      if (nested === undefined) return undefined
+      if (!nested.touched) {
+        nested.touched = true
+        nested.of.touched[nested.of.touched.length] = nested
+        const names = ObjectKeys(nested.values)
+        for (let i = 0; i < names.length; i++) nested.originals[names[i] as string] = copyOf(nested.values[names[i] as string])
+      }
+      return nested.values[name]
+    },
+  } as unknown as PropertyDescriptor
+  mapSet(getters, name, getter)
+  return getter
 }
 
-/** What lies inside the attributes of these handles, before user code sees it. */
-function nestedIn(items: readonly unknown[]): Nested[] {
-  const nested: Nested[] = []
-  for (let i = 0; i < items.length; i++) {
-    const shown = heldOf(items[i])?.shown as Record<string, unknown> | undefined
+/** Before user code sees the handles. */
+function guardNested(of: KeptItems): KeptItems {
+  for (let i = 0; i < of.items.length; i++) {
+    const handle = of.items[i]
+    const shown = heldOf(handle)?.shown as Record<string, unknown> | undefined
     if (shown === undefined) continue
+    const values = { __proto__: null } as unknown as Record<string, unknown>
     const names = ObjectKeys(shown)
     for (let n = 0; n < names.length; n++) {
       const name = names[n] as string
-      if (isNested(shown[name])) nested[nested.length] = { shown, name, original: copyOf(shown[name]) }
+      if (!isNested(shown[name])) continue
+      values[name] = shown[name]
+      ObjectDefineProperty(shown, name, getterOf(name))
     }
+    weakMapSet(nesteds, handle as object, { of, values, originals: { __proto__: null } as unknown as Record<string, unknown>, touched: false })
   }
-  return nested
+  return of
 }
 
 /** `bytes`: an array of one reference. */
-export function keep(slot: number, bytes: Uint8Array): void { mapSet(kept, slot, { items: decodeAnswer(bytes, -1) as unknown[], nested: [], element: -1 }) }
+export function keep(slot: number, bytes: Uint8Array): void { mapSet(kept, slot, { items: decodeAnswer(bytes, -1) as unknown[], touched: [], element: -1 }) }
 
 /** The references whose numbers are in `slots`, as the elements of a job. */
 export function keptItems(slots: Uint8Array): unknown[] {
@@ -75,16 +100,19 @@ export function keptItems(slots: Uint8Array): unknown[] {
 export function keptAnswer(slot: number, bytes: Uint8Array | undefined, element: number): unknown {
   if (bytes !== undefined) {
     const items = decodeAnswer(bytes, element) as unknown[]
-    mapSet(kept, slot, { items, nested: nestedIn(items), element })
+    mapSet(kept, slot, guardNested({ items, touched: [], element }))
     return listOf(items)
   }
   const answer = mapGet(kept, slot) as KeptItems
-  const { items, nested } = answer
+  const { items, touched } = answer
   if (answer.element !== element) for (let i = 0; i < items.length; i++) assignElement(items[i], element)
   answer.element = element
-  for (let i = 0; i < nested.length; i++) {
-    const { shown, name, original } = nested[i] as Nested
-    if (!isStillEmpty(shown[name], original)) shown[name] = copyOf(original)
+  // A look inside marks the handle again.
+  for (; touched.length > 0; touched.length--) {
+    const nested = touched[touched.length - 1] as Nested
+    const names = ObjectKeys(nested.values)
+    for (let i = 0; i < names.length; i++) nested.values[names[i] as string] = nested.originals[names[i] as string]
+    nested.touched = false
   }
   return listOf(items)
 }

@@ -297,5 +297,5 @@ export function startRun(plan: LoadedPlan, input: RunInput): Uint8Array | undefi
 
 export function expireRun(id: number, timeoutMs: number): Uint8Array | undefined {
   if (current === undefined || job.id !== id) return undefined
-  return current.expire(new SandboxError('FUNCTIONS_ERR_SANDBOX_TIMEOUT', `The function had not answered after ${timeoutMs} ms; raise timeoutMs, or do less per element`))
+  return current.expire(new SandboxError('FUNCTIONS_ERR_SANDBOX_TIMEOUT', `The function had not answered after ${timeoutMs} ms; raise timeoutMs (limits.timeout of a deployed function), or do less per element`))
 }

@@ -129,6 +129,8 @@ t.test('refused, with the place', async (t) => {
   t.match(await refusal({ 'a.ts': functionFile('() => 1', 'await Promise.resolve()') }), { message: /a\.ts:2:1: Top-level await/ })
   t.match(await refusal({ 'a.ts': functionFile('() => import.meta.url') }), { message: /a\.ts:3:.*import\.meta/ })
   t.match(await refusal({ 'a.ts': 'export default 1' }, { entry: 'b.ts' }), { message: /b\.ts cannot be bundled: there is no such file/ })
+  t.match(await refusal({ 'folder/a.ts': 'export default 1' }, { entry: 'folder' }), { message: /folder cannot be bundled: it is no file/ })
+  t.match(await refusal({ 'a.ts': "import x from 'left-pad'\nexport default x" }), { message: /Could not resolve "left-pad"; is it installed beside the file \(npm install left-pad\)\?/ })
   t.match(await refusal({ 'a.ts': functionFile('() => native', 'import native from "./x.node"'), 'x.node': '\u0000' }), { message: /native module cannot run in a sandbox/ })
 })
 

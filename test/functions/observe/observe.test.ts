@@ -67,6 +67,8 @@ test('last lines of all nodes are sorted by time; then lines come as they come',
   of('alpha').called(callRecord(), { status: 'error', error: { code: 'FUNCTIONS_ERR_THROWN', message: 'boom', stack: 'Error: boom\n    at run (hot.ts:3:9)' } })
   const { value } = await lines.next()
   t.match(value, { node: 'alpha', level: 'error', text: 'boom', fields: { code: 'FUNCTIONS_ERR_THROWN', stack: /hot\.ts:3:9/ } }, 'a failed call is a line')
+  of('alpha').called(callRecord(), { status: 'error', error: { code: 'FUNCTIONS_ERR_MAP_FAILED', message: '1 of 2 failed', stack: 'CodedError: 1 of 2 failed', cause: { code: 'FUNCTIONS_ERR_THROWN', message: 'far', stack: 'Error: far\n    at eval (hot.ts:4:7)' } } })
+  t.match((await lines.next()).value, { text: '1 of 2 failed', fields: { stack: /hot\.ts:4:7/ } }, 'an error without frames has those of its cause')
   control.abort()
   await lines.next().catch(ignoreAbort)
 })
