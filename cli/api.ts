@@ -7,7 +7,7 @@
 export { connect } from '../kali/mod.ts'
 export { defineFunction, from, range } from './function-api.ts'
 export type { CallInfo, FunctionContext, FunctionLog, FunctionSecrets, FunctionState, StateEntry } from './function-api.ts'
-export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
+export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/base.ts'
 export { errorCode } from '../fabric/base.ts'
 export type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectListing } from '../kali/contract.ts'
 export type { Collection, CollectionOptions, Manifest, Outcome, Progress } from '../functions/mod.ts'

@@ -4,18 +4,20 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
+import type { Clock } from '../fabric/base.ts'
 import type { DataCenter } from '../kali/contract.ts'
 import { EXIT } from './errors.ts'
 import type { Bindings } from './evaluate.ts'
 import type { Output } from './output.ts'
+import { functionsTable } from './render/function.ts'
 import { columnsOf, referencesTable } from './render/references.ts'
-import { areOutcomes, isCollection, isThenable, outcomesOf, referenceOf } from './render/shapes.ts'
+import { areOutcomes, isCollection, isFunctionRow, isThenable, outcomesOf, referenceOf } from './render/shapes.ts'
 import type { PeopleLayout } from './render/value.ts'
 
 /** Names that every expression has, beside JavaScript's own: the collections of every kind, and what makes devices. */
 export async function bindingsOf(dc: DataCenter): Promise<Bindings> {
   // Loaded with the connection already.
-  const { Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk } = await import('../rmo/mod.ts')
+  const { Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk } = await import('../rmo/base.ts')
   return {
     dc,
     ...collectionsOf(dc),
@@ -60,13 +62,17 @@ export async function show(value: unknown, out: Output, options: ShowOptions): P
   }
   out.progress.stop()
   if (options.merge && areOutcomes(landed)) return showMerged(landed, out)
-  out.result(landed, await peopleFor(landed))
+  out.result(landed, await peopleFor(landed, out.clock))
   return areOutcomes(landed) && landed.some((o) => o.status !== 'value') ? EXIT.failed : EXIT.done
 }
 
-/** A list of objects of one kind has the columns that the kind declares. */
-async function peopleFor(landed: unknown): Promise<((layout: PeopleLayout) => string) | undefined> {
+/** A list of objects of one kind has the columns that the kind declares; deployed functions those of `kumoi functions`. */
+async function peopleFor(landed: unknown, clock: Clock): Promise<((layout: PeopleLayout) => string) | undefined> {
   if (!Array.isArray(landed)) return undefined
+  if (landed.length > 0 && landed.every(isFunctionRow)) {
+    const { triggerText } = await import('../functions/base.ts')
+    return (layout) => functionsTable(landed, triggerText, layout, clock.wallMs())
+  }
   const kind = referenceOf(landed[0])?.kind
   if (kind === undefined || landed.some((item) => referenceOf(item)?.kind !== kind)) return undefined
   const columns = await columnsOf(kind)

@@ -9,7 +9,7 @@ import type { ContextOf, ContextTools, FunctionDefinition } from '../functions/m
 import type { ObjectCollections } from '../kali/contract.ts'
 import type { LoadOptions, ObjectDump, ResourceObject, VM } from '../rmo/mod.ts'
 
-export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
+export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/base.ts'
 export type { CallInfo, Collection, CollectionOptions, FunctionLog, FunctionSecrets, FunctionState, Outcome, StateEntry } from '../functions/mod.ts'
 export type { Device, GuestContext, Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, Snapshot, StoragePool, Switch, VM, VmEvent, VMM, VmSettings, Volume } from '../rmo/mod.ts'
 

@@ -23,6 +23,7 @@ export class Output {
   readonly style: Style
   readonly errorStyle: Style
   readonly progress: ProgressLine
+  readonly clock: Clock
   readonly #stdout: Sink
   readonly #stderr: Sink
   readonly #settings: Settings
@@ -31,6 +32,7 @@ export class Output {
     this.#stdout = world.stdout
     this.#stderr = world.stderr
     this.#settings = settings
+    this.clock = world.clock
     this.style = styleFor({ color: settings.color, env: world.env, terminal: world.stdout.isTTY === true })
     this.errorStyle = styleFor({ color: settings.color, env: world.env, terminal: world.stderr.isTTY === true })
     this.progress = new ProgressLine(settings.quiet ? { write: () => true } : world.stderr, world.clock)

@@ -27,5 +27,5 @@ export const connections = (): readonly DataCenter[] => opened
 
 export { errorCode } from '../fabric/base.ts'
 export { defineFunction, from, range } from './function-api.ts'
-export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/mod.ts'
+export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/base.ts'
 export type * from './api.ts'

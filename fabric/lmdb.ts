@@ -8,12 +8,13 @@
 
 import type { RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb'
 import { FABRIC } from './errors-table.ts'
+import { lmdbFileProblem } from './lmdb-file.ts'
 
 /** undefined removes. */
 export type TableChange<K, V> = readonly [key: K, value: V | undefined]
 
 export interface Table<K, V> {
-  /** All rows, in order of their keys' bytes. */
+  /** All rows, in order of their keys' bytes. Throws when fewer can be read than were written: a page of them was damaged. */
   rows(): Iterable<readonly [key: K, value: V]>
   get(key: K): V | undefined
   /** All or nothing; durable when it resolves. Rejects with FABRIC_ERR_STORE_FAILED; then nothing was written. */
@@ -24,6 +25,8 @@ export interface Table<K, V> {
 /** Loaded when a store is opened: shells never open one and need not load the native library. */
 async function opened<V extends string | Uint8Array>(path: string, options: Omit<RootDatabaseOptionsWithPath, 'path'>): Promise<RootDatabase<V, V>> {
   const { open } = await import('lmdb')
+  const problem = await lmdbFileProblem(path).catch((error: unknown) => { throw storeFailure(path)(error) })
+  if (problem !== undefined) throw storeFailure(path)(new Error(`${problem}; it was damaged`))
   try { return open<V, V>({ path, eventTurnBatching: false, ...options }) } catch (cause) { throw storeFailure(path)(cause) }
 }
 
@@ -35,7 +38,14 @@ export async function openByteTable(path: string): Promise<Table<Uint8Array, Uin
   const failed = storeFailure(path)
   const database = await opened<Uint8Array>(path, { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false })
   return {
-    *rows() { for (const { key, value } of database.getRange()) yield [key, value] },
+    *rows() {
+      let left = (database.getStats() as { readonly entryCount: number }).entryCount
+      for (const { key, value } of database.getRange()) {
+        left--
+        yield [key, value]
+      }
+      if (left !== 0) throw new Error(`${Math.abs(left)} of its rows cannot be read; it was damaged`)
+    },
     get: (key) => database.get(key),
     async write(changes) {
       try {

@@ -6,7 +6,7 @@ import { connectLocal, createRegistry, createRpcPeer } from '../fabric/client.ts
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
 import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, createCallsClient, createCatalogClient, createObserveClient, createSecretsClient, explain } from '../functions/base.ts'
 import type { Collection, CollectionOptions, FunctionsApi, FunctionSession, ReferenceRecord, SourceSpec, StoreApi } from '../functions/mod.ts'
-import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/mod.ts'
+import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/base.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
 import { KALI } from './errors.ts'

@@ -108,6 +108,8 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     nodes: () => members.list(), peer, hostCalls,
     subscribers: (topic, deployer) => subscribersOf(catalog, topic, deployer).map(({ manifest }) => manifest.name),
     originalStack, redact: (error) => secrets.redactor.error(error),
+    // A call may come before this node's catalog has followed the deploy.
+    fetchVersion: (name, version) => findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined),
   })
 
   state.register(hostCalls)

@@ -51,7 +51,8 @@ export const logsCommand = defineCommand({
     })
     let shown = 0
     for await (const line of found) {
-      shown++
+      // A word about a node is no line of a function.
+      if (line.name !== '' || line.callId !== '') shown++
       stdout.write(`${json ? toJson(line) : logText(line, { style: out.style, withName: name === undefined })}\n`)
     }
     if (shown === 0 && unknown !== undefined && follow !== true) throw unknown

@@ -1,6 +1,7 @@
 // `kumoi up`: starts a node in this process, or, with --detach, in one of its own (cli/detach.ts).
 
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { HypervisorOptions, NodeInfo } from '../../kali/contract.ts'
@@ -52,7 +53,7 @@ export const upCommand = defineCommand({
     }
     if (detach === true) {
       const info = await shell.interrupt.race(startDetached(shell, wish))
-      printReady(shell, info)
+      printReady(shell, info, wish)
       return EXIT.done
     }
     const report = readyReporter(shell.world.env)
@@ -63,7 +64,7 @@ export const upCommand = defineCommand({
         ...(shell.settings.quiet ? {} : { onLog: (line: string) => shell.out.note(line) }),
       }))
       if (report.active) report.ready(node.info)
-      else printReady(shell, node.info)
+      else printReady(shell, node.info, wish)
       await Promise.race([node.stopped, interrupted(shell.interrupt.signal)])
       // Bounded by the interruption's grace; a second Ctrl-C does not wait for it.
       await node.stop()
@@ -102,11 +103,15 @@ async function ticketText(given: string, shell: Shell): Promise<string> {
 
 const ORIGINS: Readonly<Record<NodeInfo['origin'], string>> = { founded: 'new, founded by this node', joined: 'joined', returned: 'returned to it' }
 
-function printReady(shell: Shell, info: NodeInfo): void {
+/** Where programs knock, and with what. */
+const doorText = (http: string, data: string): string => `http://${/^\d+$/.test(http) ? `127.0.0.1:${http}` : http}, its token in ${join(data, 'http-token')}`
+
+function printReady(shell: Shell, info: NodeInfo, { http, store }: { readonly http?: string; readonly store?: string }): void {
   const { data } = shell.settings
   const flag = data === dataDirectory(undefined, shell.world.env) ? '' : ` --data ${data}`
   shell.out.result(info, (layout) => fields([
     ['name', info.name], ['id', info.id], ['fabric', `${info.fabric.slice(0, 8)}, ${ORIGINS[info.origin]}`], ['address', info.addresses.join(', ') || '-'], ['process', String(info.pid)], ['data', info.data],
+    ...(http === undefined ? [] : [['http', doorText(http, info.data)] as const]), ...(store === undefined ? [] : [['store', `${store} (\`kumoi${flag} store status\` says whether it answers)`] as const]),
   ], layout.style))
   shell.out.note(`To add a node: \`kumoi${flag} ticket\` here, then \`kumoi up --name NAME --join TICKET --detach\` there.`)
 }

@@ -2,7 +2,7 @@
 // property may start a call, so its record is looked for first and nothing else is touched.
 
 import { referenceOf } from '../../functions/base.ts'
-import type { Outcome, ReferenceRecord } from '../../functions/mod.ts'
+import type { FunctionRow, Outcome, ReferenceRecord } from '../../functions/mod.ts'
 
 export { referenceOf }
 export type Reference = ReferenceRecord
@@ -18,6 +18,10 @@ const STATUSES: ReadonlySet<unknown> = new Set(['value', 'error', 'crash', 'out-
 
 const isOutcome = (value: unknown): value is Outcome<unknown> =>
   isRecord(value) && STATUSES.has(value['status']) && typeof value['index'] === 'number' && ('value' in value || 'mayHaveRun' in value)
+
+/** What `functions.list()` answers for each function. */
+export const isFunctionRow = (value: unknown): value is FunctionRow =>
+  isRecord(value) && typeof value['name'] === 'string' && isRecord(value['record']) && isRecord(value['record']['aliases']) && isRecord(value['manifest']) && Array.isArray(value['versions'])
 
 export const areOutcomes = (value: unknown): value is readonly Outcome<unknown>[] =>
   Array.isArray(value) && value.length > 0 && value.every(isOutcome)

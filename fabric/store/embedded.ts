@@ -6,6 +6,7 @@
 
 import type { Clock, Random } from '../clock.ts'
 import { storeFailure, openByteTable } from '../lmdb.ts'
+import { EMPTY_IMAGE } from './core.ts'
 import type { CoreChange } from './core.ts'
 import type { StoreEngine } from './engine.ts'
 import { createLocalStore } from './local.ts'
@@ -19,14 +20,20 @@ export interface EmbeddedOptions {
   readonly clock: Clock
   readonly random: Random
   readonly onFault?: (error: unknown) => void
+  /** 'kept': it was made before, and one that holds nothing has lost what was acknowledged. Left out: it may be new. */
+  readonly as?: 'kept'
 }
 
-/** Opens or makes it. Rejects with FABRIC_ERR_STORE_FAILED. */
-export async function openEmbeddedStore({ directory, description, clock, random, onFault }: EmbeddedOptions): Promise<StoreEngine> {
+/** Opens or makes it. Rejects with FABRIC_ERR_STORE_FAILED, also when it is damaged. */
+export async function openEmbeddedStore({ directory, description, clock, random, onFault, as }: EmbeddedOptions): Promise<StoreEngine> {
   const table = await openByteTable(directory)
   try {
-    const image = imageOf(table.rows())
+    const found = imageOf(table.rows())
+    if (found === undefined && as === 'kept') throw new Error('it holds nothing of what was written to it')
+    const image = found ?? EMPTY_IMAGE
     let { revision, floor } = image
+    // Known again from now on, as one that was made, also before anything is written to it.
+    if (found === undefined) await table.write(rowsOf([], { revision, floor }))
     return createLocalStore({
       kind: 'embedded', description, clock, random, image,
       async persist(changes) {

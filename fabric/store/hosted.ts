@@ -18,12 +18,12 @@ export interface HostedStores {
   close(): Promise<void>
 }
 
-export function createHostedStores({ data, ...options }: Omit<EmbeddedOptions, 'directory'> & { readonly data: string }): HostedStores {
+export function createHostedStores({ data, ...options }: Omit<EmbeddedOptions, 'directory' | 'as'> & { readonly data: string }): HostedStores {
   const root = join(data, 'global-store')
   const directoryOf = (era: number): string => join(root, String(era))
   const opened = new Map<number, Promise<StoreEngine>>()
-  const open = (era: number): Promise<StoreEngine> => {
-    const opening = makeDataDirectory(root).then(() => openEmbeddedStore({ ...options, directory: directoryOf(era) }))
+  const open = (era: number, as?: 'kept'): Promise<StoreEngine> => {
+    const opening = makeDataDirectory(root).then(() => openEmbeddedStore({ ...options, directory: directoryOf(era), ...(as === undefined ? {} : { as }) }))
     opened.set(era, opening)
     // A disk that could not be read is tried again by the next one who asks.
     opening.catch(() => { if (opened.get(era) === opening) opened.delete(era) })
@@ -36,7 +36,7 @@ export function createHostedStores({ data, ...options }: Omit<EmbeddedOptions, '
   }
   return {
     pathOf: directoryOf,
-    async get(era) { return await (opened.get(era) ?? (existsSync(directoryOf(era)) ? open(era) : undefined)) },
+    async get(era) { return await (opened.get(era) ?? (existsSync(directoryOf(era)) ? open(era, 'kept') : undefined)) },
     async make(era, present) {
       await makeDataDirectory(root)
       for (const left of (await readdir(root)).map(Number).filter((other) => other > present && other <= era)) {

@@ -12,7 +12,6 @@ import { CONTROL_LIMITS } from '../rpc/scan.ts'
 import type { TableChange } from '../lmdb.ts'
 import { FABRIC } from '../errors-table.ts'
 import type { StoreBatch, StoreEntry, StoreEvent } from './contract.ts'
-import { EMPTY_IMAGE } from './core.ts'
 import type { CoreChange, CoreImage } from './core.ts'
 
 const FORMAT = 1
@@ -66,9 +65,9 @@ export function rowsOf(changes: readonly CoreChange[], stands: { readonly revisi
   return [...rows, [META, encodeRow([FORMAT, stands.revision, stands.floor])]]
 }
 
-/** The state that the rows hold. Throws when they hold something else. */
-export function imageOf(rows: Iterable<readonly [Uint8Array, Uint8Array]>): CoreImage {
-  let meta: readonly unknown[] = [FORMAT, EMPTY_IMAGE.revision, EMPTY_IMAGE.floor]
+/** The state that the rows hold; undefined: there are none yet. Throws when they hold something else. */
+export function imageOf(rows: Iterable<readonly [Uint8Array, Uint8Array]>): CoreImage | undefined {
+  let meta: readonly unknown[] | undefined
   const entries: StoreEntry[] = [], batches: StoreBatch[] = [], leases: CoreImage['leases'][number][] = []
   for (const [key, value] of rows) {
     const name = Buffer.from(key.buffer, key.byteOffset + 1, key.byteLength - 1)
@@ -81,7 +80,8 @@ export function imageOf(rows: Iterable<readonly [Uint8Array, Uint8Array]>): Core
       default: throw refused('a kind that this version knows')
     }
   }
-  if (meta[0] !== FORMAT) throw refused(`format ${FORMAT}`)
+  if (meta === undefined && entries.length + batches.length + leases.length === 0) return undefined
+  if (meta?.[0] !== FORMAT) throw refused(`format ${FORMAT}`)
   return { revision: count(meta[1]), floor: count(meta[2]), entries, batches, leases }
 }
 

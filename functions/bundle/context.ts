@@ -69,12 +69,18 @@ export interface CallOptions {
   readonly idempotencyKey?: string
 }
 
+export interface NamedFunction<R> {
+  (payload?: unknown, options?: CallOptions): Promise<R>
+  /** Durable: made at least once, and tried again when it fails; resolves to the call's id when it is certain that it will be made. */
+  enqueue(payload?: unknown, options?: CallOptions): Promise<string>
+}
+
 export interface ContextTools {
   from<T>(items: Iterable<T> | AsyncIterable<T>): Collection<T>
   range(n: number): Collection<number>
   range(from: number, to: number, step?: number): Collection<number>
   /** Another deployed function as a function; "name@alias" and "name@hash" too. Needs the right "function:invoke". */
-  fn<R = unknown>(reference: string, options?: CallOptions): (payload?: unknown) => Promise<R>
+  fn<R = unknown>(reference: string, options?: CallOptions): NamedFunction<R>
   readonly log: FunctionLog
   readonly state: FunctionState
   /** Calls every function that has this topic as a trigger; resolves when the calls are kept. */

@@ -121,7 +121,9 @@ export class NodeInvoker implements Invoker {
     const outcome = await this.#at(first, call, authority)
     if (outcome.status === 'value' || outcome.mayHaveRun || !ELSEWHERE.has(outcome.error.code)) return outcome
     if (this.#options.nodes().length < 2 || authority.signal.aborted) return outcome
-    return this.#at(this.#choose(version, first), call, authority)
+    // Who does not know the version yet may not be alone in that; this node does, it has just looked it up.
+    const behind = outcome.error.code === FUNCTIONS.FUNCTION_CODE_MISSING.code && first !== this.#options.self.id
+    return this.#at(behind ? this.#options.self.id : this.#choose(version, first), call, authority)
   }
 
   #choose(version: Hash, except: NodeId | undefined): NodeId {

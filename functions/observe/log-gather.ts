@@ -30,6 +30,9 @@ export function registerLogs(registry: RpcRegistry, options: GatherOptions): voi
 
 const reasonOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
+/** A line about a node: of no function, and of no call. */
+const isNotice = ({ line: { level, name, callId } }: SentLine): boolean => level === 'system' && name === '' && callId === ''
+
 class Gathering {
   readonly #options: GatherOptions
   readonly #request: LogRequest
@@ -67,7 +70,10 @@ class Gathering {
       const history = (this.#history ?? []).sort((a, b) => a.line.atMs - b.line.atMs)
       this.#history = undefined
       for (const id of this.#awaited) this.#push(this.#system(this.#nameOf(id), `${this.#nameOf(id)} has not answered within ${LIMITS.gatherTimeoutMs} ms`))
-      const last = lines === 0 ? history.filter(({ line }) => line.level === 'system' && line.callId === '' && line.name === '') : history.slice(-Math.max(lines, 1))
+      // What there is to say of nodes comes beside the lines that were asked for, and takes the place of none.
+      const wanted = history.filter((each) => !isNotice(each))
+      const kept = new Set(wanted.slice(Math.max(0, wanted.length - lines)))
+      const last = history.filter((each) => isNotice(each) || kept.has(each))
       for (let at = 0; at < last.length; at += LIMITS.logBatchLinesMax) await send(last.slice(at, at + LIMITS.logBatchLinesMax))
       if (!follow) this.#out.end()
       for (let batch = await this.#out.take(LIMITS.logBatchLinesMax); batch !== undefined; batch = await this.#out.take(LIMITS.logBatchLinesMax)) await send(batch)

@@ -184,10 +184,10 @@ class Session implements ExecuteSession {
         i++
         continue
       }
-      const alive: Uint8Array[] = []
       let to = i
-      for (let next = fresh[to]; next !== undefined && !('error' in next); next = fresh[++to]) alive.push(encodedReference(next))
-      const done = await this.#job(from + i, this.#options.referenceInput?.(fresh.slice(i, to) as readonly ReferenceRecord[]) ?? { type: 'items', count: alive.length, bytes: alive.length === 1 ? alive[0]! : joinArrays(alive) }, signal)
+      for (let next = fresh[to]; next !== undefined && !('error' in next); next = fresh[++to]) { /* as many as are there in a row */ }
+      const alive = fresh.slice(i, to) as readonly ReferenceRecord[]
+      const done = await this.#job(from + i, this.#options.referenceInput?.(alive) ?? encodedInput(alive), signal)
       runs.push(...done.runs)
       decided ||= done.decided
       costMs += done.costMs
@@ -248,6 +248,11 @@ function encodedReference(record: ReferenceRecord): Uint8Array {
   const bytes = encodeValue([{ [REFERENCE]: record }])
   encodedReferences.set(record, bytes)
   return bytes
+}
+
+function encodedInput(references: readonly ReferenceRecord[]): ChunkInput {
+  const encoded = references.map(encodedReference)
+  return { type: 'items', count: encoded.length, bytes: encoded.length === 1 ? encoded[0]! : joinArrays(encoded) }
 }
 
 /** Results of one chunk travel in one message; what does not fit in fails, named, instead of holding up the rest. */

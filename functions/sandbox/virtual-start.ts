@@ -14,7 +14,13 @@ export interface VirtualSandboxOptions {
 }
 
 /** Something encoded that is often the same: while `version` is the same object, the bytes of that slot are the same. */
-export interface Kept { readonly slot: number; readonly version: object; bytes(): Uint8Array }
+export interface Kept {
+  readonly slot: number
+  readonly version: object
+  bytes(): Uint8Array
+  /** Of an answer: an array of the same references' attributes that are other than in that version; undefined: there is more to it. */
+  changes?(since: object): Uint8Array | undefined
+}
 /** Elements by number instead of `bytes`: references whose attributes hold nothing nested; each `Kept` is an array of one. */
 export type KeptInput = Extract<ChunkInput, { readonly type: 'items' }> & { readonly kept: readonly Kept[] }
 /** What is known of a world that stands still between two events. */

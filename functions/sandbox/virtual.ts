@@ -248,10 +248,14 @@ class InProcessSandbox implements VirtualSandbox {
     const known = hooks.known?.answer(call)
     if (known !== undefined) {
       running.asOf ??= hooks.known?.revision()
-      const same = warm.known.get(known.slot) === known.version
-      if (!same) warm.known.set(known.slot, known.version)
-      if (same) running.known.push(number, known.slot)
-      return this.#answer(running, same ? [] : [number, true, exact(known.bytes()), String(known.slot)])
+      const before = warm.known.get(known.slot)
+      if (before === known.version) {
+        running.known.push(number, known.slot)
+        return this.#answer(running, [])
+      }
+      warm.known.set(known.slot, known.version)
+      const changes = before === undefined ? undefined : known.changes?.(before)
+      return this.#answer(running, [number, true, exact(changes ?? known.bytes()), String(changes === undefined ? known.slot : -known.slot)])
     }
     // Handles show what was assigned to them from now on.
     if (call.verb === 'patch') { warm.known.clear(); warm.elements = []; warm.revision = undefined }
@@ -275,7 +279,7 @@ class InProcessSandbox implements VirtualSandbox {
 
   /** Answers of one turn are given together. */
   #answer(running: Running, answer: readonly unknown[]): void {
-    if (running.ended) return
+    if (running.ended) return undelivered(running.warm, answer)
     running.answers.push(...answer)
     if (running.answering) return
     running.answering = true
@@ -285,7 +289,7 @@ class InProcessSandbox implements VirtualSandbox {
       running.answers = []
       running.known = []
       running.asOf = undefined
-      if (running.ended) return
+      if (running.ended) return undelivered(running.warm, answers)
       this.#visit(running, () => {
         if (answers.length > 0) isolate.answerHere(plan.cpuTimeMs, answers)
         if (known.length > 0 && !running.ended) isolate.knownHere(plan.cpuTimeMs, known)
@@ -303,6 +307,11 @@ class InProcessSandbox implements VirtualSandbox {
     })
     this.#break(running, { status: 'timeout', error: FUNCTIONS.SANDBOX_TIMEOUT({ timeoutMs }), mayHaveRun: true })
   }
+}
+
+/** What the isolate was to keep has not reached it. */
+function undelivered({ known }: Warm, answers: readonly unknown[]): void {
+  for (let i = 0; i < answers.length; i += 4) if (answers[i + 1] === true && answers[i + 3] !== '') known.delete(Math.abs(Number(answers[i + 3])))
 }
 
 /** A view on a larger buffer would take all of it along. */

@@ -6,6 +6,7 @@
 // Figures are read at the steps of the loads, and 0 and 5 s (the window of a cpuRatio) after something happened on a
 // machine: between two readings nothing about an object changes, so that its record, and what is encoded of it, stay the same.
 
+import { isDeepStrictEqual } from 'node:util'
 import { FABRIC, LIMITS, seededRandom } from '../../fabric/base.ts'
 import type { Clock, NodeId, Random } from '../../fabric/base.ts'
 import { createMemoryStore } from '../../fabric/mod.ts'
@@ -69,6 +70,25 @@ const SPARE = 2
 export const hostNames = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered('sim', i, count))
 export const vmNames = (host: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered(`${host}-vm`, i, count))
 const numbered = (prefix: string, index: number, count: number): string => prefix + String(index + 1).padStart(String(count).length, '0')
+
+type Attributes = Readonly<Record<string, unknown>>
+/** Figures that have moved on, VM by VM, encoded; undefined: something else has changed. */
+function changesOf(before: readonly Attributes[], now: readonly Attributes[]): Uint8Array | undefined {
+  if (before.length !== now.length) return undefined
+  const changes: Record<string, unknown>[] = []
+  for (const [i, attributes] of now.entries()) {
+    const old = before[i] as Attributes
+    if (old['uuid'] !== attributes['uuid'] || old['name'] !== attributes['name']) return undefined
+    const changed: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === old[name] || isDeepStrictEqual(value, old[name])) continue
+      if (typeof value === 'object' || typeof old[name] === 'object') return undefined
+      changed[name] = value
+    }
+    changes.push(changed)
+  }
+  return encodeValue(changes)
+}
 
 const sameElements = (a: readonly unknown[], b: readonly unknown[]): boolean => a.length === b.length && a.every((element, i) => element === b[i])
 
@@ -198,16 +218,22 @@ export function createWorld(options: WorldOptions): World {
   type Fresh = Awaited<ReturnType<NodeCapabilities['refresh']>>
   let refreshed: { readonly references: readonly ReferenceRecord[]; readonly principal: string; readonly revision: number; readonly fresh: Fresh } | undefined
 
-  interface Listed { readonly attributes: readonly object[]; readonly kept: Kept }
+  interface Listed { readonly attributes: readonly Attributes[]; readonly kept: Kept }
   const lists = new Map<string, Listed>()
+  /** Made apart: what is kept would keep the one before it otherwise, and so on to the first. */
+  const answerOf = (made: SimulatedHost, vms: readonly { readonly uuid: string }[], attributes: readonly Attributes[]): Kept => ({
+    slot: slotOf(`${made.uuid}/vms`), version: attributes,
+    bytes: () => encodeValue(vms.map(({ uuid }) => ({ [REFERENCE]: made.host.reference('VM', uuid) }))),
+    changes: (since) => changesOf(since as readonly Attributes[], attributes),
+  })
   /** The VMs of a machine; the same while the same VMs have the same attributes. */
   const keptVms = (made: SimulatedHost): Kept => {
     // One that has just gone to another machine is that machine's, also while this one still forgets it.
     const vms = made.host.vms.list().filter((vm) => objects.get('VM', vm.uuid)?.local === vm)
     const present = lists.get(made.uuid)
-    if (present !== undefined && present.attributes.length === vms.length && vms.every((vm, i) => vm.attributes() === present.attributes[i])) return present.kept
-    const attributes = vms.map((vm) => vm.attributes())
-    const kept: Kept = { slot: slotOf(`${made.uuid}/vms`), version: attributes, bytes: () => encodeValue(made.host.vmm.related('VM').map((record) => ({ [REFERENCE]: record }))) }
+    if (present !== undefined && present.attributes.length === vms.length && vms.every((vm, i) => Object.is(vm.attributes(), present.attributes[i]))) return present.kept
+    const attributes = vms.map((vm) => vm.attributes() as unknown as Attributes)
+    const kept = answerOf(made, vms, attributes)
     lists.set(made.uuid, { attributes, kept })
     return kept
   }

@@ -1,5 +1,6 @@
-// From a built bundle to "ready on all nodes": 8 nodes in this process, over their real links, with the store at the founder. A
-// script of 100 KB; what it says of itself is read here, so the sandbox is not in it (first-call has that).
+// A part of functions-deploy, for whoever works on the catalog: from a built bundle to "ready on all nodes", 8 nodes in this process,
+// over their real links, with the store at the founder. A script of 100 KB; what it says of itself is read here, so the
+// sandbox is not in it.
 
 import { bundleOf } from '../support/catalog-fabric.ts'
 import { openCatalogNodes } from '../support/catalog-nodes.ts'

@@ -1,5 +1,6 @@
-// Calls of deployed functions by name over two nodes: one at a time to the other node, and 32 callers at once; beside
-// Moleculer over NATS, whose actions run in the server process itself.
+// A part of functions-invoke, for whoever works on calls: the same over nodes that have no store, no deploys and no observation.
+// One call at a time to the other node, and 32 callers at once; beside Moleculer over NATS, whose actions run in the
+// server process itself.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -19,28 +19,28 @@ const BENCHES: Readonly<Record<string, string>> = {
   'fan-out': 'fan-out.ts',
   'first-call': 'first-call.ts',
   'throughput': 'throughput.ts',
-  'invoke': 'invoke.ts',
-  'deploy': 'deploy.ts',
-  'failover': 'failover.ts',
+  'functions-invoke': 'functions-invoke.ts',
+  'functions-deploy': 'functions-deploy.ts',
+  'functions-failover': 'functions-failover.ts',
+  'functions-simulate': 'simulate.ts',
   'data-plane': 'transport.ts',
   'idle': 'idle.ts',
   'crash': 'crash.ts',
   'simulated': 'simulated.ts',
-  'simulate': 'simulate.ts',
   'objects-query': 'objects-query.ts',
   'objects-fleet': 'objects-fleet.ts',
   'objects-vms': 'objects-vms.ts',
   'objects-many': 'objects-many.ts',
 }
 /** Of single parts, for whoever works on them: only by name. */
-const PARTS: Readonly<Record<string, string>> = { 'sandbox': 'sandbox.ts', 'rpc': 'rpc.ts', 'membership': 'membership.ts', 'rmo-refresh': 'rmo-refresh.ts' }
+const PARTS: Readonly<Record<string, string>> = { 'sandbox': 'sandbox.ts', 'rpc': 'rpc.ts', 'membership': 'membership.ts', 'rmo-refresh': 'rmo-refresh.ts', 'invoke': 'invoke.ts', 'deploy': 'deploy.ts' }
 const HELP = `npm run bench [-- options]
 
 Measures every row of the table in README.md beside its peers and prints one JSON line per figure, then the table.
 
   --only NAME    one of: ${Object.keys(BENCHES).join(', ')};
                  or of a single part: ${Object.keys(PARTS).join(', ')}; may be given more than once;
-                 a name also stands for those that begin with it and a dash (objects)
+                 a name also stands for those that begin with it and a dash (objects, functions)
   --minutes N    length of the run that looks for false deaths (10 for the stated figure)
   --write        puts the table into README.md
   --list         the names

@@ -81,6 +81,9 @@ t.test('mistakes in the file or the line', async (t) => {
   t.match((await run(['deploy', join(directory, 'none.ts')])).stderr, /BUNDLE_FAILED/)
   await writeFile(bad, 'export default 1')
   t.match((await run(['deploy', bad, '--no-check'])).stderr, /DEFINITION_INVALID|BUNDLE_FAILED/)
+  t.match((await run(['deploy', bad, file, '--no-check'])).stderr, /warning: .*bad\.ts was not deployed:\nerror: function \(no name\): the default export must be/, 'of several files it is said which')
+  await writeFile(bad, `import { defineFunction } from 'kumoi'\nif (defineFunction) throw new Error('at once')\nexport default 1\n`)
+  t.match((await run(['deploy', bad, '--no-check'])).stderr, /the file threw while it was loaded: at once .*\n +at bad\.ts:2:27\n/)
   t.equal((await run(['deploy', file, '--percent', '10'])).status, 2)
   t.equal((await run(['alias', 'hot-machines', 'nonsense'])).status, 2)
 })
@@ -88,6 +91,7 @@ t.test('mistakes in the file or the line', async (t) => {
 t.test('look, move, go back', async (t) => {
   const { stdout } = await run(['functions'])
   t.match(stdout, /^name +version +state +trigger +rights +aliases +holder +changed\nhot-machines +[0-9a-f]{12} +active +every 5s +vm:read/)
+  t.match((await run(['functions.list()'])).stdout, /^name +version +state.*\nhot-machines +[0-9a-f]{12} +active/, 'an expression that answers functions is shown the same way')
   const { stdout: one } = await run(['functions', 'hot-machines'])
   t.match(one, /^function +hot-machines\n/)
   t.match(one, /rollback goes here/)

@@ -157,6 +157,8 @@ test('what a web page could send from a browser on this machine', async (t) => {
   t.equal(await hosted(door.port, 'evil.example'), 403, 'DNS rebinding')
   t.equal(await hosted(door.port, `localhost:${door.port}`), 200)
   t.equal(await hosted(door.port, `[::1]:${door.port}`), 200)
+  for (const host of ['127.0.0.1.evil.example', '[::1].evil.example', '127.0.0.1:80@evil.example', 'localhost.evil.example']) t.equal(await hosted(door.port, host), 403, host)
+  t.match(await raw(door.port, `POST /functions/hook HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n`), /^HTTP\/1.1 403/, 'two hosts')
   t.equal(await hosted(door.port, `127.0.0.1:${door.port}`, { origin: 'https://evil.example' }), 403, 'another site')
   t.equal(await hosted(door.port, `127.0.0.1:${door.port}`, { origin: 'null' }), 403)
   t.equal(await hosted(door.port, `127.0.0.1:${door.port}`, { origin: `http://127.0.0.1:${door.port}` }), 200)

@@ -63,7 +63,7 @@ export const createCommand = defineCommand({
   run(shell, [name = ''], options) {
     return withDataCenter(shell, async (dc) => {
       // Loaded when it is needed: `kumoi --help` reads every command.
-      const { FileDiskAuto, NetworkInterface } = await import('../../../rmo/mod.ts')
+      const { FileDiskAuto, NetworkInterface } = await import('../../../rmo/base.ts')
       const labels = Object.fromEntries((options.label ?? []).map((label) => {
         const at = label.indexOf('=')
         if (at < 1) throw CLI.USAGE({ problem: `kumoi vm create: "${label}" is no label`, hint: 'Write --label KEY=VALUE.' })

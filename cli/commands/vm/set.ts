@@ -15,7 +15,7 @@ function valueOf(written: string): unknown {
 
 /** A misspelt setting is told with its neighbour; what may be said of it is the machine's to check. */
 async function refuseUnknown(settings: readonly string[]): Promise<void> {
-  const { rmoKinds } = await import('../../../rmo/mod.ts')
+  const { rmoKinds } = await import('../../../rmo/base.ts')
   const { settable = [] } = rmoKinds.kindOf('VM').shape
   const wrong = settings.find((setting) => !settable.includes(setting))
   if (wrong === undefined) return

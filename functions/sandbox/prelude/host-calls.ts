@@ -64,14 +64,18 @@ function send(id: number, call: Waiting): void {
   host.post(FROM_LANE.call, job.id, id, call.element + 1, call.sequence, 0, call.text, call.bytes)
 }
 
-/** Answers from the kernel, four values each: number of the call, whether it succeeded, value bytes, else an error record as text. */
+/** Answers from the kernel, four values each: number of the call, whether it succeeded, value bytes, else an error record as text; with bytes, a number to keep them under (kept.ts). */
 export function answer(...given: unknown[]): void {
   for (let i = 0; i < given.length; i += 4) answerOne(given[i] as number, given[i + 1] as boolean, given[i + 2] as Uint8Array | undefined, given[i + 3] as string)
 }
 
 function answerOne(id: number, ok: boolean, bytes: Uint8Array | undefined, text: string): void {
   const call = mapGet(waiting, id)
-  if (call === undefined) return
+  if (call === undefined) {
+    // Nobody's any more, but the kernel's side counts on its being here.
+    if (ok && text !== '' && bytes !== undefined) keptAnswer(+text, bytes, -1)
+    return
+  }
   mapDelete(waiting, id)
   inFlight--
   const next = queue[queueHead]
@@ -83,7 +87,7 @@ function answerOne(id: number, ok: boolean, bytes: Uint8Array | undefined, text:
   if (!ok) return call.reject(answeredError(text))
   try {
     // A number of an answer: kept, or kept from before (simulation).
-    if (text !== '' && call.target !== undefined) stand(call.target, call.verb, +text)
+    if (text !== '' && call.target !== undefined) stand(call.target, call.verb, +text < 0 ? -text : +text)
     call.resolve(text === '' ? decodeAnswer(bytes as Uint8Array, call.element) : keptAnswer(+text, bytes, call.element))
   } catch (error) {
     call.reject(error)

@@ -1,12 +1,13 @@
 // References decoded once and handed out again while nothing about them changed: a policy that looks at a thousand
 // VMs every five seconds of virtual time would otherwise decode them all each time (22 us a VM, measured). Only the
-// sandbox of simulations (../virtual.ts) asks for it; it says by number what is unchanged, and sends what is not.
+// sandbox of simulations (../virtual.ts) asks for it; it says by number what is unchanged, and sends what is not, of figures
+// that have moved on only those.
 //
 // A handle shows data that cannot be changed from here, but for assignments, after which the kernel's side forgets all
 // numbers, and for what lies inside its attributes (labels, devices): of that every answer has a copy of its own.
 
-import { heldOf } from './held.ts'
-import { assignElement } from './handles.ts'
+import { heldOf, type Held } from './held.ts'
+import { assignElement, makeHandle } from './handles.ts'
 import { ArrayIsArray, mapGet, mapSet, ObjectDefineProperty, ObjectKeys, weakMapGet, weakMapSet } from './primordials.ts'
 import { decodeAnswer } from './value.ts'
 
@@ -96,8 +97,9 @@ export function keptItems(slots: Uint8Array): unknown[] {
   return items
 }
 
-/** The answer with that number: decoded now when there are bytes, else as it was. */
+/** The answer with that number: decoded now when there are bytes, else as it was. A negative one: the bytes are what has changed. */
 export function keptAnswer(slot: number, bytes: Uint8Array | undefined, element: number): unknown {
+  if (bytes !== undefined && slot < 0) return keptChanges(-slot, bytes, element)
   if (bytes !== undefined) {
     const items = decodeAnswer(bytes, element) as unknown[]
     mapSet(kept, slot, guardNested({ items, touched: [], element }))
@@ -114,6 +116,26 @@ export function keptAnswer(slot: number, bytes: Uint8Array | undefined, element:
     for (let i = 0; i < names.length; i++) nested.values[names[i] as string] = nested.originals[names[i] as string]
     nested.touched = false
   }
+  return listOf(items)
+}
+
+/** `bytes`: of each item in turn, the attributes that are other than before; none of them holds anything nested. */
+function keptChanges(slot: number, bytes: Uint8Array, element: number): unknown[] {
+  const before = mapGet(kept, slot) as KeptItems
+  const changes = decodeAnswer(bytes, element) as Record<string, unknown>[]
+  const items: unknown[] = []
+  for (let i = 0; i < before.items.length; i++) {
+    const { record } = heldOf(before.items[i]) as Held
+    const nested = weakMapGet(nesteds, before.items[i] as object) as Nested
+    const attributes: Record<string, unknown> = { ...record.attributes, ...changes[i] }
+    const names = ObjectKeys(nested.values)
+    for (let n = 0; n < names.length; n++) {
+      const name = names[n] as string
+      attributes[name] = copyOf((nested.touched ? nested.originals : nested.values)[name])
+    }
+    items[i] = makeHandle({ ...record, attributes }, element)
+  }
+  mapSet(kept, slot, guardNested({ items, touched: [], element }))
   return listOf(items)
 }
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { StoreEntry, StoreOperation, StoreTransaction } from '../../../fabric/store/contract.ts'
-import { StoreCore } from '../../../fabric/store/core.ts'
+import { EMPTY_IMAGE, StoreCore } from '../../../fabric/store/core.ts'
 import { compareKeys, EntryTable } from '../../../fabric/store/table.ts'
 import { imageOf, rowsOf } from '../../../fabric/store/rows.ts'
 import type { CoreChange } from '../../../fabric/store/core.ts'
@@ -131,7 +131,7 @@ t.test('any commands: the same as the model, in memory, from the disk, and as a 
       if (revision !== model.revision) throw new Error(`revision ${revision}, model ${model.revision}`)
       t.same(entries, model.sorted())
     }
-    const again = new StoreCore({ nowMs: 0, description: 'memory', image: imageOf(disk.values()) })
+    const again = new StoreCore({ nowMs: 0, description: 'memory', image: imageOf(disk.values()) ?? EMPTY_IMAGE })
     t.same(again.range('', { limit: 100, after: undefined }), core.range('', { limit: 100, after: undefined }), 'from the disk')
     t.equal(again.bytes, core.bytes)
     // What a watch from the beginning adds up to.

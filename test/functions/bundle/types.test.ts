@@ -13,13 +13,13 @@ t.test('what run() is given is typed', async (t) => {
   const cores: number[] = await pms.dmap(async pm => (await pm.info()).cpuCount).catch?.(() => []) ?? []
   const squares: number[] = await range(3).dmap(n => n * n)
   await from(['a']).dforEach(text => text.toUpperCase())
-  const answer = await fn<{ ok: boolean }>('other')({ names })
+  const answer = await fn<{ ok: boolean }>('other')({ names }); const later: string = await fn('other').enqueue({ names })
   log.info({ busy: busy.length }); log.warn('text', { answer: answer.ok })
   const count = await state.update<number>('count', n => (n ?? 0) + 1)
   await state.put('x', [1, 2]); const kept = await state.get<number[]>('x')
   emit('hot', { count, kept }); const token: string = await secrets.get('token')
   signal.throwIfAborted(); const id: string = call.id; const epoch: number | null = call.epoch
-  setTimeout(() => console.log(token, id, epoch, load, cores, squares), 1)
+  setTimeout(() => console.log(token, id, epoch, later, load, cores, squares), 1)
   return new TextEncoder().encode(token)
 }`).replace('.catch?.(() => []) ?? []', '').replace('(await pm.info()).cpuCount', 'pm.cpuRatio') }), { message: 'built', warnings: [] })
 })

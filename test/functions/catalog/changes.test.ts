@@ -59,6 +59,7 @@ t.test('aliases', (t) => {
   t.equal(codeOf(two, { do: 'alias', moves: { a: `${hash(1)}:0%` } }), 'FUNCTIONS_ERR_PAYLOAD_INVALID')
   t.equal(codeOf(two, { do: 'alias', moves: { A: hash(1) } }), 'FUNCTIONS_ERR_PAYLOAD_INVALID')
   t.equal(codeOf(two, { do: 'alias', moves: { a: 'ffff' } }), 'FUNCTIONS_ERR_FUNCTION_VERSION_UNKNOWN')
+  t.throws(() => change(two, { do: 'alias', moves: { a: 'fff' } }, BOUNDS), { message: /no version or alias fff \(of a version write four digits or more\)/ })
   t.equal(codeOf(two, { do: 'alias', moves: { gone: null } }), 'FUNCTIONS_ERR_FUNCTION_VERSION_UNKNOWN')
   t.equal(codeOf(NEW, deploy(1, { alias: 'canary' })), 'FUNCTIONS_ERR_PAYLOAD_INVALID', 'the first version is the stable one')
   t.end()

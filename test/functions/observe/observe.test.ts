@@ -104,6 +104,10 @@ test('a dead node is told of, and a wrong wish is refused', async (t) => {
   const all: Line[] = []
   for await (const line of fabric.api.logs()) all.push(line)
   t.match(all, [{ node: 'gamma', level: 'system', text: /gamma is dead/ }])
+  for (const text of ['one', 'two']) fabric.of('alpha').line(logLine({ text }))
+  const last: Line[] = []
+  for await (const line of fabric.api.logs({ lines: 1 })) last.push(line)
+  t.same(last.map(({ text }) => text).sort(), ['gamma is dead; its lines are not here', 'two'], 'and takes the place of no line')
   const wrong = fabric.api.logs({ level: 'loud' as 'warn' })[Symbol.asyncIterator]()
   await t.rejects(wrong.next(), { code: 'FUNCTIONS_ERR_PAYLOAD_INVALID' })
 })

@@ -144,6 +144,45 @@ test('what is looked at twice without a change is the same, and a change inside 
   t.equal(lines.filter(({ text, fields }) => JSON.stringify([text, fields]).includes('seen')).length, 12, 'what was assigned is there from the next call on')
 })
 
+test('an answer that stands is given up when something changes, also in the middle of a call', async (t) => {
+  const lines: LogLine[] = []
+  const bundle = await bundleOf(`{ name: 'switcher', trigger: { every: '5s' }, rights: ['vm:read', 'vm:operate'],
+    async run({ pms, log }) {
+      const [pm] = await pms
+      const states = async () => (await pm.vms).map(vm => vm.state).join()
+      const before = await states(), again = await states()
+      const [vm] = await pm.vms
+      if (vm.state === 'running') await vm.destroy()
+      else await vm.start()
+      log.info({ again: before === again, changed: before !== await states() })
+      void pm.vms.then(() => {})
+    } }`)
+  const report = await run([bundle], { forMs: MINUTE, onLine: (line) => { lines.push(line) } })
+  t.equal(report.functions[0]?.errors, 0, report.functions[0]?.firstError?.message)
+  t.equal(lines.length, 13)
+  for (const { text, fields } of lines) t.match(JSON.stringify([text, fields]).replaceAll('\\', ''), '"again":true,"changed":true')
+})
+
+test('answers that stand are calls all the same: counted, and of every shape', async (t) => {
+  const shapes = {
+    plain: 'pm => pm.vms.filter(vm => vm.cpuRatio >= 0)', promised: 'pm => pm.vms.filter(async vm => vm.cpuRatio >= 0)',
+    awaited: 'async pm => await pm.vms', then: 'pm => pm.vms.then(vms => vms.slice())', mapped: 'pm => pm.vms.map(vm => vm).slice(0, 9)',
+  }
+  for (const [name, shape] of Object.entries(shapes)) {
+    const lines: LogLine[] = []
+    const bundle = await bundleOf(`{ name: '${name}', trigger: { every: '5s' }, rights: ['vm:read'], async run({ pms, log }) { log.info((await pms.dmap(${shape}).flat()).map(vm => vm.name + vm.cpuRatio).join()) } }`)
+    const report = await run([bundle], { forMs: MINUTE, trace: trace('0,*,0.2\n20s,*,0.8\n'), onLine: (line) => { lines.push(line) } })
+    t.equal(report.functions[0]?.errors, 0, report.functions[0]?.firstError?.message)
+    t.equal(report.verbs.find(({ verb }) => verb === 'vms')?.calls, 13 * 3, name)
+    t.ok(lines.every(({ text }) => text.split(',').length === 12), 'three machines with four VMs')
+    t.equal(new Set(lines.slice(6, 12).map(({ text }) => text)).size, 1, 'between two readings they show the same')
+    t.not(lines[0]?.text, lines[12]?.text, 'and after one, what has been read')
+  }
+  const thrown = await run([await bundleOf(`{ name: 'thrower', trigger: { every: '5s' }, rights: ['vm:read'], async run({ pms }) { await pms.dmap(pm => pm.vms.filter(() => { throw new Error('no such load') })) } }`)], { forMs: MINUTE })
+  t.equal(thrown.functions[0]?.errors, 13)
+  t.match(thrown.functions[0]?.firstError?.message, 'no such load')
+})
+
 test('it can be stopped, and tells how far it came', async (t) => {
   const stop = new AbortController()
   const report = await run([await bundleOf(HOT)], { forMs: 1_000 * MINUTE, signal: stop.signal, onLine: ({ atMs }) => { if (atMs > START + MINUTE) stop.abort() } })
