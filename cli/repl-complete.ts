@@ -1,5 +1,5 @@
 // Completion in the REPL: names of the session, what the user declared, properties of what stands before
-// the dot (asked of V8 without side effects), and inside `vms.dmap(vm => vm.` the members of the kind.
+// the dot (asked of V8 without side effects), deployed functions in `fn('`, and inside `vms.dmap(vm => vm.` the members of the kind.
 
 import type { Evaluator } from './evaluate.ts'
 
@@ -14,6 +14,8 @@ const CENTER_WORDS = ['from', 'range', 'load', 'fn', 'functions', 'store', 'list
 const KEYWORDS = ['await', 'const', 'let', 'async', 'function', 'return', 'typeof', 'new'] as const
 const TAIL = /([A-Za-z_$][\w$]*(?:\([^()]*\))?(?:\.[A-Za-z_$][\w$]*(?:\([^()]*\))?)*\.)?([A-Za-z_$][\w$]*)?$/
 const PLAIN_OR_D_CALL = /([\w$]+)(?:\.with\([^()]*\))?\.(?:d[a-zA-Z]+|map|filter|flatMap|find)\(\s*(?:async\s*)?(?:\(\s*([\w$]+)[^)]*\)|([\w$]+))\s*=>/g
+/** `fn('hot-`: the name of a deployed function, half written. */
+const FN_NAME = /\b(?:fn|functions\.(?:get|invoke|call|enqueue|pause|resume|rollback|stats))\(['"`]([a-z0-9-]*)$/
 const STEP = /^([\w$]+)(\(.*\))?$/
 const ONE_OF_MANY: ReadonlySet<string> = new Set(['at', 'first'])
 const STILL_MANY: ReadonlySet<string> = new Set(['filter', 'dfilter', 'slice', 'sort', 'with'])
@@ -26,6 +28,8 @@ export interface CompletionSource extends Pick<Evaluator, 'names' | 'properties'
   words(kind: string): Promise<readonly string[]>
   /** Where a property of an object of a kind leads: pm.vmm to one VMM, pm.vms to VMs; undefined for a plain value. */
   relation(kind: string, property: string): Promise<Relation | undefined>
+  /** Names of deployed functions. */
+  functions(): Promise<readonly string[]>
 }
 export interface Relation { readonly kind: string; readonly many: boolean }
 
@@ -72,6 +76,8 @@ async function candidates(base: string, line: string, source: CompletionSource):
 
 /** node:repl's shape: the completions, and the part of the line that they replace. */
 export async function complete(line: string, source: CompletionSource): Promise<[string[], string]> {
+  const named = FN_NAME.exec(line)?.[1]
+  if (named !== undefined) return [(await source.functions()).filter((name) => name.startsWith(named)).sort(), named]
   const match = TAIL.exec(line)
   const base = (match?.[1] ?? '').replace(/\.$/, '')
   const started = match?.[2] ?? ''

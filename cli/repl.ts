@@ -51,7 +51,7 @@ class ReplSession {
     this.#evaluator = new Evaluator(await bindingsOf(this.#dc), 'kumoi:repl')
     await this.#evaluator.open()
     const node = await this.#dc.node()
-    if (world.stdin.isTTY === true) out.note(`Connected to ${node.name}. pms, vms, images, range, from, dc, explain are here; .help lists more; Ctrl-D leaves.`)
+    if (world.stdin.isTTY === true) out.note(`Connected to ${node.name}. pms, vms, images, fn, range, from, dc, explain are here; .help lists more; Ctrl-D leaves.`)
     const terminal = world.stdin.isTTY === true && world.stdout.isTTY === true
     this.#server = repl.start({
       prompt: terminal ? 'kumoi> ' : '',
@@ -143,6 +143,7 @@ class ReplSession {
       words: wordsOf,
       kindOf: (name) => this.#evaluator.kindOf(name),
       relation: relationOf,
+      functions: async () => (await this.#dc.functions.list()).map(({ name }) => name),
     }
   }
 

@@ -107,7 +107,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   FUNCTION_FENCED: { message: (d: { name: string; epoch: number; reason: string }) => `singleton ${d.name} may not act in epoch ${d.epoch}: ${d.reason}`, outcome: 'not-started' },
   FUNCTION_UNHELD: { message: (d: { name: string; reason: string }) => `singleton ${d.name} cannot run now: ${d.reason}`, retryable: true, outcome: 'not-started' },
   FUNCTION_CONFLICT: { message: (d: { name: string; by: string }) => `function ${d.name} was changed at the same moment by ${d.by}; look at \`kumoi functions ${d.name}\`, and do it again if it is still wanted`, outcome: 'not-started' },
-  FUNCTION_NO_PREVIOUS: { message: (d: { name: string }) => `function ${d.name} has no earlier version to roll back to`, outcome: 'not-started' },
+  FUNCTION_NO_PREVIOUS: { message: (d: { name: string }) => `function ${d.name} has no earlier version to roll back to; \`kumoi functions ${d.name}\` shows what is kept, and \`kumoi rollback ${d.name} VERSION\` goes there`, outcome: 'not-started' },
   FUNCTION_DENIED: { message: (d: { name: string; what: string; right: string }) => `function ${d.name} may not ${d.what}: ${d.right === '' ? 'no right allows it' : `add "${d.right}" to its rights and deploy it again`}`, outcome: 'not-started' },
   DEPLOY_DENIED: { message: (d: { principal: string; what: string }) => `${d.principal} may not ${d.what}: only the administrator of a node's machine may; leave --as out`, outcome: 'not-started' },
   DEPLOY_NO_COPY: { message: (d: { name: string; asked: number }) => `no node could keep the code of ${d.name} durably (${d.asked} asked); make room on their disks, and deploy again`, retryable: true, outcome: 'not-started' },

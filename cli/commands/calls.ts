@@ -7,6 +7,7 @@ import { table } from '../render/table.ts'
 import type { Column, TableLayout } from '../render/table.ts'
 import { durationText } from '../render/units.ts'
 import { withDataCenter } from '../session.ts'
+import { refuseUnknown } from '../unknown-function.ts'
 
 const WAITING: readonly Column[] = [
   { title: 'name' }, { title: 'id' }, { title: 'state' }, { title: 'cause' }, { title: 'attempts', align: 'right' }, { title: 'age', align: 'right' }, { title: 'next in', align: 'right' }, { title: 'last error' },
@@ -32,6 +33,7 @@ export const callsCommand = defineCommand({
   output: 'value',
   run: (shell, [name]) => withDataCenter(shell, async (dc) => {
     const calls = await dc.functions.waiting(name)
+    await refuseUnknown(dc, name, calls.length)
     shell.out.result(calls, (layout) => (calls.length === 0 ? undefined : waitingTable(calls, layout, shell.world.clock.wallMs())))
     if (calls.length === 0 && !shell.settings.json) shell.out.note('No call waits.')
     return EXIT.done
@@ -48,6 +50,7 @@ export const deadCommand = defineCommand({
   output: 'value',
   run: (shell, [name]) => withDataCenter(shell, async (dc) => {
     const calls = await dc.functions.dead(name)
+    await refuseUnknown(dc, name, calls.length)
     shell.out.result(calls, (layout) => (calls.length === 0 ? undefined : deadTable(calls, layout, shell.world.clock.wallMs())))
     if (calls.length === 0 && !shell.settings.json) shell.out.note('No call has failed for good.')
     return EXIT.done

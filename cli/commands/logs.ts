@@ -1,27 +1,17 @@
 // `kumoi logs NAME`: lines of deployed functions from all nodes, the last ones first, then, with --follow, as they come.
 
-import { errorCode, LIMITS } from '../../fabric/base.ts'
+import { LIMITS } from '../../fabric/base.ts'
 import type { LogLine } from '../../functions/mod.ts'
 import { choice, defineCommand, integer, text } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { logText } from '../render/log-line.ts'
 import { toJson } from '../render/json.ts'
 import { withDataCenter } from '../session.ts'
-import type { DataCenter } from '../../kali/contract.ts'
+import { unknownFunction } from '../unknown-function.ts'
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'system'] as const satisfies readonly LogLine['level'][]
 const levelName = choice(...LEVELS)
 const lineCount = integer(0, LIMITS.logRingLinesMax)
-
-async function unknownFunction(dc: DataCenter, name: string): Promise<Error | undefined> {
-  try {
-    await dc.functions.get(name)
-    return undefined
-  } catch (error) {
-    if (error instanceof Error && errorCode(error) === 'FUNCTIONS_ERR_FUNCTION_UNKNOWN') return error
-    throw error
-  }
-}
 
 export const logsCommand = defineCommand({
   name: 'logs',

@@ -4,6 +4,7 @@ import { confirm } from '../confirm.ts'
 import { defineCommand } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { withDataCenter } from '../session.ts'
+import { refuseUnknown } from '../unknown-function.ts'
 
 const calls = (count: number): string => `${count} call${count === 1 ? '' : 's'}`
 const chosen = (ids: readonly string[]): readonly string[] | undefined => (ids.length === 0 ? undefined : ids)
@@ -18,6 +19,7 @@ export const redriveCommand = defineCommand({
   output: 'value',
   run: (shell, [name = '', ...ids]) => withDataCenter(shell, async (dc) => {
     const redriven = await dc.functions.redrive(name, chosen(ids))
+    await refuseUnknown(dc, name, redriven)
     shell.out.result({ redriven }, () => `${calls(redriven)} of ${name} ${redriven === 1 ? 'waits' : 'wait'} again`)
     return EXIT.done
   }),
@@ -37,6 +39,7 @@ export const discardCommand = defineCommand({
       return EXIT.failed
     }
     const discarded = await dc.functions.discard(name, chosen(ids))
+    await refuseUnknown(dc, name, discarded)
     shell.out.result({ discarded }, () => `${calls(discarded)} of ${name} thrown away`)
     return EXIT.done
   }),

@@ -1,12 +1,13 @@
 // Looking at asynchronous calls and moving them: those that wait or run, and the dead ones. Called by people, on any node;
 // everything is a transaction that names the revision it saw, so that a call is never in two places or in none.
 
-import { LIMITS } from '../../fabric/base.ts'
+import { LIMITS, toErrorRecord } from '../../fabric/base.ts'
 import type { Clock } from '../../fabric/base.ts'
 import type { GlobalStore, GlobalStoreEntry, StoreOperation } from '../../fabric/mod.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { callKey, causeText, CLAIM_PREFIX, claimKey, deadKey, placeOf, readStored, writeStored } from './call-record.ts'
-import type { LetterKind } from './call-record.ts'
+import type { CallRecordStored, LetterKind } from './call-record.ts'
+import { noPayload } from './items.ts'
 
 export interface LettersOptions { readonly store: GlobalStore; readonly clock: Clock }
 
@@ -30,7 +31,7 @@ export class Letters {
     for await (const { key, value } of this.#entries(prefix)) {
       const place = placeOf(key)
       if (place === undefined) continue
-      const { request, attempts, enqueuedAtMs, nextAtMs, error } = readStored(value)
+      const { request, attempts, enqueuedAtMs, nextAtMs, error } = unreadable(value) ?? readStored(value)
       bytes += request.payload.length
       if (rows.length >= (limit > 0 ? Math.min(limit, ROWS_MAX) : ROWS_MAX) || bytes > ROWS_BYTES_MAX) break
       const state = kind === 'dead' ? 'dead' : claims.has(claimKey(place)) ? 'running' : 'waiting'
@@ -44,7 +45,7 @@ export class Letters {
     const { clock } = this.#options
     const dead = await this.#chosen('dead', name, ids)
     if (ids !== undefined && dead.length < ids.length) this.#unknown(ids, dead)
-    return this.#move(dead, (entry) => {
+    return this.#move(dead.filter(({ value }) => unreadable(value) === undefined), (entry) => {
       const place = placeOf(entry.key)
       if (place === undefined) return []
       const { error: _, ...record } = readStored(entry.value)
@@ -92,5 +93,16 @@ export class Letters {
       for (const entry of some) if (await transact([entry])) moved++
     }
     return moved
+  }
+}
+
+/** One record that somebody else wrote, and that nobody can read, must not hide the others: what is shown of it; it can be discarded. */
+function unreadable(value: Uint8Array): CallRecordStored | undefined {
+  try {
+    readStored(value)
+    return undefined
+  } catch (error) {
+    const { code, message } = toErrorRecord(error, FUNCTIONS.BAD_MESSAGE.code)
+    return { request: { reference: '', payload: noPayload(), cause: { type: 'call' } }, principal: '', trace: '', attempts: 0, enqueuedAtMs: 0, nextAtMs: 0, pauseMs: 0, error: { code, message } }
   }
 }

@@ -61,7 +61,7 @@ class CellSandbox implements Sandbox {
     const nowMs = this.#clock.nowMs()
     const functions = 'code' in job.terminal ? [...job.stages, job.terminal] : job.stages
     for (const { code, name } of functions) {
-      if (this.#quarantine.refuses(code, nowMs)) throw FUNCTIONS.SANDBOX_QUARANTINED({ name, kills: LIMITS.quarantineKills, seconds: LIMITS.quarantineMs / 1_000 })
+      if (this.#quarantine.refuses(code, nowMs)) throw FUNCTIONS.SANDBOX_QUARANTINED({ name: name === '' ? 'without a name' : name, kills: LIMITS.quarantineKills, seconds: LIMITS.quarantineMs / 1_000 })
     }
     const tenant = this.#tenant(job.principal)
     const depth = job.depth ?? 0

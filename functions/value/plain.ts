@@ -14,11 +14,14 @@ export class PlainCheck {
   /** Lower bound of the encoded bytes so far. */
   bytes = 0
   items = 0
-  #seen: Set<object> | undefined
+  /** Objects of this value; most values have one, or none, and a set that is filled and cleared for each costs more than the look. */
+  #first: object | undefined
+  #more: Set<object> | undefined
 
   /** True: `value`, at that depth, may go to CBOR unchanged. Objects are compared for sharing within this value only. */
   check(value: unknown, depth = 0): boolean {
-    this.#seen?.clear()
+    this.#first = undefined
+    if (this.#more !== undefined && this.#more.size > 0) this.#more.clear()
     return this.#visit(value, depth)
   }
 
@@ -35,11 +38,21 @@ export class PlainCheck {
     }
   }
 
+  /** Met for the first time. */
+  #isNew(value: object): boolean {
+    if (this.#first === undefined) {
+      this.#first = value
+      return true
+    }
+    this.#more ??= new Set()
+    if (value === this.#first || this.#more.has(value)) return false
+    this.#more.add(value)
+    return true
+  }
+
   #object(value: object, depth: number): boolean {
     const prototype = Object.getPrototypeOf(value) as unknown
-    this.#seen ??= new Set()
-    if (depth >= LIMITS.valueDepthMax || this.#seen.has(value)) return false
-    this.#seen.add(value)
+    if (depth >= LIMITS.valueDepthMax || !this.#isNew(value)) return false
     if (prototype === Array.prototype) return Array.isArray(value) && this.#array(value, depth)
     if (prototype === Uint8Array.prototype) { this.bytes += (value as Uint8Array).byteLength; return true }
     if (prototype !== Object.prototype) return false

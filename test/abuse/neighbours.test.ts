@@ -48,6 +48,11 @@ test('the only innocent in a cell that is killed for a stuck neighbour is made a
   const stuck = sandbox.run(makeJob({ source: STUCK }, { principal: 'shared', limits: { timeoutMs: 500 } }), makeHooks(), never)
   t.match(outcomes(await stuck), [{ status: 'timeout' }])
   t.same(valuesOf(await innocent), ['whole'])
+  for (let i = 0; i < 3; i++) {
+    const again = sandbox.run(makeJob({ source: slow, items: [i] }, { principal: 'shared', limits: { timeoutMs: 60_000 } }), makeHooks(), never)
+    await sandbox.run(makeJob({ source: `${STUCK} + ${i}` }, { principal: 'shared', limits: { timeoutMs: 500 } }), makeHooks(), never)
+    t.same(valuesOf(await again), [i], 'nor refused after several')
+  }
 })
 
 test('the sandbox sees exactly the bytes that were sent, not the pool around them', async (t) => {

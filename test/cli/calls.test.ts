@@ -43,6 +43,8 @@ test('calls and dead: tables for people, lists for programs, notes when there is
   t.match((await shellRun(['dead'])).stdout, /send-mail .*no mail today/)
   t.match(JSON.parse((await shellRun(['--json', 'dead'])).stdout), [{ name: 'send-mail', state: 'dead', error: { code: 'FUNCTIONS_ERR_THROWN' }, payload: { to: 'ops' } }])
   t.match(await shellRun(['calls', 'quiet']), { status: 0, stdout: '', stderr: /No call waits/ })
+  t.match(await shellRun(['calls', 'nosuch']), { status: 1, stdout: '', stderr: /there is no function nosuch/ })
+  t.equal((await shellRun(['--json', 'calls', 'quiet'])).stderr, '', 'programs get no words')
   t.match(await shellRun(['dead', 'quiet']), { status: 0, stdout: '', stderr: /No call has failed/ })
 })
 

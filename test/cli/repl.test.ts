@@ -54,7 +54,7 @@ t.test('Ctrl-C cancels the expression, not the session', async (t) => {
 })
 
 t.test('completion', async (t) => {
-  const evaluator = { names: async () => ['pms', 'limit'], properties: async (of: string) => of === 'Math' ? ['max', 'min'] : [], collections: kindsByPlural, words: wordsOf, relation: relationOf, kindOf: async (name: string) => name === 'vm' ? 'VM' : undefined }
+  const evaluator = { names: async () => ['pms', 'limit'], properties: async (of: string) => of === 'Math' ? ['max', 'min'] : [], collections: kindsByPlural, words: wordsOf, relation: relationOf, kindOf: async (name: string) => name === 'vm' ? 'VM' : undefined, functions: async () => ['hot-machines', 'notify'] }
   const words = async (line: string) => (await complete(line, evaluator))[0]
   t.same(await words('pms.dm'), ['pms.dmap', 'pms.dmax', 'pms.dmin'])
   t.same(await words('pms.dmap(pm => pm.cpu'), ['pm.cpuRatio'])
@@ -73,6 +73,8 @@ t.test('completion', async (t) => {
   t.same(await words('dc.tic'), ['dc.ticket'])
   t.same(await words('Math.ma'), ['Math.max'])
   t.same(await words('lim'), ['limit'])
+  t.same(await words("fn('hot-"), ['hot-machines'], 'deployed functions by name')
+  t.same(await words('await functions.invoke("'), ['hot-machines', 'notify'])
   t.same(await words(''), [])
   t.ok(COLLECTION_WORDS.includes('dgroupBy'))
 })

@@ -42,6 +42,25 @@ t.test('asynchronous calls with large payloads: one function is busy, also when 
   await asyncCalls.enqueue({ reference: 'other', payload, cause: { type: 'call' } }, authority())
 })
 
+t.test('a record that nobody can read hides no other, holds nobody up, and can be thrown away', async (t) => {
+  const fabric = await openInvokeFabric(1, { sandbox: () => fakeSandbox() })
+  t.teardown(() => fabric.close())
+  const seen = globalThis as unknown as { attackMade?: number }
+  seen.attackMade = 0
+  fabric.deploy('keep', '() => { globalThis.attackMade++ }')
+  const { client } = fabric.nodes[0]!
+  const poison = [new Uint8Array(0), new Uint8Array([0xff, 0xff]), encodeArray([1]), encodeArray([1, ['keep'], 2, 3, 4, 5, 6, 7, 8]), new TextEncoder().encode('{"a":1}')]
+  for (const kind of ['call', 'dead']) for (const [n, value] of poison.entries()) await fabric.store.transact({ then: [{ do: 'put', key: `${kind}/keep/${String(n).repeat(16)}`, value }] })
+  await fabric.store.transact({ then: [{ do: 'put', key: 'call/keep/../../x', value: new Uint8Array(1) }, { do: 'put', key: 'call/__proto__/0000000000000000', value: new Uint8Array(1) }] })
+  await client.enqueue('keep', 1)
+  await until('the honest one was made', () => seen.attackMade === 1)
+  t.match(await client.dead('keep'), poison.map(() => ({ state: 'dead', error: { code: /BAD_MESSAGE|VALUE_MALFORMED/ } })))
+  t.equal((await client.waiting('keep')).length, poison.length)
+  t.equal(await client.redrive('keep'), 0, 'and is not put back')
+  t.equal(await client.discard('keep'), 2 * poison.length + 1)
+  t.same(await client.dead(), [])
+})
+
 t.test('dead letters are bounded by their bytes too; the oldest go, and are counted', async (t) => {
   const fabric = await openInvokeFabric(1, { sandbox: () => fakeSandbox() })
   t.teardown(() => fabric.close())

@@ -1,6 +1,7 @@
 // What a fabric without functions answers, with some asynchronous calls: for tests of the shell's commands.
 
-import type { CallRecord, FunctionsApi, QueuedCall, StoreApi } from '../../functions/mod.ts'
+import { FUNCTIONS } from '../../functions/mod.ts'
+import type { CallRecord, FunctionRow, FunctionsApi, QueuedCall, StoreApi } from '../../functions/mod.ts'
 import type { DataCenter } from '../../kali/contract.ts'
 
 export const queuedCall = (over: Partial<QueuedCall> = {}): QueuedCall =>
@@ -21,14 +22,15 @@ export function fakeFunctions(calls: string[]): FakeFunctions {
   return {
     fn: (name) => (payload) => invoke(name, payload),
     functions: {
-      deploy: unused, get: unused, rollback: unused, alias: unused, pause: unused, resume: unused, remove: unused,
+      deploy: unused,
+      get: async (name) => { if (name === 'nosuch') throw FUNCTIONS.FUNCTION_UNKNOWN({ name, near: '' }); return {} as FunctionRow }, rollback: unused, alias: unused, pause: unused, resume: unused, remove: unused,
       list: async () => [], problems: async () => [],
       invoke,
       call: async (name, payload) => ({ value: await invoke(name, payload), call: {} as CallRecord }),
       invokeAll: async (name, payload) => { asked('all', name, { payload }); return [{ node: 'alpha', value: 1 }, { node: 'beta', error: thrown }] },
       enqueue: async (name, payload, options) => { asked('enqueue', name, { payload, ...options }); return 'b'.repeat(16) },
       emit: async (topic) => { asked('emit', topic); return 1 },
-      waiting: async (name) => (name === 'quiet' ? [] : [queuedCall()]),
+      waiting: async (name) => (name === 'quiet' || name === 'nosuch' ? [] : [queuedCall()]),
       dead: async (name) => (name === 'quiet' ? [] : [queuedCall({ state: 'dead', attempts: 5, error: { code: 'FUNCTIONS_ERR_THROWN', message: 'no mail today' } })]),
       redrive: async (name, ids) => { asked('redrive', name, ids ?? 'all'); return ids?.length ?? 3 },
       discard: async (name, ids) => { asked('discard', name, ids ?? 'all'); return ids?.length ?? 3 },

@@ -9,11 +9,12 @@
 // Whatever happens, every element has a run in the result, by the deadline plus killGraceMs at the latest.
 
 import { LIMITS, type Clock, type CodedError, type ErrorRecord, type Timer, toErrorRecord } from '../../../fabric/base.ts'
-import type { Failure, FailureStatus, HostCall, Job, JobHooks, JobResult, ResultRun } from '../../contract.ts'
+import type { Failure, FailureStatus, Job, JobHooks, JobResult, ResultRun } from '../../contract.ts'
 import { FUNCTIONS } from '../../errors.ts'
 import { readConsole } from '../console-line.ts'
 import { CANCEL_DEADLINE, CANCEL_NOW, FAILED_CANCELLED, FAILED_CPU, FAILED_LINK, FAILED_MEMORY, FROM_LANE, type Frame } from '../frames.ts'
 import { errorText, FAILURE_STATUSES, parseErrorText, parseResult } from '../results.ts'
+import { parseCall } from './call-frame.ts'
 import type { CellLane } from './cell-lane.ts'
 import type { CellProcess } from './cell-process.ts'
 import type { JobPlan } from './job-plan.ts'
@@ -31,7 +32,7 @@ export interface JobSurroundings {
 type AttemptEnd =
   | { readonly type: 'result'; readonly runs: readonly ResultRun[]; readonly decided: boolean }
   | { readonly type: 'failed'; readonly status: FailureStatus; readonly error: CodedError | ErrorRecord }
-  | { readonly type: 'died'; readonly status: 'crash' | 'out-of-memory'; readonly how: string; /** With its cell, not its isolate only. */ readonly withCell: boolean; readonly alone: boolean; readonly element: number | undefined }
+  | { readonly type: 'died'; readonly status: 'crash' | 'out-of-memory'; readonly how: string; /** With its cell, not its isolate only. */ readonly withCell: boolean; /** The cell was killed for another job. */ readonly innocent: boolean; readonly alone: boolean; readonly element: number | undefined }
 
 const decoder = new TextDecoder()
 
@@ -49,6 +50,7 @@ export class JobRun {
   #decided = false
   #reruns = 0
   #kills = 0
+  #blamed = false
   #hostCalls = 0
   #consoleBytes = 0
   /** A cell has died under it, and with it the runs that it is inside of, if they were there. */
@@ -91,6 +93,13 @@ export class JobRun {
     this.#stop?.()
   }
 
+  /** A job counts once, however often it is run again. */
+  #blame(): void {
+    if (this.#blamed) return
+    this.#blamed = true
+    this.#around.killed()
+  }
+
   async #window(from: number, count: number, mode: 'shared' | 'exclusive' | 'probe'): Promise<void> {
     if (count === 0 && from > 0) return
     const end = await this.#attempt(from, count, mode)
@@ -100,7 +109,8 @@ export class JobRun {
       return
     }
     if (end.type === 'failed') return this.#fail(from, count, end.status, end.error)
-    if (this.#kills++ === 0) this.#around.killed()
+    this.#kills++
+    if (!end.innocent) this.#blame()
     this.#lostCell ||= end.withCell
     if (this.#over !== undefined) return this.#fail(from, count, this.#over, this.#overError())
     if (end.alone && count <= 1) return this.#fail(from, count, end.status, this.#diedError(end, from))
@@ -188,7 +198,7 @@ export class JobRun {
       const died = (status: 'crash' | 'out-of-memory', how: string, running: number, withCell: boolean = false): void => {
         if (this.#over !== undefined) finish({ type: 'failed', status: this.#over, error: this.#overError() })
         // The one that a cell was killed for has ended already and is not among those that ran: who is left is innocent.
-        else finish({ type: 'died', status, how, withCell, alone: cell.cause !== 'stuck' && (running <= 1 || (mode !== 'shared' && !nested)), element })
+        else finish({ type: 'died', status, how, withCell, innocent: cell.cause === 'stuck', alone: cell.cause !== 'stuck' && (running <= 1 || (mode !== 'shared' && !nested)), element })
       }
       const receive = (frame: Frame): void => {
         switch (frame.type) {
@@ -215,7 +225,7 @@ export class JobRun {
       const stop = (): void => {
         lane.cancel(id, this.#over === 'timeout' ? CANCEL_DEADLINE : CANCEL_NOW, this.#job.limits.timeoutMs)
         grace = this.#around.clock.after(LIMITS.killGraceMs, () => {
-          if (this.#kills++ === 0) this.#around.killed()
+          this.#blame()
           cell.kill('stuck')
           finish({ type: 'failed', status: this.#over ?? 'timeout', error: this.#overError() })
         })
@@ -284,25 +294,3 @@ function callError(error: unknown): ErrorRecord {
   const { stack: _stack, cause: _cause, ...record } = toErrorRecord(error, FUNCTIONS.SANDBOX_HOST_CALL.code)
   return record
 }
-
-const TEXT_BYTES_MAX = 4_096
-
-/** Undefined when the frame is not a call: only a broken or lying cell sends that. */
-function parseCall(body: Uint8Array, element: number, from: number, count: number): HostCall | undefined {
-  if (body.byteLength < 4) return undefined
-  const length = new DataView(body.buffer, body.byteOffset).getUint32(0, true)
-  if (length > TEXT_BYTES_MAX || 4 + length > body.byteLength) return undefined
-  try {
-    const [verb, kind, uuid, home] = JSON.parse(decoder.decode(body.subarray(4, 4 + length))) as unknown[]
-    if (typeof verb !== 'string') return undefined
-    const args = body.slice(4 + length)
-    if (kind === undefined) return { target: undefined, verb, args, element }
-    // An element that may have made it: for its account, not for the journal.
-    if (typeof kind === 'number') return { target: undefined, verb, args, element: Number.isInteger(kind) && kind >= 0 && from + kind < count ? from + kind : -1 }
-    if (typeof kind !== 'string' || typeof uuid !== 'string' || typeof home !== 'string') return undefined
-    return { target: { kind, uuid, home }, verb, args, element }
-  } catch {
-    return undefined
-  }
-}
-

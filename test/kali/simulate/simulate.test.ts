@@ -158,7 +158,7 @@ test('an answer that stands is given up when something changes, also in the midd
       void pm.vms.then(() => {})
     } }`)
   const report = await run([bundle], { forMs: MINUTE, onLine: (line) => { lines.push(line) } })
-  t.equal(report.functions[0]?.errors, 0, report.functions[0]?.firstError?.message)
+  t.equal(report.functions[0]?.errors, 0, report.functions[0]?.firstError?.message ?? 'no failure')
   t.equal(lines.length, 13)
   for (const { text, fields } of lines) t.match(JSON.stringify([text, fields]).replaceAll('\\', ''), '"again":true,"changed":true')
 })
@@ -172,7 +172,7 @@ test('answers that stand are calls all the same: counted, and of every shape', a
     const lines: LogLine[] = []
     const bundle = await bundleOf(`{ name: '${name}', trigger: { every: '5s' }, rights: ['vm:read'], async run({ pms, log }) { log.info((await pms.dmap(${shape}).flat()).map(vm => vm.name + vm.cpuRatio).join()) } }`)
     const report = await run([bundle], { forMs: MINUTE, trace: trace('0,*,0.2\n20s,*,0.8\n'), onLine: (line) => { lines.push(line) } })
-    t.equal(report.functions[0]?.errors, 0, report.functions[0]?.firstError?.message)
+    t.equal(report.functions[0]?.errors, 0, report.functions[0]?.firstError?.message ?? 'no failure')
     t.equal(report.verbs.find(({ verb }) => verb === 'vms')?.calls, 13 * 3, name)
     t.ok(lines.every(({ text }) => text.split(',').length === 12), 'three machines with four VMs')
     t.equal(new Set(lines.slice(6, 12).map(({ text }) => text)).size, 1, 'between two readings they show the same')
