@@ -24,7 +24,7 @@ export function standingFor<T extends object>(path: string, value: T): T {
 /** The same for each member. */
 function tool<T extends Readonly<Record<string, object>>>(path: string, members: T): T {
   const names = ObjectKeys(members)
-  for (let i = 0; i < names.length; i++) standingFor(`${path}.${names[i] as string}`, members[names[i] as string] as object)
+  for (let i = 0; i < names.length; i++) ObjectFreeze(standingFor(`${path}.${names[i] as string}`, members[names[i] as string] as object))
   return ObjectFreeze(standingFor(path, members))
 }
 

@@ -72,6 +72,24 @@ t.test('calls side by side in one isolate stay on their own accounts, also after
   }
 })
 
+t.test('what one call does to its tools, the next one on the same isolate does not find', async (t) => {
+  const version = await world.deploy(`import { defineFunction } from 'kumoi'
+    let before
+    export default defineFunction({ name: 'tested', run(context) {
+      const { pms, range, from, log, emit, state, fn, secrets } = context
+      const tools = { context, pms, range, from, log, info: log.info, emit, state, fn, secrets }
+      const found = Object.keys(tools).filter(name => tools[name].mark !== undefined)
+      for (const name in tools) { try { tools[name].mark = name } catch {} }
+      const same = before === undefined ? 'first' : before === emit
+      before = emit
+      return [same, found]
+    } })
+  `)
+  const seen = async (): Promise<unknown[]> => (await world.invoke(version, {})).seen.map((each) => (each.status === 'value' ? each.value : each.code))
+  t.same(await seen(), [['first', []]])
+  t.same(await seen(), [[true, []]], 'the same isolate, and nothing was left on its tools')
+})
+
 t.test('members that a shipped function captured are the target\'s, on the same account', async (t) => {
   calls.length = 0
   for (const node of world.nodes) node.lines.length = 0
