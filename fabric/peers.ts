@@ -42,7 +42,7 @@ export class Peers {
 
   async #dial(node: NodeId): Promise<RpcPeer> {
     const member = this.#options.membership()?.member(node)
-    if (member === undefined || member.state === 'dead' || member.state === 'left') throw FABRIC.UNREACHABLE({ node, reason: member === undefined ? 'no such member is known' : `the member ${member.name} is ${member.state}` })
+    if (member === undefined || member.state === 'dead' || member.state === 'left') throw FABRIC.UNREACHABLE({ node, reason: member === undefined ? 'no such member is known' : `the member ${member.name} ${member.state === 'left' ? 'has left' : 'is dead'}` })
     const link = await this.#options.transport.dial(node, { addresses: member.addresses })
     return this.#adopt(link)
   }

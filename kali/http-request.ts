@@ -67,11 +67,29 @@ export async function readPayload(request: IncomingMessage): Promise<unknown> {
     pieces.push(piece)
   }
   if (bytes === 0) return undefined
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces))) as unknown
-  } catch {
-    throw KALI.HTTP_REQUEST({ what: 'the body', expected: 'JSON in UTF-8' })
+  const payload = ((): unknown => {
+    try {
+      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces)))
+    } catch {
+      throw KALI.HTTP_REQUEST({ what: 'the body', expected: 'JSON in UTF-8' })
+    }
+  })()
+  if (hasMoreValues(payload, LIMITS.httpValuesMax)) throw KALI.HTTP_REQUEST({ what: 'the body', expected: `at most ${LIMITS.httpValuesMax} values` })
+  return payload
+}
+
+/** Encoding a value costs the node's own thread far more than its bytes: a body of nothing but "{}" would hold it up. */
+function hasMoreValues(payload: unknown, most: number): boolean {
+  const waiting: unknown[] = [payload]
+  for (let seen = 0; waiting.length > 0; seen++) {
+    if (seen >= most) return true
+    const value = waiting.pop()
+    if (typeof value !== 'object' || value === null) continue
+    const parts = Object.values(value)
+    if (parts.length > most - seen) return true
+    waiting.push(...parts)
   }
+  return false
 }
 
 /** The status of a refusal by readPayload. */

@@ -103,6 +103,8 @@ export const DEPLOYED_LIMITS = {
   storeAttemptsMax: 16,
   /** HTTP door: connections; headers; time for the headers, for the whole request, and of an idle connection. */
   httpConnectionsMax: 256,
+  /** Values in the JSON of one body, nested ones too: about 50 ms of the node's thread. */
+  httpValuesMax: 20_000,
   httpHeaderBytesMax: 16 * KiB,
   httpHeadersMax: 64,
   httpHeadersTimeoutMs: 10_000,

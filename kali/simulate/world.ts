@@ -6,7 +6,6 @@
 // Figures are read at the steps of the loads, and 0 and 5 s (the window of a cpuRatio) after something happened on a
 // machine: between two readings nothing about an object changes, so that its record, and what is encoded of it, stay the same.
 
-import { isDeepStrictEqual } from 'node:util'
 import { FABRIC, LIMITS, seededRandom } from '../../fabric/base.ts'
 import type { Clock, NodeId, Random } from '../../fabric/base.ts'
 import { createMemoryStore } from '../../fabric/mod.ts'
@@ -15,6 +14,8 @@ import { REFERENCE, encodeValue } from '../../functions/mod.ts'
 import type { Authority, HostCall, Kept, ReferenceRecord } from '../../functions/mod.ts'
 import { aclPolicy, createCapabilities, createGate, createHost, createLedger, createLocalEvents, createLocalObjects, createMemoryDriver, createNetworkRoom, createSimulatedMachine, createStorageRoom, createValueCodec, localPolicy, namedUuid, rmoKinds } from '../../rmo/mod.ts'
 import type { FunctionRules, Host, Ledger, LoadTrace, LocalEvents, MemoryDriver, NodeCapabilities } from '../../rmo/mod.ts'
+import { changesOf, sameElements } from './changes.ts'
+import type { Attributes } from './changes.ts'
 
 export interface WorldOptions {
   readonly clock: Clock
@@ -70,27 +71,6 @@ const SPARE = 2
 export const hostNames = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered('sim', i, count))
 export const vmNames = (host: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered(`${host}-vm`, i, count))
 const numbered = (prefix: string, index: number, count: number): string => prefix + String(index + 1).padStart(String(count).length, '0')
-
-type Attributes = Readonly<Record<string, unknown>>
-/** Figures that have moved on, VM by VM, encoded; undefined: something else has changed. */
-function changesOf(before: readonly Attributes[], now: readonly Attributes[]): Uint8Array | undefined {
-  if (before.length !== now.length) return undefined
-  const changes: Record<string, unknown>[] = []
-  for (const [i, attributes] of now.entries()) {
-    const old = before[i] as Attributes
-    if (old['uuid'] !== attributes['uuid'] || old['name'] !== attributes['name']) return undefined
-    const changed: Record<string, unknown> = {}
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value === old[name] || isDeepStrictEqual(value, old[name])) continue
-      if (typeof value === 'object' || typeof old[name] === 'object') return undefined
-      changed[name] = value
-    }
-    changes.push(changed)
-  }
-  return encodeValue(changes)
-}
-
-const sameElements = (a: readonly unknown[], b: readonly unknown[]): boolean => a.length === b.length && a.every((element, i) => element === b[i])
 
 export function createWorld(options: WorldOptions): World {
   const { clock, random, seed, self, rules, load, sampleMs, warn } = options

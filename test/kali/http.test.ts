@@ -189,6 +189,7 @@ test('hostile requests', async (t) => {
   t.equal((await post(door, '/functions/echo', 'null')).status, 200, 'and it still serves')
   const long = JSON.stringify('x'.repeat(1_048_573))
   t.equal((await post(door, '/functions/echo', long)).status, 413, 'fits as JSON, not as a payload')
+  t.match(await post(door, '/functions/echo', Array.from({ length: 30_000 }, () => ({}))), { status: 413 }, 'small, but of very many values')
 })
 
 test('where it listens', async (t) => {
