@@ -173,7 +173,7 @@ test('hostile requests', async (t) => {
   t.match(await raw(port, json('{"a":')), /^HTTP\/1.1 400/, 'half JSON')
   t.match(await raw(port, json('\u00ff')), /^HTTP\/1.1 400/)
   t.match(await raw(port, json('['.repeat(100_000))), /^HTTP\/1.1 400/, 'deep, broken')
-  t.match(await raw(port, json('['.repeat(50_000) + ']'.repeat(50_000))), /^HTTP\/1.1 400/, 'deep')
+  t.match(await raw(port, json('['.repeat(10_000) + ']'.repeat(10_000))), /^HTTP\/1.1 400/, 'deep')
   t.match(await raw(port, json('{}', 'Content-Encoding: gzip\r\n')), /^HTTP\/1.1 415/)
   t.match(await raw(port, `POST /functions/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n`), /^HTTP\/1.1 413/, 'refused before a byte of it has come')
   t.match(await raw(port, `POST /functions/echo HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${`80000\r\n${' '.repeat(0x80000)}\r\n`.repeat(3)}`), /^HTTP\/1.1 413/, 'no length, too long')
