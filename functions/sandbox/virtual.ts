@@ -21,12 +21,12 @@ import { makePlan, planKey } from './kernel/job-plan.ts'
 import type { JobPlan } from './kernel/job-plan.ts'
 import { POST_TIMER } from './prelude/timers.ts'
 import { errorText, parseErrorText, parseResult } from './results.ts'
+import { CallNames, eachCall } from './virtual-calls.ts'
 import { virtualRealm } from './virtual-realm.ts'
 import type { Kept, KeptInput, VirtualHooks, VirtualSandbox, VirtualSandboxOptions } from './virtual-start.ts'
 
 /** Warm isolates: one a plan, more while runs of a plan overlap. */
 const ISOLATES_MAX = 64
-const CALL_TEXTS_MAX = 65_536
 const utf8 = new TextDecoder()
 /** Why host calls of a job that has ended end; made once, because a job ends every millisecond. */
 const OVER = FUNCTIONS.SANDBOX_CANCELLED({})
@@ -34,7 +34,6 @@ const OVER = FUNCTIONS.SANDBOX_CANCELLED({})
 interface Warm { readonly isolate: SandboxIsolate; readonly plan: JobPlan; readonly known: Map<number, object>; /** The last job's elements, and their numbers. */ elements: readonly Kept[]; slots: Uint8Array; /** Of the answers that stand in the isolate; undefined: none may. */ revision: number | undefined; busy: boolean; momentMs: number }
 interface Running { readonly id: number; readonly warm: Warm; readonly hooks: VirtualHooks; readonly end: (result: Ended) => void; readonly calls: AbortController; answers: unknown[]; /** Number of the call, number of its answer. */ known: number[]; /** Revision of the first of them. */ asOf: number | undefined; answering: boolean; hostCalls: number; ended: boolean }
 type Ended = { readonly bytes: Uint8Array } | { readonly status: FailureStatus; readonly error: CodedError | ErrorRecord; readonly mayHaveRun: boolean }
-type CallName = Pick<HostCall, 'target' | 'verb'> & { /** Element that may have made it, when that is not certain; -1: none. */ readonly waiting: number }
 
 const NO_ARGUMENTS = Uint8Array.of(0x80)
 
@@ -49,7 +48,7 @@ class InProcessSandbox implements VirtualSandbox {
   readonly #shapes: string
   readonly #plans = new Map<string, JobPlan>()
   readonly #isolates: Warm[] = []
-  readonly #names = new Map<string, CallName>()
+  readonly #names = new CallNames()
   #lastJob = 0
 
   constructor(options: VirtualSandboxOptions, prelude: string) {
@@ -217,7 +216,7 @@ class InProcessSandbox implements VirtualSandbox {
       case FROM_LANE.result: return running.end({ bytes: bytes as Uint8Array })
       case FROM_LANE.console: return running.hooks.console(readConsole(flags, words, c - 1))
       case POST_TIMER: return void this.#options.clock.after(c, () => this.#ring(running, b))
-      case FROM_LANE.call: return flags === PLAIN_CALLS ? this.#calls(running, words) : flags === STANDING_CALLS ? this.#standing(running, words) : this.#call(running, b, c - 1, words, bytes as Uint8Array)
+      case FROM_LANE.call: return flags === PLAIN_CALLS ? eachCall(words, (number, element, text) => this.#call(running, number, element, text, NO_ARGUMENTS)) : flags === STANDING_CALLS ? this.#standing(running, words) : this.#call(running, b, c - 1, words, bytes as Uint8Array)
     }
   }
 
@@ -228,21 +227,13 @@ class InProcessSandbox implements VirtualSandbox {
     })
   }
 
-  #calls(running: Running, lines: string): void {
-    for (let at = 0; at < lines.length;) {
-      const number = lines.indexOf(' ', at), element = lines.indexOf(' ', number + 1), end = lines.indexOf('\n', element)
-      this.#call(running, Number(lines.slice(at, number)), Number(lines.slice(number + 1, element)) - 1, lines.slice(element + 1, end), NO_ARGUMENTS)
-      at = end + 1
-    }
-  }
-
   #standing(running: Running, words: string): void {
     for (const [kind, verb, calls] of JSON.parse(words) as [string, string, number][]) running.hooks.known?.answered(kind, verb, calls)
   }
 
   #call(running: Running, number: number, element: number, words: string, args: Uint8Array): void {
     const { hooks, warm } = running
-    const { target, verb, waiting } = this.#name(words)
+    const { target, verb, waiting } = this.#names.of(words)
     const call: HostCall = { target, verb, args, element: element >= 0 ? element : waiting }
     running.hostCalls++
     const known = hooks.known?.answer(call)
@@ -265,16 +256,6 @@ class InProcessSandbox implements VirtualSandbox {
     answer.then(
       (bytes) => this.#answer(running, [number, true, exact(bytes), '']),
       (error: unknown) => this.#answer(running, [number, false, undefined, utf8.decode(errorText(callError(error)))]))
-  }
-
-  #name(words: string): CallName {
-    const present = this.#names.get(words)
-    if (present !== undefined) return present
-    const [verb = '', kind, uuid = '', home = ''] = JSON.parse(words) as [string, (string | number)?, string?, string?]
-    const name: CallName = { target: typeof kind === 'string' ? { kind, uuid, home } : undefined, verb, waiting: typeof kind === 'number' ? kind : -1 }
-    if (this.#names.size >= CALL_TEXTS_MAX) this.#names.clear()
-    this.#names.set(words, name)
-    return name
   }
 
   /** Answers of one turn are given together. */
