@@ -144,6 +144,8 @@ class InProcessSandbox implements VirtualSandbox {
     warm.isolate.dispose()
     const at = this.#isolates.indexOf(warm)
     if (at >= 0) this.#isolates.splice(at, 1)
+    // A function that carries other values each time is another plan each time.
+    if (!this.#isolates.some(({ plan }) => plan === warm.plan)) this.#plans.delete(warm.plan.key)
   }
 
   /** One visit to the isolate; what it throws ends the job and the isolate. */

@@ -76,11 +76,12 @@ export const bench: Bench = {
       },
       {
         name: 'functions-first', what: 'first invoke after deploy, blob already local, on another node', toReach: `p50 <= ${FIRST_MS} ms`, unit: 'ms', ...fresh, peers: [], reached: fresh.p50 <= FIRST_MS,
-        note: `the call after it ${low(second).p50.toFixed(1)} ms`, why: 'not profiled',
+        note: `the call after it ${low(second).p50.toFixed(1)} ms`, why: 'two cores shared with whatever else runs: it is the call after it, without a link to make',
       },
       {
         name: 'functions-rate', what: `sustained invokes over 2 nodes on this machine, ${CALLERS} callers`, toReach: `>= ${PER_SECOND.toLocaleString('en-US')}/s`, unit: 'calls/s', ...calls, peers: peer(high(many.moleculer)), reached: calls.p50 >= PER_SECOND,
-        note: 'callers in one shell process; Moleculer runs the action in its server process, Kumoi in a sandbox', why: 'five processes share two cores with whatever else runs',
+        note: 'callers in one shell process; Moleculer runs the action in its server process, Kumoi in a sandbox',
+        why: 'a call takes 340 to 400 us of processor time over five processes, a third of it system calls of their sockets: two cores must be free for it',
       },
     ]
   }),
