@@ -57,7 +57,6 @@ export const bench: Bench = {
   name: 'functions-invoke',
   run: () => withScope(async (scope): Promise<Figure[]> => {
     const { dc, build } = await openKumoi(scope)
-    const { first, second } = await firstCalls(dc, build)
     const moleculer = hasNats() ? await openMoleculerNats(scope, 2) : undefined
     const one = await alternate(ROUNDS, {
       kumoi: () => timed(CALLS, (n) => dc.functions.invoke('bench', n, OTHER)),
@@ -67,6 +66,8 @@ export const bench: Bench = {
       kumoi: () => rate((n) => dc.functions.invoke('bench', n)),
       moleculer: async () => (moleculer === undefined ? [] : rate((n) => moleculer.call(n))),
     })
+    // Last: thirty versions leave as many isolates behind, which make the other figures worse.
+    const { first, second } = await firstCalls(dc, build)
     const warm = low(one.kumoi), fresh = low(first), calls = high(many.kumoi)
     const peer = (spread: Spread): Peer[] => [moleculer === undefined ? { name: 'Moleculer over NATS', absent: NATS_ABSENT } : { name: 'Moleculer over NATS', ...spread }]
     return [
