@@ -36,7 +36,7 @@ function timeTicks(startAtMs: number, forMs: number): readonly number[] {
 
 const clockText = (ms: number, withSeconds: boolean): string => new Date(ms).toISOString().slice(11, withSeconds ? 19 : 16)
 
-const differences = (points: readonly Point[], of: (point: Point) => number): readonly number[] => points.map((point, i) => (i === 0 ? 0 : of(point) - of(points[i - 1] as Point)))
+const differences = (points: readonly Point[], of: (point: Point) => number): readonly number[] => points.map((point, i) => of(point) - (i === 0 ? 0 : of(points[i - 1] as Point)))
 
 function panelsOf({ points }: SimulateReport): readonly Panel[] {
   const states = [...new Set(points.flatMap((point) => Object.keys(point.states)))].sort((a, b) => (STATES.indexOf(a) + 99) % 99 - (STATES.indexOf(b) + 99) % 99)

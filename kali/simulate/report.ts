@@ -29,7 +29,7 @@ function timeTable({ points, startAtMs, endedAtMs }: SimulateReport): readonly (
   const shown = points.filter(({ atMs }, i) => i % every === 0 || atMs === endedAtMs)
   return shown.map((point: Point, i) => {
     const before = shown[i - 1]
-    const since = (of: (point: Point) => number): string => (before === undefined ? '0' : String(of(point) - of(before)))
+    const since = (of: (point: Point) => number): string => String(of(point) - (before === undefined ? 0 : of(before)))
     return [momentText(startAtMs + point.atMs), percent(point.cpuMean), percent(point.cpuMax), countText(point.states), String(point.hostsDown), since((p) => p.calls), since((p) => p.errors), since((p) => p.changes)]
   })
 }
