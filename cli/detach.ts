@@ -2,7 +2,7 @@
 // one extra pipe (fd 3) on which it says once "ready" with its particulars, or why not.
 
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'

@@ -8,7 +8,7 @@
 
 import type { BlobStore, GlobalStore, LocalStore, Log } from '../../fabric/mod.ts'
 import { LIMITS } from '../../fabric/base.ts'
-import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
+import type { Hash, NodeId, Random } from '../../fabric/base.ts'
 import type { CatalogProblem } from '../deployed-api.ts'
 import type { Catalog, DeployedFunction, FunctionRecord, VersionRecord } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'

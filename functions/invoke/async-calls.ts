@@ -170,7 +170,7 @@ export class AsyncCalls {
 
   /** Undefined: somebody else has it, or it is gone. */
   async #claim(call: WaitingCall): Promise<{ readonly record: CallRecordStored; readonly claim: Uint8Array; readonly lease: string } | undefined> {
-    const { store, clock, random, self } = this.#options
+    const { store, random, self } = this.#options
     const [key, claimed] = [callKey(call), claimKey(call)]
     const entry = await store.get(key)
     if (entry === undefined) { this.#queue.gone(call.name, call.id); return undefined }
@@ -237,7 +237,7 @@ export class AsyncCalls {
   }
 
   async #bury(call: WaitingCall, claim: Uint8Array, record: CallRecordStored, outcome: Exclude<InvokeOutcome, { status: 'value' }>): Promise<void> {
-    const { store, clock, observer } = this.#options
+    const { clock, observer } = this.#options
     const value = writeStored({ ...record, nextAtMs: clock.wallMs(), pauseMs: 0, error: bounded(outcome.error) })
     const operations: StoreOperation[] = [{ do: 'put', key: deadKey(call), value }, { do: 'delete', key: callKey(call) }, ...await this.#keyDone(record, call, outcome)]
     const dropped = await this.#tooMany(call.name, value.byteLength)

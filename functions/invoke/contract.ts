@@ -1,10 +1,11 @@
 // What the parts of invoke/ share: one call as a node runs it, and what they need of the node around them.
 // Loads nothing.
 
-import type { Clock, ErrorRecord, NodeId, Random } from '../../fabric/base.ts'
+import type { Clock, ErrorRecord, Hash, NodeId, Random } from '../../fabric/base.ts'
+import type { RpcPeer } from '../../fabric/mod.ts'
 import type { FailureStatus, Sandbox } from '../contract.ts'
 import type { HostCalls } from '../plan/host-calls.ts'
-import type { Catalog, Cause, InvokeOutcome, Observer, ResolvedFunction } from '../deployed.ts'
+import type { Catalog, Cause, Holders, InvokeOutcome, Observer, ResolvedFunction, VersionRecord } from '../deployed.ts'
 
 /** A call whose version is chosen. */
 export interface VersionCall {
@@ -20,6 +21,23 @@ export interface VersionCall {
   readonly epoch: number | undefined
   /** The trigger whose filter is asked, instead of a run. */
   readonly filter?: number
+}
+
+export interface MemberLoad { readonly id: NodeId; readonly name: string; readonly cpuRatio: number }
+
+/** What the part of a node that sends calls needs of the node. */
+export interface InvokeSurroundings {
+  readonly catalog: Catalog
+  readonly holders: Holders
+  readonly observer: Observer
+  readonly clock: Clock
+  readonly random: Random
+  readonly self: { readonly id: NodeId; readonly name: string }
+  /** Alive members, this node too. */
+  nodes(): readonly MemberLoad[]
+  peer(node: NodeId): RpcPeer | Promise<RpcPeer>
+  /** Reads a version's record where the catalog has not seen it yet: a call may be ahead of the watch. */
+  fetchVersion?(name: string, version: Hash): Promise<VersionRecord | undefined>
 }
 
 export type FailedOutcome = Exclude<InvokeOutcome, { status: 'value' }>

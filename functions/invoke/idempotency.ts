@@ -87,7 +87,7 @@ export class Idempotency {
   }
 
   async once(name: string, key: string, authority: CallAuthority, run: () => Promise<InvokeOutcome>): Promise<InvokeOutcome> {
-    const { store, self } = this.#options
+    const { self } = this.#options
     const stored = keyOf(authority.principal, name, key)
     const mine = encodeValue(['running', self.id, this.#start])
     for (;;) {

@@ -7,15 +7,14 @@
 // open whether it ran: the outcome says so and nobody runs it again (enqueue() does, by its promise).
 
 import { LIMITS } from '../../fabric/base.ts'
-import type { Clock, Hash, NodeId, Random } from '../../fabric/base.ts'
-import type { RpcPeer } from '../../fabric/mod.ts'
+import type { Hash, NodeId } from '../../fabric/base.ts'
 import { REFERENCE } from '../contract.ts'
 import type { ReferenceRecord } from '../contract.ts'
-import type { CallAuthority, Catalog, Holders, Invoker, InvokeOutcome, InvokeRequest, Observer, ResolvedFunction, TargetText, VersionRecord } from '../deployed.ts'
+import type { CallAuthority, Invoker, InvokeOutcome, InvokeRequest, ResolvedFunction, TargetText } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { decodeValue } from '../value/mod.ts'
 import { failed } from './contract.ts'
-import type { VersionCall } from './contract.ts'
+import type { InvokeSurroundings, VersionCall } from './contract.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { AsyncCalls } from './async-calls.ts'
 import { chooseNode } from './routing.ts'
@@ -24,21 +23,8 @@ import type { Runner } from './run-here.ts'
 import { INVOKE_METHODS, OUTCOME_GRACE_MS, readAnswer, writeCall } from './wire.ts'
 import type { CallBody } from './wire.ts'
 
-export interface MemberLoad { readonly id: NodeId; readonly name: string; readonly cpuRatio: number }
-
-export interface InvokerOptions {
+export interface InvokerOptions extends InvokeSurroundings {
   readonly runner: Runner
-  readonly catalog: Catalog
-  readonly holders: Holders
-  readonly observer: Observer
-  readonly clock: Clock
-  readonly random: Random
-  readonly self: { readonly id: NodeId; readonly name: string }
-  /** Alive members, this node too. */
-  nodes(): readonly MemberLoad[]
-  peer(node: NodeId): RpcPeer | Promise<RpcPeer>
-  /** Reads a version's record where the catalog has not seen it yet: a call may be ahead of the watch. */
-  fetchVersion?(name: string, version: Hash): Promise<VersionRecord | undefined>
   readonly idempotency: Idempotency
   readonly asyncCalls: Pick<AsyncCalls, 'enqueue'>
 }

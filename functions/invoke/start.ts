@@ -1,35 +1,25 @@
 // Puts the parts of invoke/ together on a node: what runs here, where calls go, keys, asynchronous calls, and the
 // methods that others call.
 
-import type { Clock, ErrorRecord, Hash, NodeId, Random } from '../../fabric/base.ts'
-import type { GlobalStore, RpcPeer, RpcRegistry } from '../../fabric/mod.ts'
+import type { ErrorRecord } from '../../fabric/base.ts'
+import type { GlobalStore, RpcRegistry } from '../../fabric/mod.ts'
 import type { Sandbox } from '../contract.ts'
-import type { Catalog, Holders, Observer, VersionRecord } from '../deployed.ts'
 import type { HostCalls } from '../plan/host-calls.ts'
+import type { InvokeSurroundings } from './contract.ts'
 import { AsyncCalls } from './async-calls.ts'
 import { Idempotency } from './idempotency.ts'
 import { NodeInvoker } from './invoker.ts'
-import type { MemberLoad } from './invoker.ts'
 import { Letters } from './letters.ts'
 import { registerNested } from './nested.ts'
 import { Runner } from './run-here.ts'
 import { registerInvoke } from './service.ts'
 
-export interface InvokeOptions {
+export interface InvokeOptions extends InvokeSurroundings {
   readonly registry: RpcRegistry
   readonly store: GlobalStore
   readonly sandbox: Sandbox
-  readonly catalog: Catalog
-  readonly holders: Holders
-  readonly observer: Observer
-  readonly clock: Clock
-  readonly random: Random
-  readonly self: { readonly id: NodeId; readonly name: string }
   /** Cores of this node. */
   readonly lanes: number
-  /** Alive members, this node too. */
-  nodes(): readonly MemberLoad[]
-  peer(node: NodeId): RpcPeer | Promise<RpcPeer>
   /** Answers the calls of running functions; gets 'fn.invoke' and 'fn.enqueue' from here. */
   readonly hostCalls: HostCalls
   /** Functions that hear a topic when `deployer` says it (functions/trigger). */
@@ -37,7 +27,6 @@ export interface InvokeOptions {
   originalStack?(stack: string, sourceMap: string): string
   /** Takes secrets out of what functions throw. */
   redact?(error: ErrorRecord): ErrorRecord
-  fetchVersion?(name: string, version: Hash): Promise<VersionRecord | undefined>
 }
 
 export interface Invoke {

@@ -26,7 +26,6 @@ export interface AbsentRow { readonly row: number; readonly title: string; reado
 const T = ['timeout'] as const
 const E = ['error'] as const
 const N = ['value'] as const
-const K = ['crash', 'out-of-memory', 'timeout'] as const
 const MK = ['out-of-memory', 'crash', 'timeout'] as const
 const EMK = ['error', 'out-of-memory', 'crash', 'timeout'] as const
 

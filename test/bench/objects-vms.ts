@@ -119,7 +119,8 @@ async function moving(lab: BenchLab, [here, there]: readonly [PhysicalMachine, P
     const draft = await here.vmm.createVM({ name, memoryMiB: GUEST_MIB, vcpus: 1, image: 'guest', devices: [{ type: 'disk', path: `/nfs/${name}.qcow2`, format: 'qcow2', create: 'auto', base: 'guest' }] })
     return here.vmm.add(draft, { start: true })
   }
-  const ours = await runs('ours'), theirs = await runs('theirs')
+  const ours = await runs('ours')
+  await runs('theirs')
   let moves = 0, theirMoves = 0
   const times = await alternate(MOVES, {
     kumoi: () => timed(1, () => ours.migrate(moves++ % 2 === 0 ? there : here)),

@@ -8,6 +8,7 @@ import { append, deploySource, fabricWithVms, freePort, logLine, writeSource } f
 import { linesOf, openLab, until, within } from '../support/fabric-lab.ts'
 import type { LabNode } from '../support/fabric-lab.ts'
 import type { RunResult } from '../support/processes.ts'
+import { HOT_MACHINES } from '../support/hot-machines.ts'
 
 t.setTimeout(200_000)
 const BOUND_MS = 30_000
@@ -26,33 +27,19 @@ async function done(...args: string[]): Promise<string> {
   return stdout
 }
 
-/** The example of the README, word for word. */
-const HOT = `import { defineFunction } from 'kumoi'
-export default defineFunction({
-  name: 'hot-machines',
-  trigger: { every: '5s' },                    // or cron, an RMO event, a topic, HTTP, or only by call
-  rights: ['vm:read'],
-  singleton: true,                             // at most one runs at a time in the whole fabric
-  async run({ pms, log, state, emit }) {
-    const hot = await pms.dmap(pm => pm.vms.filter(vm => vm.cpuRatio > 0.9)).flat()
-    if (hot.length) emit('hot', hot.map(vm => vm.name))
-    log.info({ hot: hot.length })
-  },
-})
-`
 const GREET = (greeting: string, more = ''): string => `import { defineFunction } from 'kumoi'
 export default defineFunction({ name: 'greet', ${more}run: ({ call }, payload: { readonly name: string }) => '${greeting} ' + payload.name })
 `
 
 t.test('a file in an empty folder becomes a function that stays', async (t) => {
-  const hot = await writeSource(lab, 'hot.ts', HOT)
+  const hot = await writeSource(lab, 'hot.ts', HOT_MACHINES)
   const first = await kumoi('deploy', hot)
   t.equal(first.status, 0, first.stderr)
   t.match(first.stdout, /^hot-machines [0-9a-f]{12} new\n/)
   t.match(first.stdout, /script +[\d.]+ (B|KiB) of hot\.ts\n/, 'its size')
   t.match(first.stdout, /runs +every 5s, one at a time in the whole fabric, on any\nrights +vm:read\n/, 'manifest and rights')
   t.match(first.stdout, /ready on +alpha, beta, gamma\n/)
-  await writeSource(lab, 'hot.ts', HOT.replace("['vm:read']", "['vm:read', 'pm:read']").replace("'5s'", "'1s'"))
+  await writeSource(lab, 'hot.ts', HOT_MACHINES.replace("['vm:read']", "['vm:read', 'pm:read']").replace("'5s'", "'1s'"))
   const second = await done('deploy', hot)
   t.match(second, /^hot-machines [0-9a-f]{12} changed\n/)
   t.match(second, /to [0-9a-f]{12} +before +now\n/)
@@ -63,7 +50,7 @@ t.test('a file in an empty folder becomes a function that stays', async (t) => {
 })
 
 t.test('a type error is refused with its line, and nothing is written', async (t) => {
-  const file = await writeSource(lab, 'wrong.ts', HOT.replace('hot-machines', 'wrong').replace('vm.cpuRatio', 'vm.cpuRatoi'))
+  const file = await writeSource(lab, 'wrong.ts', HOT_MACHINES.replace('hot-machines', 'wrong').replace('vm.cpuRatio', 'vm.cpuRatoi'))
   const { status, stderr } = await kumoi('deploy', file)
   t.equal(status, 1)
   t.match(stderr, 'FUNCTIONS_ERR_BUNDLE_TYPES')

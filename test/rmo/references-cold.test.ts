@@ -150,7 +150,7 @@ test('a failed assignment is taken back and told once', async (t) => {
 })
 
 test('pipelined references take assignments', async (t) => {
-  const { room, rack, makeBox, recordsOf, session, assignments } = await setup(t)
+  const { room, makeBox, recordsOf, session, assignments } = await setup(t)
   await makeBox({ name: 'old' })
   const at = (): Later => makePipelined(async () => must(recordsOf()[0]), boxKind, session) as Later
   at().name = 'unawaited'

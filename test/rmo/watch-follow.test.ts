@@ -4,7 +4,7 @@ import { test } from 'tap'
 import type { ObjectEvent, Watch } from '../../rmo/mod.ts'
 import { makeReference } from '../../rmo/mod.ts'
 import { addRack, boxKinds } from '../support/box-kinds.ts'
-import type { Box, BoxRoom, LocalBox, Rack } from '../support/box-kinds.ts'
+import type { BoxRoom, LocalBox, Rack } from '../support/box-kinds.ts'
 import { createTestFabric, must } from '../support/rmo-fabric.ts'
 import type { TestNode } from '../support/rmo-fabric.ts'
 

@@ -9,6 +9,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { systemClock, systemRandom } from '../../fabric/base.ts'
+import type { StoreEngine } from '../../fabric/store/engine.ts'
+import { openEtcdStore } from '../../fabric/store/etcd/store.ts'
 
 /** Why a test with etcd is skipped; false when it need not be. */
 export const etcdAbsent: string | false = spawnSync('etcd', ['--version'], { stdio: 'ignore' }).status === 0 ? false : 'absent: etcd'
@@ -75,4 +78,14 @@ export async function startEtcd(t: Pick<Test, 'teardown'>, members: number): Pro
     halt: (at) => { processes.get(at)?.kill('SIGSTOP') },
     go: (at) => { processes.get(at)?.kill('SIGCONT') },
   }
+}
+
+let opened = 0
+/** A prefix that no other test has. */
+export const freshPrefix = (): string => `kumoi/${opened++}/`
+/** A store of its own prefix, closed with the test. */
+export async function openEtcd(t: { teardown(after: () => unknown): void }, url: string, prefix: string = freshPrefix()): Promise<StoreEngine> {
+  const store = await openEtcdStore({ url, prefix, clock: systemClock, random: systemRandom })
+  t.teardown(() => store.close())
+  return store
 }

@@ -138,3 +138,9 @@ export async function openFunctionNodes(count: number, options: { readonly worke
     },
   }
 }
+
+/** Deploys a function of that body and calls it: what each call gave. */
+export async function runBody(on: FunctionNodes, body: string, settings: InvokeSettings = {}, before = ''): Promise<unknown[]> {
+  const version = await on.deploy(`import { defineFunction, range } from 'kumoi'\n${before}\nexport default defineFunction({ name: 'tested', async run({ pms, from, log, call, emit, state, fn }, payload) { ${body} } })\n`)
+  return (await on.invoke(version, settings)).seen.map((each) => (each.status === 'value' ? each.value : { status: each.status, code: each.code, message: each.message }))
+}

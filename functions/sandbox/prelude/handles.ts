@@ -10,7 +10,6 @@
 import { REFERENCE, type KindShape, type ReferenceRecord } from '../../contract.ts'
 import { SandboxError } from './error-capture.ts'
 import { assignHeld, checkSettable, heldOf, hold, invoke, listed, read, recordNow, useShapes, type Held } from './held.ts'
-import { hostCall } from './host-calls.ts'
 import { laterHandle } from './later.ts'
 import { JSONStringify, mapForEach, mapGet, mapSet, ObjectCreate, ObjectDefineProperties, ObjectDefineProperty, ObjectFreeze, ObjectKeys, ProxyConstructor, stringSlice, weakMapGet, weakMapSet } from './primordials.ts'
 import { lazyCollection } from './collection.ts'

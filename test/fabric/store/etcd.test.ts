@@ -1,33 +1,23 @@
 // The global store on etcd: the conformance suite over one member, addresses, and an etcd that is not there.
 
 import t from 'tap'
-import type { Test } from 'tap'
-import { systemClock, systemRandom } from '../../../fabric/base.ts'
-import type { StoreEngine } from '../../../fabric/store/engine.ts'
-import { openEtcdStore } from '../../../fabric/store/etcd/store.ts'
 import { parseEtcdUrl } from '../../../fabric/store/etcd/url.ts'
 import { storeConformance } from '../../conformance/global-store.ts'
-import { etcdAbsent, startEtcd } from '../../support/etcd.ts'
+import { etcdAbsent, freshPrefix, openEtcd, startEtcd } from '../../support/etcd.ts'
 import { failure } from '../../support/rpc-pair.ts'
 
-let opened = 0
-async function open(t: Test, url: string, prefix = `kumoi/${opened++}/`): Promise<StoreEngine> {
-  const store = await openEtcdStore({ url, prefix, clock: systemClock, random: systemRandom })
-  t.teardown(() => store.close())
-  return store
-}
 const pass = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms))
 
 t.test('one member', { skip: etcdAbsent }, async (t) => {
   const etcd = await startEtcd(t, 1)
   await storeConformance(t, async (t) => {
-    const prefix = `kumoi/${opened++}/`
-    return { store: await open(t, etcd.url, prefix), again: await open(t, etcd.url, prefix), pass }
+    const prefix = freshPrefix()
+    return { store: await openEtcd(t, etcd.url, prefix), again: await openEtcd(t, etcd.url, prefix), pass }
   })
 })
 
 t.test('an etcd that is not there is told of in time, and a write to it did not happen', async (t) => {
-  const store = await open(t, 'etcd://127.0.0.1:1,127.0.0.1:2')
+  const store = await openEtcd(t, 'etcd://127.0.0.1:1,127.0.0.1:2')
   t.equal(store.description, 'etcd at 127.0.0.1:1, 127.0.0.1:2')
   const expected = { code: 'FABRIC_ERR_STORE_UNREACHABLE', outcome: 'not-started' }
   t.match(await failure(store.transact({ then: [{ do: 'delete', key: 'a' }] }, { timeoutMs: 300 })), expected)

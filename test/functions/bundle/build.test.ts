@@ -5,22 +5,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import { buildBundle } from '../../../functions/bundle/build.ts'
 import { buildFiles, functionFile, packageRoot, textOf, writeProject, type BuildSettings, type Files } from '../../support/bundles.ts'
+import { HOT_MACHINES } from '../../support/hot-machines.ts'
 import { sha256 } from '../../support/sandbox.ts'
 
-const HOT = `// hot.ts
-import { defineFunction } from 'kumoi'
-export default defineFunction({
-  name: 'hot-machines',
-  trigger: { every: '5s' },                    // or cron, an RMO event, a topic, HTTP, or only by call
-  rights: ['vm:read'],
-  singleton: true,                             // at most one runs at a time in the whole fabric
-  async run({ pms, log, state, emit }) {
-    const hot = await pms.dmap(pm => pm.vms.filter(vm => vm.cpuRatio > 0.9)).flat()
-    if (hot.length) emit('hot', hot.map(vm => vm.name))
-    log.info({ hot: hot.length })
-  },
-})
-`
+const HOT = `// hot.ts\n${HOT_MACHINES}`
 
 async function refusal(files: Files, settings: BuildSettings = {}): Promise<{ readonly code: string; readonly message: string }> {
   try {

@@ -4,16 +4,11 @@ import t from 'tap'
 import type { Job } from '../../../functions/contract.ts'
 import { decodeValue, encodeValue } from '../../../functions/value/mod.ts'
 import { CallBudget } from '../../../functions/plan/call-budget.ts'
-import { deployedLimits, openFunctionNodes } from '../../support/function-nodes.ts'
-import type { FunctionNodes, InvokeSettings } from '../../support/function-nodes.ts'
+import { deployedLimits, openFunctionNodes, runBody as run } from '../../support/function-nodes.ts'
 
 const world = await openFunctionNodes(2)
 const alone = await openFunctionNodes(1)
 t.teardown(() => Promise.all([world.close(), alone.close()]))
-const run = async (on: FunctionNodes, body: string, settings: InvokeSettings = {}, before = ''): Promise<unknown[]> => {
-  const version = await on.deploy(`import { defineFunction, range } from 'kumoi'\n${before}\nexport default defineFunction({ name: 'tested', async run({ pms, from, log, call, emit, state, fn }, payload) { ${body} } })\n`)
-  return (await on.invoke(version, settings)).seen.map((each) => (each.status === 'value' ? each.value : { status: each.status, code: each.code, message: each.message }))
-}
 
 t.test('failures inside: one error with every outcome, or outcomes', async (t) => {
   const failing = 'range(4).dmap(n => { if (n === 2) throw Object.assign(new TypeError("odd one"), { code: "MINE" }); return n })'

@@ -2,16 +2,11 @@
 
 import t from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'
-import { openFunctionNodes } from '../../support/function-nodes.ts'
-import type { FunctionNodes, InvokeSettings } from '../../support/function-nodes.ts'
+import { openFunctionNodes, runBody as run } from '../../support/function-nodes.ts'
 
 const world = await openFunctionNodes(2)
 const alone = await openFunctionNodes(1)
 t.teardown(() => Promise.all([world.close(), alone.close()]))
-const run = async (on: FunctionNodes, body: string, settings: InvokeSettings = {}, before = ''): Promise<unknown[]> => {
-  const version = await on.deploy(`import { defineFunction, range } from 'kumoi'\n${before}\nexport default defineFunction({ name: 'tested', async run({ pms, from, log, call, emit, state, fn }, payload) { ${body} } })\n`)
-  return (await on.invoke(version, settings)).seen.map((each) => (each.status === 'value' ? each.value : { status: each.status, code: each.code, message: each.message }))
-}
 
 t.test('depth three on one node with one worker', async (t) => {
   t.same(await run(alone, 'return range(2).dmap(a => range(2).dmap(b => range(2).dmap(c => a * 100 + b * 10 + c)))'), [[[[0, 1], [10, 11]], [[100, 101], [110, 111]]]])

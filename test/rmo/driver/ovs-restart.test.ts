@@ -89,7 +89,7 @@ test('a limit is in force or leaves nothing; one that is taken away leaves no Qo
 })
 
 test('an internal port of a userspace datapath has no limit, and says so', needs, async (t) => {
-  const { lab, driver, own } = await withSwitch(t)
+  const { driver, own } = await withSwitch(t)
   if (own.datapath !== 'netdev') { t.pass('the kernel datapath is here'); return }
   await t.rejects(driver.addPort(own.uuid, { name: 'int0', internal: true, rateKiBps: 5 }, call()), { code: RMO.DRIVER_UNSUPPORTED.code })
   t.same((await driver.inventory()).ports, [])
