@@ -49,11 +49,11 @@ export async function checkTypes({ file, packageRoot, signal }: TypeCheckOptions
   }
 }
 
-/** tsc's own entry, found as the file would import typescript. */
+/** tsc's own entry (not bin/tsc, whose want of a suffix loaders trip over), found as the file would import typescript. */
 function findCompiler(directories: readonly string[]): string | undefined {
   for (const directory of directories) {
     try {
-      const entry = join(dirname(createRequire(join(directory, 'x')).resolve('typescript/package.json')), 'bin/tsc')
+      const entry = join(dirname(createRequire(join(directory, 'x')).resolve('typescript/package.json')), 'lib/tsc.js')
       if (existsSync(entry)) return entry
     } catch {
       // Not installed there.
@@ -69,7 +69,9 @@ interface Finished { readonly status: number | null; readonly directory: string;
 
 function run(compiler: string, directory: string, signal: AbortSignal): Promise<Finished> {
   const { promise, resolve: done, reject } = Promise.withResolvers<Finished>()
-  const child = spawn(process.execPath, [compiler, '-p', directory, '--pretty', 'false'], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMITS.typeCheckMs, signal })
+  // What this process was told to load is not the compiler's business: a loader may not even be found from there.
+  const { NODE_OPTIONS: _ours, ...env } = process.env
+  const child = spawn(process.execPath, [compiler, '-p', directory, '--pretty', 'false'], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMITS.typeCheckMs, signal })
   let text = ''
   const take = (chunk: string): void => { if (text.length < LIMITS.typeCheckChars) text += chunk }
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', take)
