@@ -70,11 +70,14 @@ export async function recallPlace(data: string): Promise<StorePlace | undefined>
 
 export async function rememberPlace(data: string, place: StorePlace): Promise<void> {
   const beside = `${fileOf(data)}.new`
+  const text = `${JSON.stringify(place, null, 2)}\n`
+  // A node that was there before starts on a full disk, too.
+  if (await readFile(fileOf(data), 'utf8').catch(() => undefined) === text) return
   try {
     // May hold the password of an etcd.
     const handle = await open(beside, 'w', 0o600)
     try {
-      await handle.writeFile(`${JSON.stringify(place, null, 2)}\n`)
+      await handle.writeFile(text)
       await handle.sync()
     } finally {
       await handle.close()
