@@ -127,12 +127,13 @@ export function transportSuite(implementation: string, harness: TransportHarness
     await world.until(() => atA.closed !== undefined && atB.closed !== undefined, 'both ends know')
     t.equal(atB.closed, 'closed')
     t.strictSame(atB.frames.rpc.map((frame) => [...frame]), [[7]], 'what was sent before arrives')
-    t.equal(a.link(b.id), undefined)
-    t.equal(b.link(a.id), undefined)
+    // An overlay may have found the other again by itself, meanwhile.
+    t.not(a.link(b.id), link)
+    t.notOk([...b.links()].includes(link))
     t.equal(link.send('rpc', Uint8Array.of(1)), true)
     const again = await settled(world, a.dial(b.id, { addresses: b.addresses() }))
     t.not(again, link)
-    await world.until(() => seenB.length === 2, 'announced again')
+    await world.until(() => seenB.length >= 2, 'announced again')
   })
 
   scenario('dialling each other at once leaves one link that works', async (t, world) => {
