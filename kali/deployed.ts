@@ -14,7 +14,7 @@ import {
   manifestOf, originalStack, findVersion, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
 } from '../functions/mod.ts'
 import type { Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
-import { createFunctionRules, createLocalEvents, rightProblem, rmoKinds } from '../rmo/mod.ts'
+import { createFunctionRules, createLocalEvents, kindProblem, rightProblem, rmoKinds } from '../rmo/mod.ts'
 import type { FunctionRules, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
 import { seeMembers } from './members-seen.ts'
 
@@ -122,7 +122,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     describe: async ({ script, ...source }, context: CallContext) => manifestOf(
       await describeBundle(sandbox, script, cellPrincipal(functionPrincipal({ name: 'describe', version: source.version, deployer: context.principal })), context.signal),
       { ...source, bytes: script.byteLength },
-      { cron: cronProblem, right: (right) => (/^(function|topic):/.test(right) ? undefined : rightProblem(right, rmoKinds)) }),
+      { cron: cronProblem, right: (right) => (/^(function|topic):/.test(right) ? undefined : rightProblem(right, rmoKinds)), kind: (name) => kindProblem(name, rmoKinds) }),
     warm: (manifest, _script, signal) => invoke.runner.warmUp({ name: manifest.name, alias: 'stable', manifest, deployer: catalog.get(manifest.name)?.versions.get(manifest.version)?.by ?? '' }, signal),
   })
 

@@ -11,6 +11,7 @@ import { RMO } from './errors.ts'
 import { ACL_VERBS } from './gate.ts'
 import type { AclVerb, GateRequest, Policy } from './gate.ts'
 import type { Kind } from './kind.ts'
+import { namesKind } from './kind-names.ts'
 import type { KindRegistry } from './registry.ts'
 
 export interface FunctionRulesOptions {
@@ -33,27 +34,25 @@ type FunctionRights = { readonly rights: readonly string[]; readonly singleton: 
 const WAY_TO_OBJECTS: ReadonlySet<string> = new Set(['PhysicalMachine', 'VMM'])
 const RIGHT = /^([A-Za-z]+|\*):([a-z]+|\*)$/
 
-/** "vm", "VM", "vms" of VM: how a right may name a kind. */
-const namesOf = ({ kind, plural }: Kind): readonly string[] => {
-  const collection = plural.toLowerCase()
-  return [kind.toLowerCase(), collection, collection.replace(/s$/, ''), collection.replace(/es$/, '')]
-}
-
-const namesKind = (name: string, kind: Kind): boolean => name === '*' || namesOf(kind).includes(name.toLowerCase())
-
 function grants(rights: readonly string[], kind: Kind, acl: AclVerb): boolean {
   return rights.some((right) => {
     const [, of = '', verb = ''] = RIGHT.exec(right) ?? []
-    return (verb === '*' || verb === acl) && namesKind(of, kind)
+    return (verb === '*' || verb === acl) && (of === '*' || namesKind(of, kind))
   })
 }
+
+const kindsText = (kinds: KindRegistry): string => `a kind that exists (${kinds.kinds.map((kind) => kind.plural.replace(/s$/, '')).join(', ')})`
+
+/** What would be right instead of a kind's name; undefined: it names one. */
+export const kindProblem = (name: string, kinds: KindRegistry): string | undefined =>
+  kinds.kinds.some((kind) => namesKind(name, kind)) ? undefined : kindsText(kinds)
 
 /** What is wrong with a right as it is written, in words; undefined: nothing. "function:invoke" and the like are not objects' and not checked here. */
 export function rightProblem(right: string, kinds: KindRegistry): string | undefined {
   const match = RIGHT.exec(right)
   if (match === null) return 'a kind and a verb, such as "vm:read"'
   const [, of = '', verb = ''] = match
-  if (!kinds.kinds.some((kind) => namesKind(of, kind))) return `a kind that exists (${kinds.kinds.map((kind) => kind.plural.replace(/s$/, '')).join(', ')})`
+  if (of !== '*' && !kinds.kinds.some((kind) => namesKind(of, kind))) return kindsText(kinds)
   return verb === '*' || Object.hasOwn(ACL_VERBS, verb) ? undefined : `one of the verbs ${Object.keys(ACL_VERBS).join(', ')}`
 }
 

@@ -8,6 +8,7 @@
 import type { Clock } from '../fabric/base.ts'
 import type { LocalObject, LocalObjects, ObjectEvent } from './object.ts'
 import type { Kind } from './kind.ts'
+import { namesKind } from './kind-names.ts'
 import type { KindRegistry } from './registry.ts'
 
 export interface LocalEventRecord {
@@ -34,10 +35,7 @@ interface Watched { readonly listeners: Set<(event: LocalEventRecord) => void>; 
 export function createLocalEvents({ objects, kinds, clock, onError }: LocalEventsOptions): LocalEvents {
   const watched = new Map<string, Watched>()
 
-  const kindOf = (name: string): Kind => {
-    const lower = name.toLowerCase()
-    return kinds.kinds.find(({ kind, plural }) => [kind.toLowerCase(), plural.toLowerCase(), plural.toLowerCase().replace(/s$/, '')].includes(lower)) ?? kinds.kindOf(name)
-  }
+  const kindOf = (name: string): Kind => kinds.kinds.find((kind) => namesKind(name, kind)) ?? kinds.kindOf(name)
   const tell = (kind: Kind, object: LocalObject, listeners: Watched['listeners'], event: ObjectEvent): void => {
     const record = { kind: kind.kind, uuid: object.uuid, name: String(kind.observe(object.local).name), event: { ...event, atMs: Math.round(event.atMs) } }
     for (const listener of [...listeners]) {

@@ -1,5 +1,5 @@
 // Public names of rmo/.
-export { createFunctionRules, rightProblem } from './function-policy.ts'
+export { createFunctionRules, kindProblem, rightProblem } from './function-policy.ts'
 export type { FunctionRules, FunctionRulesOptions } from './function-policy.ts'
 export { startAccounting } from './accounting.ts'
 export { createCapabilities } from './capabilities.ts'

@@ -2,7 +2,7 @@
 
 import { test } from 'tap'
 import { functionPrincipal, parseFunctionPrincipal } from '../../functions/mod.ts'
-import { createFunctionRules, localPolicy, rightProblem, rmoKinds } from '../../rmo/mod.ts'
+import { createFunctionRules, kindProblem, localPolicy, rightProblem, rmoKinds } from '../../rmo/mod.ts'
 import { ACL_VERBS } from '../../rmo/gate.ts'
 import type { GateRequest } from '../../rmo/gate.ts'
 import { boxKinds } from '../support/box-kinds.ts'
@@ -60,6 +60,8 @@ test('a singleton changes things only in the present epoch', async (t) => {
 test('rights that make no sense are told of', (t) => {
   for (const acl of Object.keys(ACL_VERBS)) t.equal(rightProblem(`vm:${acl}`, rmoKinds), undefined)
   for (const right of ['pm:execute', 'switch:read', 'storagepool:create', '*:read', 'vm:*']) t.equal(rightProblem(right, rmoKinds), undefined, right)
+  for (const kind of ['VM', 'vm', 'vms', 'pm', 'PhysicalMachine', 'switch']) t.equal(kindProblem(kind, rmoKinds), undefined, kind)
+  for (const kind of ['rocket', '', '*']) t.match(kindProblem(kind, rmoKinds), /vm, /)
   for (const right of ['vm', 'vm:fly', 'rocket:read', ':', 'vm:read:now']) t.not(rightProblem(right, rmoKinds), undefined, right)
   t.end()
 })
