@@ -212,3 +212,7 @@ export function writeFrame(sink: FrameSink, fields: FrameFields): void {
   sink.write(fields.body ?? EMPTY)
   sink.uncork()
 }
+
+/** First byte of a result: the answer is decided; lines were told on the way. */
+export const RESULT_DECIDED = 1
+export const RESULT_TOLD = 2

@@ -1,12 +1,13 @@
 // The result of one chunk as bytes: written inside the isolate (prelude/run.ts), checked by the kernel by
 // bounds only; user values stay encoded. Pure; loaded at both ends.
 //
-//   u8 flags (1 = decided) | u32 runs | runs...
+//   u8 flags (RESULT_*, frames.ts) | u32 runs | runs...
 //   run: u8 kind | u32 from | u32 count, then
 //     0 values:  u32 outputs | u8 has counts | [count x u32] | u32 length | value bytes
 //     1 failure: u8 status | u32 length | error record as JSON text
 // `from` counts from the first element of the chunk. Source: contract.ts ResultRun.
 
+import { RESULT_DECIDED } from './frames.ts'
 import type { ErrorRecord } from '../../fabric/base.ts'
 import type { FailureStatus, ResultRun } from '../contract.ts'
 
@@ -95,7 +96,7 @@ export function parseResult(bytes: Uint8Array, count: number, baseIndex: number)
     }
   }
   if (next !== count || at !== size) return undefined
-  return { runs, decided: (view.getUint8(0) & 1) === 1 }
+  return { runs, decided: (view.getUint8(0) & RESULT_DECIDED) !== 0 }
 }
 
 /** Error record from JSON text. */

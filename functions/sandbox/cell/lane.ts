@@ -9,7 +9,7 @@
 // stays unanswered here and the kernel, which keeps its own time, kills the process.
 
 import { LIMITS } from '../../../fabric/limits.ts'
-import { BLOB_CODE, CANCEL_DEADLINE, depthOf, FAILED_CANCELLED, FAILED_CPU, FAILED_CRASH, FAILED_LINK, FAILED_MEMORY, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
+import { BLOB_CODE, CANCEL_DEADLINE, depthOf, FAILED_CANCELLED, FAILED_CPU, FAILED_CRASH, FAILED_LINK, FAILED_MEMORY, FROM_LANE, PLAN_FRESH, PLAN_INITIAL, RESULT_TOLD, RUN_PROBE, RUN_RANGE, TO_LANE, type Frame, type FrameFields } from '../frames.ts'
 import { POST_TIMER } from '../prelude/timers.ts'
 import { BlobStore } from './blob-store.ts'
 import type { SandboxIsolate } from './isolate.ts'
@@ -148,8 +148,10 @@ export class Lane {
         : await isolate.run(job.id, x, d, c, y, z, flags, items)
       job.plan.pace = (performance.now() - startMs) / Math.max(1, c)
       job.frame = { ...job.frame, body: new Uint8Array(0) }
-      if (bytes !== undefined) this.#finish(job, bytes)
-      else this.#leaveCpu(job)
+      // What an isolate posts while it runs on this very thread comes after its answer.
+      if (here && bytes !== undefined && ((bytes[0] ?? 0) & RESULT_TOLD) !== 0) await isolate.ping()
+      if (bytes === undefined) this.#leaveCpu(job)
+      else this.#finish(job, bytes)
     } catch (error) {
       this.#failed(job, error)
     }

@@ -6,7 +6,7 @@
 // its bytes when the last has settled. Outputs stay in element order. Elements of folding terminals share
 // one outcome: the partial result, or the first failure with its index in `details`.
 
-import { FROM_LANE } from '../frames.ts'
+import { FROM_LANE, RESULT_DECIDED, RESULT_TOLD } from '../frames.ts'
 import { forgetAssignments } from './assignments.ts'
 import { itemsNow } from './collection.ts'
 import { endOf, forgetPending } from './pending.ts'
@@ -273,7 +273,7 @@ class Run {
     forgetAssignments()
     forgetPending()
     forgetTimers()
-    return writeResult(runs, decided)
+    return writeResult(runs, (decided ? RESULT_DECIDED : 0) | (job.consoleBytesLeft < this.plan.consoleBytes ? RESULT_TOLD : 0))
   }
 }
 

@@ -8,7 +8,7 @@ export type WrittenRun = ValueRun | FailureRun
 
 const isValues = (run: WrittenRun): run is ValueRun => (run as { values?: unknown }).values !== undefined
 
-export function writeResult(runs: readonly WrittenRun[], decided: boolean): Uint8Array {
+export function writeResult(runs: readonly WrittenRun[], flags: number): Uint8Array {
   let size = 5
   for (let i = 0; i < runs.length; i++) {
     const run = runs[i] as WrittenRun
@@ -19,7 +19,7 @@ export function writeResult(runs: readonly WrittenRun[], decided: boolean): Uint
   const byte = (value: number): void => { bytes[at++] = value }
   const word = (value: number): void => { bytes[at++] = value; bytes[at++] = value >>> 8; bytes[at++] = value >>> 16; bytes[at++] = value >>> 24 }
   const block = (value: Uint8Array): void => { bytesSet(bytes, value, at); at += value.length }
-  byte(decided ? 1 : 0)
+  byte(flags)
   word(runs.length)
   for (let i = 0; i < runs.length; i++) {
     const run = runs[i] as WrittenRun

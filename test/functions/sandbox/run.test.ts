@@ -87,6 +87,15 @@ t.test('CPU budget', async (t) => {
   t.match(outcomes(await sandbox.run(makeJob({ source: '() => { for (;;); }' }, { limits: { cpuTimeMs: 100 } }), makeHooks(), never)), [{ status: 'timeout', code: 'FUNCTIONS_ERR_SANDBOX_CPU' }])
 })
 
+t.test('lines of a quick function that is warm all come, before its answer', async (t) => {
+  const job = makeJob({ source: '(x) => { console.log(`line ${x}`); return x }', items: [1, 2] })
+  for (let round = 0; round < 20; round++) {
+    const lines: string[] = []
+    t.same(valuesOf(await sandbox.run(job, makeHooks(undefined, lines), never)), [1, 2])
+    t.match(lines, [/line 1/, /line 2/], `round ${round}`)
+  }
+})
+
 t.test('console is captured, cut, and never missed by the caller', async (t) => {
   const lines: string[] = []
   await sandbox.run(makeJob({ source: '(x) => { console.log("seen", { x }); console.error(new Map([[1, "a"]])); }', items: [7] }), makeHooks(undefined, lines), never)
