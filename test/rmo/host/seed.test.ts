@@ -17,8 +17,11 @@ const there = async (tool: string, args: readonly string[]): Promise<boolean> =>
 const skipIso = await there('xorrisofs', ['--version']) ? false : 'absent: xorrisofs'
 const skipYaml = await there('python3', ['-c', 'import yaml']) ? false : 'absent: python3 with yaml'
 
-/** Double-quoted YAML scalars as flowYaml writes them, back to data: \U is the one escape that JSON lacks. */
-const parsed = (text: string): unknown => JSON.parse(text.replace(/\\(?:U([0-9a-f]{8})|.)/g, (escape, point?: string) => point === undefined ? escape : JSON.stringify(String.fromCodePoint(parseInt(point, 16))).slice(1, -1)))
+/**
+ * Double-quoted YAML scalars as flowYaml writes them, back to data: \U is the one escape that JSON lacks. Read as a JavaScript
+ * literal: JSON.parse of V8 13.6 now and then takes an escaped key for another one of the same shape ("\u2028" for "\\").
+ */
+const parsed = (text: string): unknown => (0, eval)(`(${text.replace(/\\(?:U([0-9a-f]{8})|.)/g, (escape, point?: string) => point === undefined ? escape : JSON.stringify(String.fromCodePoint(parseInt(point, 16))).slice(1, -1))})`)
 const HOSTILE = ['a: b', '#x', "it's", '"', '\\', '- a', '{{', '*x', '&x', '!x', '%x', '@x', 'no', '~', '\n#cloud-config', '\u2028', '\u0085', '日本', '😀', 'a\\ud83d', '\ud800', '</x>', '$(x)', '`x`', '']
 const anyText = fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ unit: 'binary', maxLength: 40 }), fc.string({ maxLength: 40 }))
 
