@@ -63,6 +63,8 @@ export interface NodeInfo {
   readonly startedAtMs: number
   /** How it came into its fabric when it started. */
   readonly origin: 'founded' | 'joined' | 'returned'
+  /** Further places where programs knock, by kind: { http: "http://127.0.0.1:8080" }. */
+  readonly doors: Readonly<Record<string, string>>
 }
 
 export interface FabricNode {
@@ -82,6 +84,8 @@ export interface FabricNode {
   /** A connection to a member; rejects with FABRIC_ERR_UNREACHABLE. */
   peer(node: NodeId): RpcPeer | Promise<RpcPeer>
   info(): NodeInfo
+  /** A door that a layer above has opened, for info(). */
+  tellDoor(kind: string, url: string): void
   /** Opens the local door; call when every method is registered. */
   open(): Promise<void>
   /** Leaves the fabric cleanly and stops. */
@@ -136,13 +140,15 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   }
   serveBlobs(registry, blobs, name)
 
-  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined' })
+  const doors: Record<string, string> = {}
+  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined', doors: { ...doors } })
   serveNode({ registry, membership: members, info, ticket: (lifetimeMs) => transport.makeTicket({ lifetimeMs }), stop: options.stop, clock })
 
   const shells = new Set<RpcPeer>()
   let door: Awaited<ReturnType<typeof listenLocal>> | undefined
   return {
     id: transport.id, membership: members, registry, blobs, log, info,
+    tellDoor(kind, url) { doors[kind] = url },
     founder: identity.fabric?.chain[0]?.subject ?? transport.id,
     sign: (message) => identity.keys.sign(message),
     signer: createCertifiedSigner({ keys: identity.keys, fabric: () => identity.fabric }),

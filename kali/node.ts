@@ -93,6 +93,7 @@ async function openHttp(fabric: FabricNode, { invoker, catalog, observation }: D
     listen, token: await httpToken(data, systemRandom), principal: localPrincipal(), invoker, catalog, metrics: (parent) => observation.metrics(parent),
     nodeName: () => fabric.membership.self.name, clock: systemClock, random: systemRandom,
   })
+  fabric.tellDoor('http', door.url)
   fabric.log.info('http', { url: door.url })
   return door
 }

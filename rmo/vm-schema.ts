@@ -14,6 +14,8 @@ const LABELS_MAX = 64
 const PATH_CHARS_MAX = 4_096
 const VCPUS_MAX = 512
 const MEMORY_MIB_MAX = 64 * 1024 * 1024
+/** The note has a few levels around it, of LIMITS.xmlDepthMax. */
+const CONTEXT_DEPTH_MAX = 32
 const DISK_MIB_MAX = 1024 * 1024 * 1024
 
 /** A type with one more condition; `wrong` answers what is expected where, or undefined. */
@@ -122,9 +124,15 @@ export const devices: Type<readonly Device[]> = refined(list(device, { itemsMax:
 
 /** Plain nested data of cloud-init; its own words are checked by the guest. */
 export const guestContext: Type<GuestContext> = {
-  expected: 'an object of cloud-init user-data', unit: undefined,
-  check: (value, at) => dictionary(anything(), { entriesMax: 256 }).check(value, at) as GuestContext,
+  expected: `an object of cloud-init user-data, at most ${CONTEXT_DEPTH_MAX} deep, without a key "__proto__"`, unit: undefined,
+  check(value, at) {
+    // What the domain's own note could not keep (driver/libvirt/xml/note.ts) is refused here, and not lost there.
+    if (!isKeepable(value, CONTEXT_DEPTH_MAX)) throw RMO.ARGUMENT_INVALID({ call: at.call, path: at.path, expected: guestContext.expected, got: shown(value) })
+    return dictionary(anything(), { entriesMax: 256 }).check(value, at) as GuestContext
+  },
 }
+const isKeepable = (value: unknown, depthMax: number): boolean =>
+  typeof value !== 'object' || value === null || (depthMax > 0 && !Object.hasOwn(value, '__proto__') && Object.values(value).every((each) => isKeepable(each, depthMax - 1)))
 
 /** Every setting of a VM with its type. */
 export const VM_FIELDS = {

@@ -18,7 +18,7 @@ export const infoCommand = defineCommand({
     const node = await dc.node()
     shell.out.result(node, (layout) => fields([
       ['name', node.name], ['id', node.id], ['fabric', node.fabric], ['version', node.version], ['process', String(node.pid)],
-      ['data', node.data], ['addresses', node.addresses.join(', ') || '-'],
+      ['data', node.data], ['addresses', node.addresses.join(', ') || '-'], ...Object.entries(node.doors),
       ['up', durationText(shell.world.clock.wallMs() - node.startedAtMs)],
     ], layout.style))
     return EXIT.done

@@ -104,14 +104,14 @@ async function ticketText(given: string, shell: Shell): Promise<string> {
 const ORIGINS: Readonly<Record<NodeInfo['origin'], string>> = { founded: 'new, founded by this node', joined: 'joined', returned: 'returned to it' }
 
 /** Where programs knock, and with what. */
-const doorText = (http: string, data: string): string => `http://${/^\d+$/.test(http) ? `127.0.0.1:${http}` : http}, its token in ${join(data, 'http-token')}`
+const doorText = (url: string, data: string): string => `${url}, its token in ${join(data, 'http-token')}`
 
-function printReady(shell: Shell, info: NodeInfo, { http, store }: { readonly http?: string; readonly store?: string }): void {
+function printReady(shell: Shell, info: NodeInfo, { store }: { readonly store?: string }): void {
   const { data } = shell.settings
   const flag = data === dataDirectory(undefined, shell.world.env) ? '' : ` --data ${data}`
   shell.out.result(info, (layout) => fields([
     ['name', info.name], ['id', info.id], ['fabric', `${info.fabric.slice(0, 8)}, ${ORIGINS[info.origin]}`], ['address', info.addresses.join(', ') || '-'], ['process', String(info.pid)], ['data', info.data],
-    ...(http === undefined ? [] : [['http', doorText(http, info.data)] as const]), ...(store === undefined ? [] : [['store', `${store} (\`kumoi${flag} store status\` says whether it answers)`] as const]),
+    ...(info.doors['http'] === undefined ? [] : [['http', doorText(info.doors['http'], info.data)] as const]), ...(store === undefined ? [] : [['store', `${store} (\`kumoi${flag} store status\` says whether it answers)`] as const]),
   ], layout.style))
   shell.out.note(`To add a node: \`kumoi${flag} ticket\` here, then \`kumoi up --name NAME --join TICKET --detach\` there.`)
 }

@@ -6,7 +6,7 @@
 // A node that is busy, or lacks the code, ran nothing: one other is tried. A node that dies under a call leaves it
 // open whether it ran: the outcome says so and nobody runs it again (enqueue() does, by its promise).
 
-import { LIMITS } from '../../fabric/base.ts'
+import { FABRIC, LIMITS } from '../../fabric/base.ts'
 import type { Hash, NodeId } from '../../fabric/base.ts'
 import { REFERENCE } from '../contract.ts'
 import type { ReferenceRecord } from '../contract.ts'
@@ -206,6 +206,8 @@ export class NodeInvoker implements Invoker {
     const outcome = mayHaveRun ? 'unknown' : 'not-started'
     if (authority.signal.aborted) return failed('cancelled', { ...record, outcome }, mayHaveRun)
     if (record.code.endsWith('_DEADLINE')) return failed('timeout', { ...record, outcome }, mayHaveRun)
+    // The node is there: the call was one too many inside others.
+    if (record.code === FABRIC.TOO_MANY_HOPS.code) return failed('error', { ...record, outcome: 'not-started' }, false)
     const gone = FUNCTIONS.NODE_GONE({ node: nodeName, why: record.message }, { cause: error, outcome })
     return failed('unreachable', { ...plainRecord(gone), outcome }, mayHaveRun)
   }

@@ -5,6 +5,7 @@ import { test } from 'tap'
 import { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../../cli/api.ts'
 import { capture } from '../../functions/mod.ts'
 import { linkProgram } from '../../functions/value/mod.ts'
+import { vmSettings } from '../../rmo/vm-schema.ts'
 
 test('devices are settings with their defaults', async (t) => {
   t.same(FileDiskAuto('/nfs/centos1.qcow2'), { type: 'disk', path: '/nfs/centos1.qcow2', format: 'qcow2', create: 'auto' })
@@ -49,4 +50,12 @@ test('each travels with a shipped function; load is the sandbox\'s own there', a
   global.dc = { load: () => 'the one there' }
   t.teardown(() => { delete global.dc })
   t.equal(linkProgram(new TextDecoder().decode(captured.program.code), captured.environment.bytes)(1), 'the one there')
+})
+
+test('a context that the domain could not keep is refused, not lost', async (t) => {
+  const at = { call: 'VMM.createVM', path: 'settings' }
+  const check = (context: unknown): unknown => vmSettings.check({ name: 'x', memoryMiB: 1, vcpus: 1, devices: [], context }, at)
+  const nested = (depth: number): unknown => depth === 0 ? 'leaf' : { deeper: nested(depth - 1) }
+  t.ok(check({ runcmd: ['true'], deep: nested(30) }))
+  for (const bad of [{ deep: nested(40) }, { users: [JSON.parse('{"__proto__": null}')] }, JSON.parse('{"__proto__": {}}')]) t.throws(() => check(bad), { code: 'RMO_ERR_ARGUMENT_INVALID' })
 })

@@ -78,7 +78,7 @@ export interface FakeOptions { readonly names?: readonly string[]; readonly conn
 export function fakeKali(options: FakeOptions = {}): Fake {
   const names = options.names ?? ['alpha', 'beta', 'gamma']
   const calls: string[] = [], connects: ConnectOptions[] = [], starts: StartNodeOptions[] = []
-  const info: NodeInfo = { id: NODE_ID, name: names[0] ?? 'alpha', fabric: 'f'.repeat(64), version: '0.1.0', pid: options.pid ?? 4242, data: '/data', addresses: ['10.0.0.1:4000'], startedAtMs: 0, origin: 'founded' }
+  const info: NodeInfo = { id: NODE_ID, name: names[0] ?? 'alpha', fabric: 'f'.repeat(64), version: '0.1.0', pid: options.pid ?? 4242, data: '/data', addresses: ['10.0.0.1:4000'], startedAtMs: 0, origin: 'founded', doors: {} }
   const dead = options.dead ?? []
   const listed = (items: readonly unknown[], defaults: CollectionOptions | undefined, nodeNames = names): FakeCollection => new FakeCollection(
     async () => items.map((value, index) => ({ status: 'value', index, value, node: NODE_ID, nodeName: nodeNames[index % nodeNames.length] ?? 'alpha' })), defaults)

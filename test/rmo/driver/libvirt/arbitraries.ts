@@ -37,9 +37,11 @@ const devices = fc.tuple(fc.array(disk, { maxLength: 5 }), fc.array(networkInter
     ...interfaces.map((each, index) => ({ ...each, mac: macs[index] ?? '' })),
   ]))
 
-const json = fc.jsonValue({ maxDepth: 3 })
-const context = fc.dictionary(fc.string({ unit: 'grapheme', maxLength: 8 }), json, { maxKeys: 5 })
-const labels = fc.dictionary(fc.string({ maxLength: 8 }), fc.string({ unit: 'binary', maxLength: 8 }), { maxKeys: 5 })
+/** Refused where settings are checked (vm-schema.ts). */
+const hasProto = (value: unknown): boolean => typeof value === 'object' && value !== null && (Object.hasOwn(value, '__proto__') || Object.values(value).some(hasProto))
+const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !hasProto(value))
+const context = fc.dictionary(fc.string({ unit: 'grapheme', maxLength: 8 }), json, { maxKeys: 5 }).filter((value) => !hasProto(value))
+const labels = fc.dictionary(fc.string({ maxLength: 8 }), fc.string({ unit: 'binary', maxLength: 8 }), { maxKeys: 5 }).filter((value) => !hasProto(value))
 
 export const settings: fc.Arbitrary<VmSettings> = fc.record({
   name: hostileText, memoryMiB: fc.integer({ min: 1, max: 2 ** 30 }), vcpus: fc.integer({ min: 1, max: 1024 }), devices,
