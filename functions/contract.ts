@@ -255,6 +255,8 @@ export interface Capabilities {
   readonly shapes: readonly KindShape[]
   /** Relay: all objects of a kind, ordered by name then uuid. Attributes may be absent (names, uuid and home are there); with 'names' none is fetched. */
   resolve(kind: string, authority: Authority, want?: 'names' | 'attributes'): Promise<readonly ReferenceRecord[]>
+  /** Relay: references that a caller gave, each with the node that its element is worked on: what every node has is worked on here. */
+  settle?(references: readonly ReferenceRecord[]): readonly ReferenceRecord[]
   /** Target: records with attributes as of now for objects that live on this node; an error record for one that does not. */
   refresh(references: readonly ReferenceRecord[], authority: Authority): Promise<readonly (ReferenceRecord | { readonly error: ErrorRecord })[]>
   /** The gate: every verb of every object, from a sandbox, a shell or another node, passes here; forwards to the object's home when it is not this node. */

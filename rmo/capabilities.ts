@@ -90,7 +90,7 @@ function narrowed(authority: Authority, timeoutMs: number, clock: Clock): Author
 
 /** A node speaks for the objects that live on it, and for no others. */
 const mayClaim = (kind: Kind, { id }: Member, record: ReferenceRecord): boolean =>
-  record.kind === kind.kind && record.home === id && (kind.residence === 'hosted' || record.uuid === uuidOfNode(id))
+  record.kind === kind.kind && record.home === id && (kind.residence === 'hosted' || (kind.residence === 'member' && record.uuid === uuidOfNode(id)))
 
 /** Runs `work` on each item, at most `limit` at once. */
 async function eachBounded<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
@@ -104,7 +104,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const kinds = options.kinds ?? rmoKinds
   const unreadable = options.unreadable ?? (() => undefined)
   const { kindOf, shapes } = kinds
-  const directory = createDirectory({ members })
+  const directory = createDirectory({ self, members })
   const selfName = (): string => members().find((member) => member.id === self)?.name ?? self.slice(0, 8)
 
   // The same record while the object observes the same: whoever encodes it need not do it again.
@@ -208,8 +208,8 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
         failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, RMO.LIST_INCOMPLETE.code) })
       }
     }
-    // Membership names the machines by itself; everything else is asked of its home.
-    const asked = kind.residence === 'hosted' || withAttributes ? live.filter((member) => member.id !== self) : []
+    // Membership names the machines by itself, and this node has all of what is global; everything else is asked of its home.
+    const asked = kind.residence === 'hosted' || (kind.residence === 'member' && withAttributes) ? live.filter((member) => member.id !== self) : []
     await eachBounded(asked, LIMITS.listFanOutMax, (member) => ask(member, async () => (await listing(member)).filter((record) => mayClaim(kind, member, record))))
     await ask({ id: self, name: selfName() }, async () => listHere(name))
     return { references: [...found.values()].sort(byNameThenUuid), failures }
@@ -220,12 +220,13 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     objectHere: (target) => objects.get(target.kind, target.uuid),
     async resolve(kind, authority, want = 'attributes') {
       // Machines are members: their names cost no call, and figures are asked of them where they are worked on.
-      const withAttributes = want === 'attributes' && kindOf(kind).residence === 'hosted'
+      const withAttributes = want === 'attributes' && kindOf(kind).residence !== 'member'
       const { references, failures } = await list(kind, { withAttributes }, authority)
       const first = failures[0]
       if (first !== undefined) throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
       return references
     },
+    settle: (references) => references.map((reference) => (kindOf(reference.kind).residence === 'global' && reference.home !== self ? { ...reference, home: self } : reference)),
     async refresh(references, { principal }) {
       const refusals = new Map<string, Error | undefined>()
       for (const { kind } of references) if (!refusals.has(kind)) refusals.set(kind, await unreadable(kindOf(kind).kind, principal))

@@ -15,6 +15,13 @@ export function checkArguments(kind: string, name: string, { parameters }: Pick<
   return parameters.map((parameter, i) => parameter.type.check(args[i], { call, path: parameter.name }))
 }
 
+/** Arguments that were checked, as they are sent: see Type.travel. */
+export const sentArguments = (kind: string, name: string, { parameters }: Pick<Verb, 'parameters'>, args: readonly unknown[]): readonly unknown[] =>
+  args.map((arg, i) => {
+    const parameter = parameters[i]
+    return parameter?.type.travel === undefined ? arg : parameter.type.travel(arg, { call: `${kind}.${name}`, path: parameter.name })
+  })
+
 /** The verb or relation of that name; throws RMO_ERR_VERB_UNKNOWN. */
 export function operationOf(kind: Kind, name: string): Verb {
   const operation = kind.operations.get(name)

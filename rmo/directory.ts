@@ -3,7 +3,8 @@
 // A reference is an identity (kind, uuid) with the home it was last known at. For kinds that live with a
 // member (PhysicalMachine) membership knows the home for certain. For hosted kinds (VM, Volume, ...) the
 // last known home is asked; when the object has moved, that node answers with RMO_ERR_MOVED and the new
-// home, which is learned here. A bounded hint, never the truth: the home decides. Pure but for its table.
+// home, which is learned here. A bounded hint, never the truth: the home decides. What lives in the global store (Pool)
+// is served by every node, so the node that is asked is its home. Pure but for its table.
 
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeId } from '../fabric/base.ts'
@@ -36,7 +37,7 @@ const GONE_REASON: Readonly<Record<Member['state'], string>> = {
   alive: 'its node is alive', suspect: 'its node is suspect', dead: 'its node was declared dead', left: 'its node left the fabric',
 }
 
-export function createDirectory({ members }: { readonly members: () => readonly Member[] }): Directory {
+export function createDirectory({ self, members }: { readonly self: NodeId; readonly members: () => readonly Member[] }): Directory {
   const moved = new Map<string, NodeId>()
 
   const memberOf = ({ uuid, home }: Pick<Target, 'uuid' | 'home'>): Member | undefined => {
@@ -49,6 +50,7 @@ export function createDirectory({ members }: { readonly members: () => readonly 
   return {
     memberOf,
     locate(kind, target) {
+      if (kind.residence === 'global') return self
       const key = `${target.kind}/${target.uuid}`
       const hint = moved.get(key)
       const member = kind.residence === 'member' ? memberOf(target) : members().find((known) => known.id === (hint ?? target.home))

@@ -39,13 +39,18 @@ export interface SettingsSpec<L> {
 /** A named byte stream of an object, such as a serial console. */
 export interface StreamSpec<L> { readonly doc: string; readonly acl: AclVerb; open(local: L, authority: Authority): Promise<ByteChannel> }
 
+/**
+ * Where objects of a kind live. 'member': each member node is one (its home is its identity). 'hosted': nodes are asked which
+ * they have. 'global': in the global store; every node serves all of them, so the home that a reference names is where it was made.
+ */
+export type Residence = 'member' | 'hosted' | 'global'
+
 export interface Kind {
   readonly kind: string
   /** Name of the collection of all of them: "pms". */
   readonly plural: string
   readonly doc: string
-  /** 'member': each member node is one (its home is its identity). 'hosted': nodes are asked which they have. */
-  readonly residence: 'member' | 'hosted'
+  readonly residence: Residence
   readonly attributes: Readonly<Record<string, Attribute<unknown>>>
   readonly verbs: Readonly<Record<string, Verb>>
   readonly collections: Readonly<Record<string, { readonly kind: string; readonly doc: string }>>
@@ -96,7 +101,7 @@ export interface KindSpec<U extends ResourceObject, L> {
   readonly kind: string
   readonly plural: string
   readonly doc: string
-  readonly residence: 'member' | 'hosted'
+  readonly residence: Residence
   readonly example: string
   readonly attributes: { readonly [K in AttributeKeys<U>]: Attribute<U[K]> }
   /** Name, uuid and every attribute, from the driver's latest figures; no I/O. */

@@ -25,6 +25,8 @@ export interface Type<T> {
   readonly expected: string
   readonly unit: Unit | undefined
   check(value: unknown, at: Place): T
+  /** What is sent instead of a value that cannot travel as it is (a function becomes its captured text); at the caller, after check(). */
+  travel?(value: unknown, at: Place): unknown
 }
 /** A record's field or a parameter that may be left out. */
 export interface OptionalType<T> extends Type<T | undefined> { readonly optional: true }
@@ -138,10 +140,14 @@ export const either = <A, B>(a: Type<A>, b: Type<B>): Type<A | B> => {
   return type
 }
 
-export const optional = <T>(of: Type<T>): OptionalType<T> => ({
-  optional: true, expected: `${of.expected}, or nothing`, unit: of.unit,
-  check: (value, at) => value === undefined ? undefined : of.check(value, at),
-})
+export const optional = <T>(of: Type<T>): OptionalType<T> => {
+  const { travel } = of
+  return {
+    optional: true, expected: `${of.expected}, or nothing`, unit: of.unit,
+    check: (value, at) => value === undefined ? undefined : of.check(value, at),
+    ...(travel === undefined ? {} : { travel: (value, at) => value === undefined ? undefined : travel(value, at) }),
+  }
+}
 export const isOptional = (type: Type<unknown>): boolean => (type as { readonly optional?: unknown }).optional === true
 
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
@@ -160,7 +166,15 @@ export type RecordOf<F extends Fields> =
 /** An object with exactly these fields; unknown ones are refused by name, absent optional ones stay absent. */
 export const record = <F extends Fields>(fields: F): Type<RecordOf<F>> & { readonly fields: F } => {
   const known = Object.keys(fields)
+  const travellers = Object.entries(fields).flatMap(([key, { travel }]) => travel === undefined ? [] : [{ key, travel }])
   const type: Type<RecordOf<F>> & { readonly fields: F } = {
+    ...(travellers.length === 0 ? {} : {
+      travel(value, { call, path }) {
+        const sent = { ...value as Readonly<Record<string, unknown>> }
+        for (const { key, travel } of travellers) if (Object.hasOwn(sent, key)) sent[key] = travel(sent[key], { call, path: `${path}.${key}` })
+        return sent
+      },
+    }),
     fields, expected: `an object {${known.join(', ')}}`, unit: undefined,
     check(value, at) {
       if (!isPlain(value)) return refuse(type, value, at)

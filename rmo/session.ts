@@ -30,11 +30,15 @@ export interface Session {
 
 /** A cold object that was given to a verb, as it was then. */
 interface Draft { readonly held: Held; readonly sent: ReferenceRecord }
-interface Given { readonly value: unknown; readonly draft?: Draft }
+interface Given { readonly value: unknown; readonly drafts?: readonly Draft[] }
 
 function taken(value: unknown): Given {
+  if (Array.isArray(value) && value.some((item) => heldOf(item)?.isCold === true)) {
+    const items = value.map(taken)
+    return { value: items.map((item) => item.value), drafts: items.flatMap(({ drafts = [] }) => drafts) }
+  }
   const held = heldOf(value)
-  return held?.isCold === true ? { value: bareReference(held.record), draft: { held, sent: held.record } } : { value }
+  return held?.isCold === true ? { value: bareReference(held.record), drafts: [{ held, sent: held.record }] } : { value }
 }
 
 /** Arguments as they are at the call, which may have to wait: what a cold object becomes later is not meant. */
@@ -47,7 +51,7 @@ export function invokeReference(session: Session, record: ReferenceRecord, verb:
 
 export async function invokeTaken(session: Session, record: ReferenceRecord, verb: string, given: readonly Given[]): Promise<unknown> {
   // A promise may have brought a cold object as well.
-  const arrived = await Promise.all(given.map(async ({ value, draft }) => draft === undefined ? taken(await value) : { value, draft }))
+  const arrived = await Promise.all(given.map(async ({ value, drafts }) => drafts === undefined ? taken(await value) : { value, drafts }))
   const args = arrived.map(({ value }) => value)
   const assignments = assignmentsOf(session)
   for (const named of [record, ...args.flatMap((arg) => referenceRecord(arg) ?? [])]) {
@@ -56,7 +60,7 @@ export async function invokeTaken(session: Session, record: ReferenceRecord, ver
   }
   const answer = await callHome(session, record, verb, args)
   const live = (Array.isArray(answer) ? answer : [answer]).flatMap((item) => referenceRecord(item) ?? [])
-  for (const { draft } of arrived) for (const found of live) draft?.held.becomeLive(found, draft.sent, session)
+  for (const { drafts = [] } of arrived) for (const { held, sent } of drafts) for (const found of live) if (found.uuid === sent.uuid) held.becomeLive(found, sent, session)
   return answer
 }
 

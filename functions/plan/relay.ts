@@ -73,7 +73,8 @@ export class Run {
     if (this.#authority.signal.aborted) return this.#aborted()
     const now = this.#options.clock.nowMs()
     if (source.type === 'kind' || source.type === 'references') {
-      const references: readonly ReferenceRecord[] = source.type === 'references' ? source.references : await this.#options.capabilities.resolve(source.kind, this.#authority, 'names')
+      const { capabilities } = this.#options
+      const references: readonly ReferenceRecord[] = source.type === 'references' ? capabilities.settle?.(source.references) ?? source.references : await capabilities.resolve(source.kind, this.#authority, 'names')
       for (const reference of references) this.#core.addNode(reference.home, 0)
       this.#caller.total(references.length)
       if (this.#core.options.retries === 0) for (const node of onlyOnce(references)) this.#oneChunk.add(node)

@@ -6,11 +6,11 @@
 import { LIMITS, errorCode } from '../../../fabric/base.ts'
 import type { Log } from '../../../fabric/mod.ts'
 import type { Authority, ReferenceRecord } from '../../../functions/mod.ts'
+import { coldVm } from '../../cold-vm.ts'
 import type { Call, DomainMetadata } from '../../driver/contract.ts'
 import { RMO } from '../../errors.ts'
 import type { NewVm } from '../../kinds/interfaces.ts'
-import { randomUuid } from '../../uuid.ts'
-import { settingsOf, vmSettings } from '../../vm-schema.ts'
+import { settingsOf } from '../../vm-schema.ts'
 import { isActive, levelOf, mustDo } from '../../vm-state.ts'
 import type { VmSettings } from '../../settings.ts'
 import { allOrNothing, textOf } from '../all-or-nothing.ts'
@@ -22,16 +22,7 @@ import { withVm } from './vm-verbs.ts'
 import type { HostVm } from './vm.ts'
 import type { VmContext } from './vm-context.ts'
 
-const MEMORY_MIB_DEFAULT = 512
-const NAME_UUID_CHARS = 6
-
-export function createVm({ host }: VmContext, wish: NewVm): ReferenceRecord {
-  const uuid = randomUuid(host.random)
-  const settings = vmSettings.check(
-    { memoryMiB: MEMORY_MIB_DEFAULT, vcpus: 1, devices: [], ...wish, name: wish.name ?? `vm-${uuid.slice(0, NAME_UUID_CHARS)}` },
-    { call: 'VMM.createVM', path: 'settings' })
-  return { kind: 'VM', uuid, home: host.self, name: settings.name, attributes: { ...settings }, cold: true }
-}
+export const createVm = ({ host }: VmContext, wish: NewVm): ReferenceRecord => coldVm(wish, { call: 'VMM.createVM', home: host.self, random: host.random })
 
 /** What Kumoi keeps with a domain. */
 export const metadataOf = ({ image, instanceId, context, labels }: VmSettings, made: Pick<DomainMetadata, 'createdBy' | 'createdAtMs'>): DomainMetadata => ({

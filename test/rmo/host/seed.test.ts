@@ -25,11 +25,13 @@ const parsed = (text: string): unknown => (0, eval)(`(${text.replace(/\\(?:U([0-
 const HOSTILE = ['a: b', '#x', "it's", '"', '\\', '- a', '{{', '*x', '&x', '!x', '%x', '@x', 'no', '~', '\n#cloud-config', '\u2028', '\u0085', '日本', '😀', 'a\\ud83d', '\ud800', '</x>', '$(x)', '`x`', '']
 const anyText = fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ unit: 'binary', maxLength: 40 }), fc.string({ maxLength: 40 }))
 
+const mended = (value: unknown): unknown => Array.isArray(value) ? value.map(mended) : typeof value === 'string' ? value.toWellFormed() : value
+
 t.test('any data is written in ASCII on one line, and reads back the same', async () => {
   fc.assert(fc.property(fc.dictionary(anyText.filter((key) => key !== '__proto__'), fc.oneof(anyText, fc.array(anyText), fc.integer(), fc.boolean())), (data) => {
     const text = flowYaml(data)
     if (!/^[\x20-\x7e]*$/.test(text)) return false
-    const expected: unknown = JSON.parse(JSON.stringify(data), (_key, value: unknown) => typeof value === 'string' ? value.toWellFormed() : value)
+    const expected = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, mended(value)]))
     // Keys with half a surrogate are mended as well; compare those by text.
     return Object.keys(data).some((key) => !key.isWellFormed()) || JSON.stringify(parsed(text)) === JSON.stringify(expected)
   }), { numRuns: 1_000 })
