@@ -42,6 +42,10 @@ export const CLI = defineErrors('CLI_ERR', {
     message: () => 'No machine of this fabric has a hypervisor. Start its node with --driver libvirt, or with --driver memory for simulated machines (`kumoi up --help`).',
     outcome: 'not-started',
   },
+  NO_POOL: {
+    message: () => 'There is no pool yet. Make one: `kumoi pool create NAME`, then `kumoi pool add NAME MACHINE...`.',
+    outcome: 'not-started',
+  },
   FILE_UNREADABLE: {
     message: (d: { readonly file: string; readonly reason: string }) => `Cannot read ${d.file}: ${d.reason}. Check the path.`,
     outcome: 'not-started',

@@ -113,4 +113,5 @@ export interface RunningNode {
   readonly stopped: Promise<void>
 }
 
+export type * from './cloud/contract.ts'
 export type { Manifest, MembershipEvent, NodeInfo, Outcome }

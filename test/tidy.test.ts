@@ -26,6 +26,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'esbuild': ['functions/bundle/'], 'croner': ['functions/trigger/cron.ts'],
   'koffi': ['rmo/driver/libvirt/'], 'fast-xml-parser': ['rmo/driver/libvirt/xml/'], 'lmdb': ['fabric/lmdb.ts'], 'etcd3': ['fabric/store/etcd/'],
   'prom-client': ['functions/observe/metrics.ts'],
+  '@resvg/resvg-js': ['cli/plot/png.ts'],
   'commander': ['cli/command.ts'], 'picocolors': ['cli/render/style.ts'], 'pino': ['fabric/log.ts'],
 }
 

@@ -107,7 +107,7 @@ export interface PoolSnapshot {
 }
 
 /** What is to be placed. */
-export type VmNeed = Pick<VmView, 'uuid' | 'name' | 'vcpus' | 'memoryMiB' | 'labels' | 'group' | 'images' | 'storage' | 'bridges'> & { readonly priority: number }
+export type VmNeed = Pick<VmView, 'uuid' | 'name' | 'vcpus' | 'memoryMiB' | 'labels' | 'group' | 'images' | 'storage' | 'bridges' | 'protection'> & { readonly priority: number }
 
 /** Where a VM can go, where not and why, and what was chosen. */
 export interface Choice {
@@ -119,7 +119,7 @@ export interface Choice {
   readonly tookMs: number
   readonly problem?: string
 }
-export interface PlaceRequest { readonly vm: VmNeed; readonly snapshot: Pick<PoolSnapshot, 'pool' | 'machines' | 'vms' | 'rules' | 'atMs'>; /** Machines that are out, with why: it just died there, it is there already. */ readonly avoid?: Readonly<Record<string, string>> }
+export interface PlaceRequest { readonly vm: VmNeed; readonly snapshot: Pick<PoolSnapshot, 'pool' | 'machines' | 'vms' | 'rules' | 'atMs'> & /** For "group:NAME" in rules. */ Partial<Pick<PoolSnapshot, 'groups'>>; /** Machines that are out, with why: it just died there, it is there already. */ readonly avoid?: Readonly<Record<string, string>> }
 /** Pure: the same request, the same answer. */
 export interface Scheduler {
   readonly name: string
@@ -158,7 +158,7 @@ export interface PolicyInput<M> { readonly snapshot: PoolSnapshot; readonly memo
 export interface PolicyOutput<M> { readonly proposals: readonly Proposal[]; readonly memory: M; /** What `why` shows of each VM and group: counters, cooldown left, in flight. */ readonly notes?: Readonly<Record<string, Readonly<Record<string, unknown>>>> }
 export type Decide<M> = (input: PolicyInput<M>) => PolicyOutput<M>
 
-/** One round's decisions; the memory of round n is replaced only by round n + 1's. */
+/** One round's decisions, made from the memory of `round` (0: there was none): act() replaces it by that of round + 1, or refuses (KALI_ERR_CHANGED) and does nothing. ActResult.round is the new one. */
 export interface ActRequest { readonly policy: string; readonly round: number; readonly memory: unknown; readonly proposals: readonly Proposal[] }
 export interface ActResult { readonly round: number; readonly results: readonly { readonly outcome: 'done' | 'refused' | 'nothing'; readonly reason: string }[] }
 

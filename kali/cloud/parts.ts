@@ -151,6 +151,8 @@ export interface CloudService {
   putQuota(quota: QuotaRecord | { readonly scope: QuotaRecord['scope']; readonly limit: null }, by: Authority): Promise<void>
   setMode(mode: ModeRecord['mode'], reason: string, by: Authority): Promise<void>
   snapshot(pool: string, by: Authority): Promise<PoolSnapshot>
+  /** What a policy remembers for this pool, and the round to name in its next ActRequest; round 0: nothing yet. */
+  memory(pool: string, policy: string, by: Authority): Promise<{ readonly round: number; readonly memory: unknown }>
   act(pool: string, request: ActRequest, by: Authority): Promise<ActResult>
   /** Where it would go, by the pool's scheduler or another; nothing is done. */
   tryPlace(pool: string, vm: ReferenceRecord | { readonly vcpus: number; readonly memoryMiB: number }, scheduler: SchedulerRef | undefined, by: Authority): Promise<Choice>

@@ -65,6 +65,8 @@ export interface MachineRecord {
   readonly memoryMiB: number
   /** Of the VMs with an intent to run there. */
   readonly booked: Amounts
+  /** Simulated power: consolidation put it to sleep (`sleep`, `wake`); nothing is placed there. */
+  readonly asleep?: boolean
 }
 
 /** What decides where a VM goes. 'closure': a function as captured in a shell, ready for a sandbox. */
