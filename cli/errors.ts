@@ -50,6 +50,10 @@ export const CLI = defineErrors('CLI_ERR', {
     message: (d: { readonly file: string; readonly reason: string }) => `Cannot read ${d.file}: ${d.reason}. Check the path.`,
     outcome: 'not-started',
   },
+  FILE_UNWRITABLE: {
+    message: (d: { readonly file: string; readonly reason: string }) => `Cannot write ${d.file}: ${d.reason}. Name another place with --out.`,
+    outcome: 'not-started',
+  },
   SYNTAX: {
     message: (d: { readonly what?: string; readonly reason: string; readonly excerpt: string }) => `The ${d.what ?? 'expression'} cannot be read: ${d.reason}\n${d.excerpt}`,
     outcome: 'not-started',

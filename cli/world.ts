@@ -13,7 +13,7 @@ export interface Kali {
   startNode(options: StartNodeOptions): Promise<RunningNode>
 }
 
-export interface Sink { readonly isTTY?: boolean | undefined; readonly columns?: number | undefined; write(text: string): unknown }
+export interface Sink { readonly isTTY?: boolean | undefined; readonly columns?: number | undefined; readonly rows?: number | undefined; write(text: string): unknown }
 
 export interface World {
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean }

@@ -114,4 +114,5 @@ export interface RunningNode {
 }
 
 export type * from './cloud/contract.ts'
+export type * from './kinds/interfaces.ts'
 export type { Manifest, MembershipEvent, NodeInfo, Outcome }

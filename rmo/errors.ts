@@ -229,6 +229,11 @@ export const RMO = defineErrors('RMO_ERR', {
       `VM ${d.name} was asked to stop and still runs after ${d.waitedMs} ms. Give it longer (timeoutMs), or pull the plug: stop with force, or destroy.`,
     outcome: 'failed',
   },
+  NOT_ITS_OWN: {
+    message: (d: { name: string; host: string }) =>
+      `VM ${d.name} was set going on ${d.host} and ended at once: while that took, this machine lost the right to run it. Ask where it is now ("kumoi pool why").`,
+    outcome: 'failed',
+  },
   PARTLY_DONE: {
     message: (d: { operation: string; name: string; reason: string; left: readonly string[] }) =>
       `${d.operation} of ${d.name} failed and could not be undone completely: ${clause(d.reason)}. Left behind: ${listed(d.left)}. Remove these by hand.`,

@@ -36,6 +36,38 @@ const SECRET_COMMANDS: readonly RegistryEntry[] = [
   { name: 'secret rm', load: async () => (await import('./secret/rm.ts')).rmCommand },
 ]
 
+const POOL_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'pool create', load: async () => (await import('./pool/create.ts')).createCommand },
+  { name: 'pool show', load: async () => (await import('./pool/show.ts')).showCommand },
+  { name: 'pool set', load: async () => (await import('./pool/create.ts')).setCommand },
+  { name: 'pool add', load: async () => (await import('./pool/add.ts')).addCommand },
+  { name: 'pool rm', load: async () => (await import('./pool/add.ts')).rmCommand },
+  { name: 'pool why', load: async () => (await import('./pool/show.ts')).whyCommand },
+  { name: 'pool decisions', load: async () => (await import('./pool/show.ts')).decisionsCommand },
+  { name: 'pool place', load: async () => (await import('./pool/place.ts')).placeCommand },
+  { name: 'pool rule', load: async () => (await import('./pool/rule.ts')).ruleCommand },
+  { name: 'pool drain', load: async () => (await import('./pool/mode.ts')).modeCommand('drain') },
+  { name: 'pool maintain', load: async () => (await import('./pool/mode.ts')).modeCommand('maintain') },
+  { name: 'pool serve', load: async () => (await import('./pool/mode.ts')).modeCommand('serve') },
+]
+
+const HA_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'ha add', load: async () => (await import('./ha/add.ts')).addCommand },
+  { name: 'ha list', load: async () => (await import('./ha/list.ts')).listCommand },
+  { name: 'ha rm', load: async () => (await import('./ha/add.ts')).rmCommand },
+  { name: 'ha clear', load: async () => (await import('./ha/list.ts')).clearCommand },
+  { name: 'ha mode', load: async () => (await import('./ha/list.ts')).modeCommand },
+]
+
+const ELASTIC_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'elastic add', load: async () => (await import('./elastic/add.ts')).addCommand },
+  { name: 'elastic list', load: async () => (await import('./elastic/add.ts')).listCommand },
+  { name: 'elastic set', load: async () => (await import('./elastic/add.ts')).setCommand },
+  { name: 'elastic pause', load: async () => (await import('./elastic/state.ts')).pauseCommand('pause') },
+  { name: 'elastic resume', load: async () => (await import('./elastic/state.ts')).pauseCommand('resume') },
+  { name: 'elastic rm', load: async () => (await import('./elastic/state.ts')).rmCommand },
+]
+
 const power = (verb: 'kill' | 'start' | 'stop-node' | 'start-node'): RegistryEntry => ({ name: `lab ${verb}`, load: async () => (await import('./lab/power.ts')).powerCommand(verb) })
 
 const LAB_COMMANDS: readonly RegistryEntry[] = [
@@ -46,6 +78,8 @@ const LAB_COMMANDS: readonly RegistryEntry[] = [
   power('kill'), power('start'), power('stop-node'), power('start-node'),
   { name: 'lab partition', load: async () => (await import('./lab/partition.ts')).partitionCommand },
   { name: 'lab heal', load: async () => (await import('./lab/partition.ts')).healCommand },
+  { name: 'lab figure4', load: async () => (await import('./lab/figure.ts')).figure4Command },
+  { name: 'lab figure5', load: async () => (await import('./lab/figure.ts')).figure5Command },
   { name: 'lab log', load: async () => (await import('./lab/log.ts')).logCommand },
   { name: 'lab image', load: async () => (await import('./lab/image.ts')).imageCommand },
   { name: 'lab down', load: async () => (await import('./lab/down.ts')).downCommand },
@@ -97,6 +131,13 @@ export const SECTIONS: readonly CommandSection[] = [
     list('switches', 'Switch'),
     list('ports', 'Port'),
     list('hypervisors', 'VMM'),
+  ] },
+  { title: 'The cloud', commands: [
+    { name: 'pools', load: async () => (await import('./pools.ts')).poolsCommand },
+    { name: 'pool', commands: POOL_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('pool', 'Make pools of machines, and see what is decided in them', POOL_COMMANDS) },
+    { name: 'ha', commands: HA_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('ha', 'Keep virtual machines running over crashes and lost machines', HA_COMMANDS) },
+    { name: 'elastic', commands: ELASTIC_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('elastic', 'Let virtual machines multiply as their load grows', ELASTIC_COMMANDS) },
+    { name: 'top', load: async () => (await import('./top.ts')).topCommand },
   ] },
   { title: 'Nodes', commands: [
     { name: 'up', load: async () => (await import('./up.ts')).upCommand },

@@ -51,6 +51,13 @@ export const CLI_LIMITS = {
   labKillTimeoutMs: 10_000,
   /** Hosts of one lab: each has a libvirtd and a node; addresses are 10.77.0.1 to 10.77.0.64. */
   labHostsMax: 64,
+  // --- the paper's figures (lab/figures)
+  /** Looks at a pool that have not been answered yet: more would only wait for each other. */
+  figureLooksAtOnce: 4,
+  /** One call of an experiment; placing, making and starting a VM on an emulated machine is the longest. */
+  figureCallTimeoutMs: 180_000,
+  /** Before a guest that did not answer is asked again. */
+  figurePauseMs: 200,
   // --- commands on several objects, watches of lists
   /** Objects worked on at once by one command (the machines do the work), and how seldom a watched table is drawn again. */
   sideBySideMax: 32,

@@ -95,6 +95,8 @@ export interface PoolSnapshot {
   readonly atMs: number
   readonly pool: PoolRecord
   readonly mode: ModeRecord['mode']
+  /** When a human last set the mode (ModeRecord.atMs; left out: never): what was lost before that, he has seen, and the brake on mass failure is off. */
+  readonly modeAtMs?: number
   readonly machines: readonly MachineView[]
   readonly vms: readonly VmView[]
   readonly groups: readonly GroupRecord[]

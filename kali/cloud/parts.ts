@@ -72,6 +72,8 @@ export interface HostLease {
   disarm(vm: string): Promise<void>
   /** Held, and younger than the give-up age, now. */
   readonly held: boolean
+  /** Held, and lease and watchdog stand for this VM in this life of the node. */
+  isArmed(vm: string): boolean
   /** Since the last renewal was *sent*, ms; Infinity: none. */
   ageMs(): number
   /** Whether it is held changed. */
@@ -79,13 +81,8 @@ export interface HostLease {
   stop(): Promise<void>
 }
 
-/** Kept by kali, asked by rmo/host: users' verbs on VMs with an intent become intents, and nothing is set going that must not be. */
-export interface VmGuard {
-  /** Before a verb of a user is carried out ('start' | 'stop' | 'destroy' | 'save' | 'remove' | 'migrate'); not for the agent's own. Rejects: it is not. */
-  asked(vm: { readonly uuid: string; readonly name: string }, verb: string, authority: Authority): Promise<void>
-  /** With the VM's lock held, right before the driver sets it going. Rejects: it is not set going. The answer is asked right after: false, and it is destroyed at once. */
-  beforeRun(vm: { readonly uuid: string; readonly name: string; readonly epoch?: number }): Promise<() => boolean>
-}
+/** Kept by kali, asked by rmo/host, which defines it: users' verbs on VMs with an intent become intents, and nothing is set going that must not be. */
+export type { VmGuard } from '../../rmo/mod.ts'
 
 // ---------------------------------------------------------------- agent: one hypervisor as the agent uses it (over rmo/host)
 
@@ -96,6 +93,7 @@ export interface AgentHost {
   readonly ready: Promise<void>
   connected(): boolean
   domains(): readonly AgentDomain[]
+  domain(vm: string): AgentDomain | undefined
   /** Something of a domain changed (state, settings, came, went). `crashed`, `shut-down`: why it ended, as the hypervisor said. */
   onChange(listener: (vm: string, ended?: 'crashed' | 'shut-down' | 'destroyed') => void): () => void
   /** Makes it from settings, disks and seed included. */
@@ -109,7 +107,9 @@ export interface AgentHost {
   destroy(vm: string, signal: AbortSignal): Promise<void>
   remove(vm: string, options: { readonly keepDisks: boolean }, signal: AbortSignal): Promise<void>
   migrate(vm: string, to: { readonly uuid: string; readonly node: NodeId; readonly name: string }, signal: AbortSignal): Promise<void>
-  /** Writes the placement epoch into the domain's own metadata. */
+  /** A migration away has begun of which nobody knows yet where it has ended: nothing may be concluded. */
+  unsettled(vm: string): boolean
+  /** Writes the placement epoch into the domain's own metadata, and takes it out of the hypervisor's autostart; 0: takes the epoch out. */
   stamp(vm: string, epoch: number, signal: AbortSignal): Promise<void>
   /** What its serial console said lately. */
   serial(vm: string, signal: AbortSignal): Promise<string>

@@ -22,10 +22,8 @@ import type { Choice, CloudAction } from './contract.ts'
 
 // ---------------------------------------------------------------- store keys
 
-/** Keys by what they name; a record's own key stands in its doc. Everything is JSON in UTF-8. */
-export type CloudKey =
-  | `pool/${string}` | `pool-name/${string}` | `machine/${string}` | `vm/${string}` | `vm-name/${string}` | `status/${string}`
-  | `group/${string}` | `rule/${string}` | `booked/${string}` | `quota/${string}` | `lease/${string}` | `memory/${string}` | `decision/${string}` | 'cloud/mode' | 'cloud/lost'
+// Keys stand below by what they name; in the store they are what kali/cloud/keys.ts makes of them (`lease/NODE` is
+// CLOUD_KEYS.lease(node) = `cloud/lease/NODE`): never spell one out. Everything is JSON in UTF-8.
 
 /** Amounts, of what is there, booked or allowed. */
 export interface Amounts { readonly vms: number; readonly vcpus: number; readonly memoryMiB: number }

@@ -42,6 +42,21 @@ export interface HostContext {
   readonly directory: string
 }
 
+/**
+ * Who else has a say about VMs of this host (kali's guard): asked by users' verbs, and right before anything is set going.
+ * Both with the lock of the VM held; a rejection is the verb's.
+ */
+export interface VmGuard {
+  /** Before a verb is carried out: 'start' | 'stop' | 'destroy' | 'save' | 'remove' | 'migrate'. */
+  asked(vm: { readonly uuid: string; readonly name: string }, verb: GuardedVerb, authority: Authority): Promise<void>
+  /**
+   * Right before the driver sets it going, or lets it come. `epoch`: of the domain's own metadata; of one that arrives by
+   * migration it is the source's. What is answered is asked right after: false, and the VM is destroyed at once.
+   */
+  beforeRun(vm: { readonly uuid: string; readonly name: string; readonly epoch?: number; readonly arrives?: 'by-migration' }): Promise<() => boolean>
+}
+export type GuardedVerb = 'start' | 'stop' | 'destroy' | 'save' | 'remove' | 'migrate'
+
 /** One room: owns the local objects of some kinds. */
 export interface HostRoom {
   /** `readFrom`: number of the last event or own change before the reading began; what is numbered higher is newer than the reading. */

@@ -18,7 +18,7 @@ import type { KindRegistry } from '../registry.ts'
 import { vmmUuidOf } from '../uuid.ts'
 import { isActive } from '../vm-state.ts'
 import { textOf } from './all-or-nothing.ts'
-import type { HostContext, HostRoom } from './contract.ts'
+import type { HostContext, HostRoom, VmGuard } from './contract.ts'
 import { createExclusive } from './exclusive.ts'
 import { guardDriver } from './guard.ts'
 import { createHub } from './hub.ts'
@@ -29,6 +29,8 @@ import { createNumbers } from './numbers.ts'
 import { createOwnObjects } from './own-objects.ts'
 import type { HostParts, HostPeers, MakeParts } from './parts.ts'
 import { createReadings } from './readings.ts'
+import { createPlacement } from './vm/placement.ts'
+import type { Placement } from './vm/placement.ts'
 import { createRemovals } from './vm/removals.ts'
 import type { VmContext, VmRoom } from './vm/vm-context.ts'
 import { createVmRoom } from './vm/vm-room.ts'
@@ -59,6 +61,8 @@ export interface HostOptions {
   readonly ledger?: RulesLedger
   /** The gate's answer for VMs that migrate here; default: whoever the source's gate let through. */
   admit?(authority: Authority): Promise<void>
+  /** Has a say about what is set going, and hears of users' verbs. */
+  readonly guard?: VmGuard
   /** libvirt URI under which other hosts reach this one. */
   readonly migrationUri?: string
   /** 'asked': figures are read by sample() only, and the inventory after events only (simulation, where nothing is ever missed). */
@@ -71,6 +75,8 @@ export interface Host extends HostContext {
   readonly vmm: HostVmm
   readonly vms: VmRoom
   readonly migrations: HostMigrations
+  /** VMs that the cloud has placed here. */
+  readonly placement: Placement
   /** Resolves after the first inventory; never when the hypervisor never comes. */
   readonly ready: Promise<void>
   /** Reads the figures of its VMs now. 'silent': as the beginning of a window only. */
@@ -148,7 +154,7 @@ export function createHost(options: HostOptions): Host {
     call: ({ signal, remainingMs }) => ({ signal, remainingMs: () => remainingMs() }),
     holder: async (kind, uuid, authority) => peers.holder?.(kind, uuid, authority),
   }
-  const vmContext: VmContext = { host: context, get room() { return vms }, vmmUuid, peers, parts: () => parts, migrations: () => migrations, removals: createRemovals(options.store, machineUuid), rules: createVmRules(options.ledger), ownCall, admit: async (authority) => options.admit?.(authority) }
+  const vmContext: VmContext = { host: context, get room() { return vms }, vmmUuid, peers, parts: () => parts, migrations: () => migrations, removals: createRemovals(options.store, machineUuid), rules: createVmRules(options.ledger), guard: options.guard, ownCall, admit: async (authority) => options.admit?.(authority) }
   const vms: VmRoom = createVmRoom({ context: vmContext, numbers, later: (delayMs) => readings.later(delayMs) })
   const migrations = createMigrations({ context: vmContext, store: options.store, log })
   const vmm = createVmm(vmContext, options.migrationUri === undefined ? {} : { migrationUri: options.migrationUri })
@@ -200,7 +206,7 @@ export function createHost(options: HostOptions): Host {
 
   let stopping: Promise<void> | undefined
   const host: Host = Object.assign(context, {
-    vmm, vms, migrations, ready: ready.promise, sample,
+    vmm, vms, migrations, placement: createPlacement(vmContext), ready: ready.promise, sample,
     serve: (registry: Pick<RpcRegistry, 'method'>) => serveMigrations(registry, [host]),
     stop: (): Promise<void> => stopping ??= (async () => {
       stopped = true

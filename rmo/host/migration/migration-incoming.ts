@@ -12,6 +12,7 @@ import { readMetadata } from './migration-messages.ts'
 import { hasEnded, inPhase } from './migration-note.ts'
 import type { MigrationNote, MigrationNotes } from './migration-note.ts'
 import { reread } from '../vm/snapshots.ts'
+import { setGoing } from '../vm/set-going.ts'
 import { assertNameFree } from '../vm/vm-add.ts'
 import type { VmContext } from '../vm/vm-context.ts'
 
@@ -58,7 +59,8 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
     expected.set(uuid, { id, name, release: context.room.reserveMacs(macs) })
     try {
       await takeRules(message, source.node)
-      return await host.driver.domains.acceptIncoming(uuid, settings, readMetadata(message.metadata ?? {}), call)
+      const metadata = readMetadata(message.metadata ?? {})
+      return await setGoing(context, { uuid, name, metadata, arrives: 'by-migration' }, () => host.driver.domains.acceptIncoming(uuid, settings, metadata, call))
     } catch (error) {
       letGo(uuid)
       await dropRules(uuid, source.node)
@@ -84,7 +86,11 @@ export function createIncoming({ context, notes, clock }: { readonly context: Vm
       // Told twice is told once: it may have come while the answer was lost.
       const present = await domains.get(uuid, call)
       if (known?.role === 'incoming' && known.id === id && !hasEnded(known)) await takeRules(message, source)
-      if (expected.get(uuid)?.id === id && (handover !== undefined || present === undefined)) await domains.completeIncoming?.(uuid, handover, call)
+      if (expected.get(uuid)?.id === id && (handover !== undefined || present === undefined)) {
+        // Where the hypervisors do it between them it goes on already; where it does not, it begins to run here and now.
+        const { completeIncoming } = domains
+        if (completeIncoming !== undefined) await setGoing(context, { uuid, name: known?.name ?? uuid, metadata: readMetadata(message.metadata ?? {}), arrives: 'by-migration' }, () => completeIncoming(uuid, handover, call))
+      }
       const record = await domains.get(uuid, call)
       if (record === undefined) throw RMO.OBJECT_UNKNOWN({ kind: 'VM', uuid, node: host.hostName() })
       letGo(uuid)

@@ -3,10 +3,12 @@
 
 import type { NodeId } from '../../../fabric/base.ts'
 import type { LocalStore } from '../../../fabric/mod.ts'
-import { LIMITS } from '../../../fabric/base.ts'
+import { LIMITS, errorCode } from '../../../fabric/base.ts'
 import type { DomainState } from '../../driver/contract.ts'
+import { RMO } from '../../errors.ts'
 import type { MigrationRecord } from '../../kinds/interfaces.ts'
 import { levelOf } from '../../vm-state.ts'
+import { textOf } from '../all-or-nothing.ts'
 
 export interface MigrationNote extends MigrationRecord {
   readonly role: 'outgoing' | 'incoming'
@@ -97,4 +99,11 @@ export function settle(here: Side, there: Side): Verdict {
   if (there === 'unknown') return 'wait'
   // A source that stands still while the destination runs has handed over.
   return there !== 'absent' && levelOf(there) === 'running' ? 'moved' : 'stays'
+}
+
+/** Why, without repeating what the error around it says: drivers and destinations refuse with the same codes. */
+export function reasonOf(error: unknown): string {
+  const { reason } = (error as { readonly details?: { readonly reason?: unknown } } | undefined)?.details ?? {}
+  const code = errorCode(error)
+  return typeof reason === 'string' && (code === RMO.MIGRATION_FAILED.code || code === RMO.MIGRATION_REFUSED.code) ? reason : textOf(error)
 }

@@ -22,7 +22,7 @@ import { createIncoming } from './migration-incoming.ts'
 import type { Incoming } from './migration-incoming.ts'
 import { MIGRATION_METHOD, plain, readMessage, readStatus, readTicket } from './migration-messages.ts'
 import type { MigrationMessage, MigrationStatus } from './migration-messages.ts'
-import { createMigrationNotes, hasEnded, inPhase, recordOf, settle } from './migration-note.ts'
+import { createMigrationNotes, hasEnded, inPhase, reasonOf, recordOf, settle } from './migration-note.ts'
 import type { MigrationNote, Side, Verdict } from './migration-note.ts'
 import type { Migrations, VmContext } from '../vm/vm-context.ts'
 import type { HostVm } from '../vm/vm.ts'
@@ -39,13 +39,6 @@ export interface MigrationOptions { readonly context: VmContext; readonly store:
 /** Bytes of a random trace id. */
 const TRACE_BYTES = 8
 const COMPLETE_TRIES = 3
-
-/** Why, without repeating what the error around it says: drivers and destinations refuse with the same codes. */
-function reasonOf(error: unknown): string {
-  const { reason } = (error as { readonly details?: { readonly reason?: unknown } } | undefined)?.details ?? {}
-  const code = errorCode(error)
-  return typeof reason === 'string' && (code === RMO.MIGRATION_FAILED.code || code === RMO.MIGRATION_REFUSED.code) ? reason : textOf(error)
-}
 
 export function createMigrations({ context, store, log }: MigrationOptions): HostMigrations {
   const { host, peers } = context
@@ -213,6 +206,7 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     const record = await context.room.current(vm, host.call(authority))
     const { name } = record.settings
     mustDo('migrate', { name, state: record.state })
+    await context.guard?.asked({ uuid: vm.uuid, name }, 'migrate', authority)
     await assertSettled(vm.uuid)
     const note: MigrationNote = {
       role: 'outgoing', id: randomUuid(host.random), uuid: vm.uuid, name, from: host.hostName(), to: to.home === host.self ? to.name : peers.nameOf(to.home), peer: to.home, machine: to.uuid, principal: authority.principal, state: record.state,
@@ -273,6 +267,9 @@ export function createMigrations({ context, store, log }: MigrationOptions): Hos
     async assertNotElsewhere(uuid, authority) {
       const { state, to } = await whereabouts(uuid, authority)
       if (state !== 'absent') throw RMO.ALREADY_EXISTS({ what: `VM ${uuid}, which has moved to ${to} since,`, host: host.hostName() })
+    },
+    async overrule(uuid) {
+      if (notes.get(uuid)?.role === 'outgoing' && !active.has(uuid)) await notes.drop(uuid)
     },
     async migrate(vm, to, options, authority) {
       if (to.uuid === host.machineUuid) return vm.reference()

@@ -9,6 +9,7 @@ import type { SnapshotWish } from '../../kinds/vm.ts'
 import type { ObjectEvent } from '../../object.ts'
 import { snapshotUuidOf } from '../../uuid.ts'
 import { isActive, mustDo } from '../../vm-state.ts'
+import { setGoing } from './set-going.ts'
 import type { HostVm } from './vm.ts'
 import type { VmContext } from './vm-context.ts'
 import { withVm } from './vm-verbs.ts'
@@ -49,10 +50,14 @@ export class HostSnapshot implements LocalSnapshot {
   vm(): ReferenceRecord { return this.#context.host.reference('VM', this.#record.domain) }
 
   async revert(authority: Authority): Promise<void> {
-    await withVm(this.#context, this.#here(), authority, async ({ settings, state }, call) => {
+    await withVm(this.#context, this.#here(), authority, async ({ settings, state, metadata }, call) => {
       mustDo('revert', { name: settings.name, state })
       await this.#context.migrations().assertSettled(this.#record.domain)
-      await this.#context.host.driver.domains.revertSnapshot(this.#record.domain, this.#record.name, call)
+      const { domain: uuid, name, content } = this.#record
+      const revert = (): Promise<void> => this.#context.host.driver.domains.revertSnapshot(uuid, name, call)
+      // With its memory it goes on where it was.
+      if (content === 'memory') await setGoing(this.#context, { uuid, name: settings.name, metadata }, revert)
+      else await revert()
     })
     await reread(this.#context)
   }

@@ -17,6 +17,7 @@ import { allOrNothing, textOf } from '../all-or-nothing.ts'
 import type { Steps } from '../all-or-nothing.ts'
 import type { Prepared } from '../parts.ts'
 import { reread } from './snapshots.ts'
+import { setGoing } from './set-going.ts'
 import { fillInterfaces, sameVm } from './vm-devices.ts'
 import { withVm } from './vm-verbs.ts'
 import type { HostVm } from './vm.ts'
@@ -79,12 +80,14 @@ export interface Definition {
   readonly uuid: string
   readonly settings: VmSettings
   readonly start: boolean
+  /** Of a VM that the cloud has placed here (placement.ts). */
+  readonly epoch?: number
   /** Makes the disks; default: from the settings. */
   prepare?(call: Call): Promise<Prepared>
 }
 
 /** Disks, addresses, definition, start; the caller holds the locks of the name and of the uuid. */
-export async function defineVm(context: VmContext, operation: string, { uuid, settings, start, prepare }: Definition, authority: Authority): Promise<HostVm> {
+export async function defineVm(context: VmContext, operation: string, { uuid, settings, start, epoch, prepare }: Definition, authority: Authority): Promise<HostVm> {
   const { host, room } = context
   const { domains } = host.driver
   const call = host.call(authority)
@@ -97,10 +100,11 @@ export async function defineVm(context: VmContext, operation: string, { uuid, se
     release.push(room.reserveMacs(devices.flatMap((device) => device.type === 'interface' && device.mac !== undefined ? [device.mac] : [])))
     steps.note(`domain ${settings.name} (${uuid})`, () => undefine(context, uuid))
     const whole = { ...prepared.settings, devices }
-    const record = await domains.define(uuid, whole, metadataOf(whole, { createdBy: authority.principal, createdAtMs: Math.round(host.clock.wallMs()) }), call)
+    const metadata = metadataOf(whole, { createdBy: authority.principal, createdAtMs: Math.round(host.clock.wallMs()) })
+    const record = await domains.define(uuid, whole, epoch === undefined ? metadata : { ...metadata, epoch }, call)
     if (whole.autostart === true) await domains.setAutostart(uuid, true, call)
     if (!start) return room.remember(record)
-    await domains.start(uuid, {}, call)
+    await setGoing(context, { uuid, name: settings.name, metadata: record.metadata }, () => domains.start(uuid, {}, call))
     return room.remember(await domains.get(uuid, call) ?? record)
   }
   try { return await allOrNothing(operation, settings.name, work) } finally { for (const letGo of release) letGo() }
@@ -125,8 +129,9 @@ export async function addVm(context: VmContext, draft: ReferenceRecord, { start 
       if (!sameVm(present.settings, settings)) throw RMO.ALREADY_EXISTS({ what: `Another VM with uuid ${uuid} ("${present.settings.name}")`, host: host.hostName() })
       const vm = room.remember(present)
       if (start && mustDo('start', { name: settings.name, state: present.state })) {
+        await context.guard?.asked({ uuid, name: settings.name }, 'start', authority)
         await context.migrations().assertSettled(uuid)
-        await host.driver.domains.start(uuid, {}, call)
+        await setGoing(context, { uuid, name: settings.name, metadata: present.metadata }, () => host.driver.domains.start(uuid, {}, call))
         await room.refresh(uuid)
       }
       return vm.reference()
@@ -152,7 +157,8 @@ export async function removeVm(context: VmContext, { uuid, name, home }: Referen
   await withVm(context, vm, authority, async ({ state, settings, managed }, call) => {
     const { domains } = host.driver
     if (!force) mustDo('remove', { name: settings.name, state })
-    else if (levelOf(state) !== 'off') await domains.destroy(uuid, call)
+    await context.guard?.asked({ uuid, name: settings.name }, 'remove', authority)
+    if (force && levelOf(state) !== 'off') await domains.destroy(uuid, call)
     const { disks } = context.parts()
     const disposes = managed && !keepDisks && disks !== undefined
     if (disposes) await context.removals.begin({ uuid, settings })

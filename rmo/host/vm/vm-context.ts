@@ -3,7 +3,7 @@
 import type { Authority, ReferenceRecord } from '../../../functions/mod.ts'
 import type { Call, DomainRecord, SnapshotRecord } from '../../driver/contract.ts'
 import type { MigrateVmOptions, MigrationRecord } from '../../kinds/interfaces.ts'
-import type { HostContext, HostRoom } from '../contract.ts'
+import type { HostContext, HostRoom, VmGuard } from '../contract.ts'
 import type { HostParts, HostPeers } from '../parts.ts'
 import type { Removals } from './removals.ts'
 import type { VmRules } from './vm-rules.ts'
@@ -39,6 +39,8 @@ export interface Migrations {
    * answer was lost), it would run twice on the same disks. Asks where it went; rejects when that does not answer.
    */
   assertNotElsewhere(uuid: string, authority: Authority): Promise<void>
+  /** The cloud has placed it here since, in one transaction: what is noted of an older migration away counts no more. */
+  overrule(uuid: string): Promise<void>
   /** On its way here: neither an object yet nor a free name. */
   expectsUuid(uuid: string): boolean
   expectsName(name: string, uuid: string): boolean
@@ -53,6 +55,8 @@ export interface VmContext {
   migrations(): Migrations
   readonly removals: Removals
   readonly rules: VmRules
+  /** Left out where nobody else has a say. */
+  readonly guard?: VmGuard | undefined
   /** A driver call of the host's own, for so long. */
   ownCall(timeoutMs: number): Call
   /** The gate's answer for VMs that come from elsewhere: may this principal create here? */

@@ -10,8 +10,10 @@ import type { Call, DomainDriver, DomainRecord } from '../../driver/contract.ts'
 import { RMO } from '../../errors.ts'
 import { levelOf, mustDo } from '../../vm-state.ts'
 import type { VmOperation } from '../../vm-state.ts'
+import { setGoing } from './set-going.ts'
 import type { HostVm } from './vm.ts'
 import type { VmContext } from './vm-context.ts'
+import type { GuardedVerb } from '../contract.ts'
 
 /** Serialised on the VM, with its record as of now; afterwards the record is read again, also when it failed. */
 export function withVm<T>(context: VmContext, vm: HostVm, authority: Authority, work: (record: DomainRecord, call: Call) => Promise<T>): Promise<T> {
@@ -30,12 +32,22 @@ export function withVm<T>(context: VmContext, vm: HostVm, authority: Authority, 
 
 /** Never both running (migration.ts). */
 const SETS_GOING: ReadonlySet<VmOperation> = new Set(['start', 'startPaused', 'resume'])
+/** What the guard calls them; the others change nothing of what is wanted. */
+const GUARDED: Readonly<Partial<Record<VmOperation, GuardedVerb>>> = { start: 'start', startPaused: 'start', destroy: 'destroy', save: 'save' }
 
 export async function operate(context: VmContext, vm: HostVm, operation: VmOperation, authority: Authority, work: (domains: DomainDriver, call: Call) => Promise<void>): Promise<void> {
-  await withVm(context, vm, authority, async ({ state, settings }, call) => {
-    if (!mustDo(operation, { name: settings.name, state })) return
-    if (SETS_GOING.has(operation)) await context.migrations().assertSettled(vm.uuid)
-    await work(context.host.driver.domains, call)
+  await withVm(context, vm, authority, async ({ state, settings, metadata }, call) => {
+    const { uuid } = vm
+    const { name } = settings
+    const verb = GUARDED[operation]
+    // Also when there is nothing to do: one that crashed and is to be stopped must not be started again.
+    const needed = mustDo(operation, { name, state })
+    if (verb !== undefined) await context.guard?.asked({ uuid, name }, verb, authority)
+    if (!needed) return
+    const { domains } = context.host.driver
+    if (!SETS_GOING.has(operation)) { await work(domains, call); return }
+    await context.migrations().assertSettled(uuid)
+    await setGoing(context, { uuid, name, metadata }, () => work(domains, call))
   })
 }
 
@@ -43,10 +55,10 @@ export async function stopVm(context: VmContext, vm: HostVm, options: { readonly
   const { domains } = context.host.driver
   const asked = await withVm(context, vm, authority, async ({ state, settings }, call) => {
     // A guest that stands still cannot answer.
-    if (state === 'paused' && options.force === true) { await domains.destroy(vm.uuid, call); return false }
-    if (!mustDo('stop', { name: settings.name, state })) return false
-    await domains.shutdown(vm.uuid, call)
-    return true
+    const step = state === 'paused' && options.force === true ? 'destroy' : mustDo('stop', { name: settings.name, state }) ? 'shutdown' : undefined
+    await context.guard?.asked({ uuid: vm.uuid, name: settings.name }, 'stop', authority)
+    if (step !== undefined) await domains[step](vm.uuid, call)
+    return step === 'shutdown'
   })
   if (!asked) return
   const waitMs = Math.min(options.timeoutMs ?? LIMITS.vmStopTimeoutMs, authority.remainingMs() - LIMITS.vmStopReserveMs / 2)
