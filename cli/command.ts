@@ -42,6 +42,11 @@ const refuse = (message: string): never => { throw new InvalidArgumentError(mess
 export const text = (value: string): string => (value === '' ? refuse('It must not be empty.') : value)
 export const choice = <const V extends readonly string[]>(...values: V) => (value: string): V[number] =>
   values.includes(value) ? value : refuse(`It is one of ${values.join(', ')}.`)
+/** A word that is no option but one of a few: `kumoi ha mode freeze`. */
+export const wordOf = <const V extends readonly string[]>(command: string, values: V, word: string): V[number] => {
+  if (values.includes(word)) return word
+  throw CLI.USAGE({ problem: `kumoi ${command}: "${word}" is none of ${values.join(', ')}`, hint: `See \`kumoi ${command} --help\`.` })
+}
 export const integer = (min: number, max: number) => (value: string): number => {
   const parsed = /^\d+$/.test(value) ? Number(value) : NaN
   return parsed >= min && parsed <= max ? parsed : refuse(`Write a whole number from ${min} to ${max}.`)

@@ -11,7 +11,7 @@ import { systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, LocalStore } from '../fabric/mod.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { RMO, createFleet, createHost, createMemoryDriver, createMemorySwitches, createNetworkRoom, createStorageRoom, createSwitchDriver, createSwitchRoom, rmoKinds, serveMigrations } from '../rmo/mod.ts'
-import type { Host, HostOptions, HostPeers, HypervisorDriver, Ledger, LocalObjects, NodeCapabilities, SwitchDriver } from '../rmo/mod.ts'
+import type { Host, HostOptions, HostPeers, HypervisorDriver, Ledger, LocalObjects, NodeCapabilities, SwitchDriver, VmGuard } from '../rmo/mod.ts'
 import type { HypervisorOptions } from './contract.ts'
 
 export interface HostsOptions {
@@ -22,6 +22,8 @@ export interface HostsOptions {
   readonly ledger: Ledger
   readonly data: string
   readonly hypervisor: HypervisorOptions
+  /** Asked before a VM of that machine is set going, and of users' verbs. */
+  readonly guardOf?: (machineUuid: string, hostName: string) => VmGuard
 }
 
 const LIBVIRT_URI = 'qemu:///system'
@@ -53,17 +55,19 @@ function partsOf(switches: SwitchDriver | undefined): NonNullable<HostOptions['p
 }
 
 export interface Hosts {
+  /** By the uuid of their PhysicalMachine. */
+  readonly hosts: ReadonlyMap<string, Host>
   /** What of that kind the machine of the node has. */
   related(kind: string): readonly ReferenceRecord[]
   /** Lets go of the hypervisors; guests go on. */
   stop(): Promise<void>
 }
-const NO_HOSTS: Hosts = { related: () => [], stop: async () => {} }
+const NO_HOSTS: Hosts = { hosts: new Map(), related: () => [], stop: async () => {} }
 
 const relatedTo = ({ vmm, reference }: Host) => (kind: string): readonly ReferenceRecord[] =>
   kind === 'VMM' ? [reference('VMM', vmm.uuid)] : vmm.related(kind as Parameters<typeof vmm.related>[0])
 
-export async function startHosts({ fabric, capabilities, objects, store, ledger, data, hypervisor }: HostsOptions): Promise<Hosts> {
+export async function startHosts({ fabric, capabilities, objects, store, ledger, data, hypervisor, guardOf }: HostsOptions): Promise<Hosts> {
   const driverName = hypervisor.driver === 'auto' ? (libvirtInstalled() ? 'libvirt' : 'memory') : hypervisor.driver
   if (driverName === 'none') return NO_HOSTS
 
@@ -91,6 +95,7 @@ export async function startHosts({ fabric, capabilities, objects, store, ledger,
       // A VM that comes is one more in its VMM, as by add(), on behalf of whoever moves it.
       admit: (authority) => capabilities.pass(capabilities.find({ kind: 'VMM', uuid: host.vmm.uuid, home: fabric.id }), 'add', 'create', authority),
       ...(hypervisor.migrationUri === undefined ? {} : { migrationUri: hypervisor.migrationUri }),
+      ...(guardOf === undefined ? {} : { guard: guardOf(site.machineUuid, site.hostName()) }),
     })
     hosts.set(site.machineUuid, host)
     return host
@@ -110,7 +115,7 @@ export async function startHosts({ fabric, capabilities, objects, store, ledger,
     const host = start({ machineUuid: ownUuid, hostName, driver, switches, directory })
     host.serve(fabric.registry)
     return {
-      related: relatedTo(host),
+      hosts, related: relatedTo(host),
       async stop() {
         await host.stop()
         await switches?.close()
@@ -118,19 +123,19 @@ export async function startHosts({ fabric, capabilities, objects, store, ledger,
     }
   }
 
-  if ((hypervisor.hosts ?? 1) > 1 || hypervisor.vmsPerHost !== undefined) return startFleet({ fabric, objects, hypervisor, start, directory })
+  if ((hypervisor.hosts ?? 1) > 1 || hypervisor.vmsPerHost !== undefined) return { ...await startFleet({ fabric, objects, hypervisor, start, directory }), hosts }
   const name = hostName()
   const driver = createMemoryDriver({ name, uuid: ownUuid, clock: systemClock, random: systemRandom, state: join(directory, 'simulated.json') })
   const switches = createMemorySwitches({ machineUuid: ownUuid, random: systemRandom, hostName })
   const host = start({ machineUuid: ownUuid, hostName, driver, switches, directory })
   host.serve(fabric.registry)
-  return { related: relatedTo(host), stop: () => host.stop() }
+  return { hosts, related: relatedTo(host), stop: () => host.stop() }
 }
 
 const FLEET_SEED = 1
 
 /** Many simulated machines on one node; the first of them takes the node's own place, so that `pms` are exactly these. */
-async function startFleet({ fabric, objects, hypervisor, start, directory }: Pick<HostsOptions, 'fabric' | 'objects' | 'hypervisor'> & { readonly start: (site: Site) => Host; readonly directory: string }): Promise<Hosts> {
+async function startFleet({ fabric, objects, hypervisor, start, directory }: Pick<HostsOptions, 'fabric' | 'objects' | 'hypervisor'> & { readonly start: (site: Site) => Host; readonly directory: string }): Promise<Omit<Hosts, 'hosts'>> {
   const fleet = createFleet({
     hosts: hypervisor.hosts ?? 1, ...(hypervisor.vmsPerHost === undefined ? {} : { vmsPerHost: hypervisor.vmsPerHost }),
     seed: FLEET_SEED, clock: systemClock, self: () => fabric.membership.self, firstUuid: uuidOfNode(fabric.id),

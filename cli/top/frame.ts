@@ -9,10 +9,11 @@
 //
 // Never more than `height` lines, never a line wider than `width` cells; without a height (a pipe, --once) all rows.
 
+import { PLAIN_STYLE } from '../render/style.ts'
 import type { Style } from '../render/style.ts'
 import { table } from '../render/table.ts'
 import type { Column } from '../render/table.ts'
-import { neutralLine, truncate } from '../render/text.ts'
+import { neutralLine, truncate, width as cellsOf } from '../render/text.ts'
 import { durationText, mebibytesText, ratioText } from '../render/units.ts'
 import { SECTIONS } from './contract.ts'
 import type { Fleet, Look, Section } from './contract.ts'
@@ -95,9 +96,10 @@ export function frame(fleet: Fleet, look: Look, { width, height, style }: Screen
     const some = page < rows.length ? ` ${rows.length === 0 ? 0 : from + 1}-${from + page} of ${rows.length}` : ''
     const title = `${section.toUpperCase()}${some}`
     lines.push('', section === look.focus && height !== undefined ? style.cyan(cut(`> ${title}`)) : style.bold(cut(title)))
-    const drawn = table(COLUMNS[section], rows.slice(from, from + page), { style, columns: width }).split('\n')
-    // Columns that may not be cut can be wider than a narrow screen; painted lines are not measured here, plain ones are.
-    lines.push(...(style.red('x') === 'x' ? drawn.map(cut) : drawn))
+    const seen = rows.slice(from, from + page)
+    const bare = table(COLUMNS[section], seen, { style: PLAIN_STYLE, columns: width }).split('\n'), painted = table(COLUMNS[section], seen, { style, columns: width }).split('\n')
+    // Columns that are never cut can be wider than a narrow screen: such a line is cut, and loses its colours.
+    lines.push(...bare.map((line, i) => (width !== undefined && cellsOf(line) > width ? cut(line) : painted[i] ?? line)))
   }
   const body = height === undefined ? lines : lines.slice(0, Math.max(1, height - foot.length))
   const padded = height === undefined ? body : [...body, ...Array.from({ length: Math.max(0, height - foot.length - body.length) }, () => '')]

@@ -30,6 +30,6 @@ export function press(look: Look, key: string, { rows, page }: { readonly rows: 
     case 'page-down': return { ...look, scroll: Math.min(last, look.scroll + page) }
     case 'top': return { ...look, scroll: 0 }
     case 'bottom': return { ...look, scroll: last }
-    case undefined: return look
+    default: return look
   }
 }

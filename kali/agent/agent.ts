@@ -44,8 +44,8 @@ export interface AgentOptions {
 export interface Agent {
   /** Resolves when stale copies are gone and the agent has begun to work; pends while store or hypervisor are away. */
   readonly ready: Promise<void>
-  /** The lease was given up: destroys every protected VM here. Resolves when all are seen off. */
-  fence(): Promise<void>
+  /** The lease was given up: destroys every protected VM here, and those that the lease names. Resolves when all are seen off. */
+  fence(vms?: readonly { readonly uuid: string }[]): Promise<void>
   /** Leaves VMs as they are. Idempotent. */
   stop(): Promise<void>
 }
@@ -231,20 +231,21 @@ export function startAgent({ view, viewReady, book, lease, hosts, clock, random,
       if (worker.memory !== undefined) worker.memory = { ...worker.memory, fenced: true }
       worker.current?.abort.abort()
     }
-    for (;;) {
-      const domain = site.host.domain(vm)
-      if (stopping.signal.aborted || ((domain === undefined || isOff(domain.state)) && worker?.current?.step.do !== 'start')) return
-      await site.host.destroy(vm, stopping.signal).catch((error: unknown) => log.warn('a protected VM could not be destroyed', { uuid: vm, reason: textOf(error) }))
-      const after = site.host.domain(vm)
-      if (after !== undefined && !isOff(after.state)) await pause(LIMITS.agentFenceRetryMs)
+    const runs = (): boolean => { const domain = site.host.domain(vm); return domain !== undefined && !isOff(domain.state) }
+    // A start that is under way may still come.
+    const isOver = (): boolean => stopping.signal.aborted || (!runs() && worker?.current?.step.do !== 'start')
+    while (!isOver()) {
+      if (runs()) await site.host.destroy(vm, stopping.signal).catch((error: unknown) => log.warn('a protected VM could not be destroyed', { uuid: vm, reason: textOf(error) }))
+      if (!isOver()) await pause(LIMITS.agentFenceRetryMs)
     }
   }
 
   let stopped: Promise<void> | undefined
   return {
     ready,
-    async fence() {
-      const targets = [...sites.values()].flatMap((site) => site.host.domains().filter(({ uuid }) => isProtected(site, uuid)).map(({ uuid, state }) => ({ site, uuid, state })))
+    async fence(vms = []) {
+      const named = new Set(vms.map(({ uuid }) => uuid))
+      const targets = [...sites.values()].flatMap((site) => site.host.domains().filter(({ uuid }) => named.has(uuid) || isProtected(site, uuid)).map(({ uuid, state }) => ({ site, uuid, state })))
       log.warn('the lease was given up: protected VMs are destroyed', { vms: targets.filter(({ state }) => !isOff(state)).length, by: AGENT })
       await Promise.all(targets.map(({ site, uuid }) => destroyNow(site, uuid)))
       for (const { site, uuid } of targets) wake(site, uuid)

@@ -39,7 +39,8 @@ export function createAgentHost({ host, name, node, clock, random }: AgentHostOp
     const { uuid, state, reason, settings, pid, metadata } = vm.record
     return {
       uuid, name: settings.name, state, reason, settings: settingsOf(settings), cpuRatio: vm.attributes().cpuRatio,
-      ...pid === undefined ? {} : { pid }, ...metadata?.epoch === undefined ? {} : { epoch: metadata.epoch },
+      // A simulated process's number is some real process's, which no watchdog may kill.
+      ...pid === undefined || host.driver.name === 'memory' ? {} : { pid }, ...metadata?.epoch === undefined ? {} : { epoch: metadata.epoch },
     }
   }
   const authority = (timeoutMs: number, signal: AbortSignal): Authority => {

@@ -41,13 +41,17 @@ export function createStatusWriter({ vm, machine, stored, book, clock, retry }: 
   let stopped = false
 
   const write = async (): Promise<void> => {
-    while (wish !== undefined && !same(written, wish) && !stopped) {
-      const record = wish
-      await book.status(record)
-      written = record
-    }
+    // Not at once: `writing` must be set before this ends, and is unset in the very turn that finds nothing left to write.
+    await undefined
+    try {
+      while (wish !== undefined && !same(written, wish) && !stopped) {
+        const record = wish
+        await book.status(record)
+        written = record
+      }
+    } finally { writing = undefined }
   }
-  const begin = (): Promise<void> => writing ??= write().finally(() => { writing = undefined })
+  const begin = (): Promise<void> => writing ??= write()
   const failed = (error: unknown): void => {
     wish = undefined
     // Of an intent that is another machine's by now: nothing to say any more.

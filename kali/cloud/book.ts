@@ -1,10 +1,11 @@
 // Every write of the cloud, each one transaction: pools, machines, groups, rules, quotas, the mode, memories of policies; VMs
 // are in intents.ts, decisions in decisions.ts, how a transaction is made in transactions.ts.
 //
-// Invariants: what was read for a write is bound by it, so two nodes never both win; whoever joins a pool (a machine, a VM, a
-// group) changes the pool's counter record, whoever comes to be on a machine changes the machine's: so "is it empty?" is
+// Invariants: what was read for a write is bound by it, so two nodes never both win; whatever joins a pool or leaves it (a
+// machine, a VM, a group) changes the pool's counter record, whoever comes to be on a machine changes the machine's: so "is it empty?" is
 // asked of the view once that has seen the record's revision, and holds for as long as that revision does.
 
+import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, Random } from '../../fabric/base.ts'
 import type { GlobalStore, Log, StoreOperation } from '../../fabric/mod.ts'
 import { KALI } from '../errors.ts'
@@ -37,12 +38,16 @@ const poolScope = (uuid: string): `pool/${string}` => `pool/${uuid}`
 export function createCloudBook({ store, view, clock, random, log }: CloudBookOptions): CloudBook {
   const transactions = createTransactions({ store, clock, random })
 
-  /** The pool is there; and its counter is written again as it is, so that whoever finds the pool empty must look again. */
-  function* joining(pool: string): Generator<readonly string[], readonly StoreOperation[], readonly Found[]> {
+  /** Something comes to a pool or leaves it: its counter is written again as it is, so that whoever judges what the pool has must look again. */
+  function* touch(pool: string): Generator<readonly string[], readonly StoreOperation[], readonly Found[]> {
     const key = CLOUD_KEYS.booked(poolScope(pool))
-    const [there, counter] = yield [CLOUD_KEYS.pool(pool), key]
-    if (there === undefined || counter === undefined) throw KALI.POOL_UNKNOWN({ pool })
-    return [{ do: 'put', key, value: counter.value }]
+    const [counter] = yield [key]
+    return counter === undefined ? [] : [{ do: 'put', key, value: counter.value }]
+  }
+  function* joining(pool: string): Generator<readonly string[], readonly StoreOperation[], readonly Found[]> {
+    const [there] = yield [CLOUD_KEYS.pool(pool), CLOUD_KEYS.booked(poolScope(pool))]
+    if (there === undefined) throw KALI.POOL_UNKNOWN({ pool })
+    return yield* touch(pool)
   }
 
   /**
@@ -50,11 +55,12 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
    * `view.until` cannot be awaited within a transaction, so a body that finds the view too old says so.
    */
   const withView = async <T>(what: string, body: Body<T>): Promise<T> => {
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       try {
         return await transactions.run(what, body)
       } catch (error) {
         if (!(error instanceof ViewBehind)) throw error
+        if (tries >= LIMITS.cloudAttempts) throw KALI.CHANGED({ what })
         await view.until(error.revision)
       }
     }
@@ -136,8 +142,9 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
       seenBy(view, found)
       const on = view.intents({ machine: uuid })
       const [first] = on
-      if (first !== undefined) throw KALI.NOT_EMPTY({ what: `Machine ${decodeRecord(RECORDS.machine, found.value).name}`, holds: on.length === 1 ? `VM ${first.name}` : `${on.length} VMs` })
-      return { write: [gone(CLOUD_KEYS.machine(uuid))], done() {} }
+      const machine = decodeRecord(RECORDS.machine, found.value)
+      if (first !== undefined) throw KALI.NOT_EMPTY({ what: `Machine ${machine.name}`, holds: on.length === 1 ? `VM ${first.name}` : `${on.length} VMs` })
+      return { write: [gone(CLOUD_KEYS.machine(uuid)), ...yield* touch(machine.pool)], done() {} }
     }),
 
     // ---------------------------------------------------------------- groups, rules, quotas, mode
@@ -164,7 +171,7 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
       await transactions.run(`Group ${uuid}`, function* (): ReturnType<Body<void>> {
         const [found] = yield [CLOUD_KEYS.group(uuid)]
         if (found === undefined) throw KALI.GROUP_UNKNOWN({ group: uuid })
-        return { write: [gone(CLOUD_KEYS.group(uuid))], done() {} }
+        return { write: [gone(CLOUD_KEYS.group(uuid)), ...yield* touch(decodeRecord(RECORDS.group, found.value).pool)], done() {} }
       })
     },
 

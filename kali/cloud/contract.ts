@@ -9,9 +9,10 @@ export type * from './records.ts'
 // ---------------------------------------------------------------- what a node knows
 
 export type Stored<T> = T & { /** modRevision of its key: the compare-and-swap value. */ readonly revision: number }
+/** `key`: uuid of the pool, machine, VM (also of a status) or group; node of a lease; POOL/NAME of a rule; scope of a quota; 'mode'. Told after all changes of one transaction are in the view. */
 export type CloudChange = { readonly type: 'pool' | 'machine' | 'vm' | 'status' | 'group' | 'rule' | 'lease' | 'mode' | 'quota'; readonly key: string }
 
-/** All records but decisions, memories and bookings, kept equal to the store by one watch a prefix. Answers from memory. */
+/** All records but decisions, memories and bookings, kept equal to the store by one watch. Answers from memory. */
 export interface CloudView {
   readonly revision: number
   /** Since when (this node's monotonic clock, ms) the store has answered without a gap; undefined: it does not. */
@@ -29,7 +30,7 @@ export interface CloudView {
   lease(node: NodeId): Stored<LeaseRecord> | undefined
   quota(scope: QuotaScope): Stored<QuotaRecord> | undefined
   mode(): ModeRecord
-  /** Resolves when this view has everything up to a revision (of one's own write); rejects with KALI_ERR_STORE_AWAY after LIMITS.cloudSeenMs. */
+  /** Resolves when this view has everything up to a revision (that of a Stored record that was written; others may never be told); rejects with KALI_ERR_STORE_AWAY after LIMITS.cloudSeenMs. */
   until(revision: number): Promise<void>
   onChange(listener: (change: CloudChange) => void): () => void
 }

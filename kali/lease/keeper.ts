@@ -68,7 +68,8 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   const listeners = new Set<(held: boolean) => void>()
   const slept = suspendMeter(bootClock, clock, LIMITS.haSleptMs)
   let state: LeaseState = IDLE
-  let storeLease: StoreLease | undefined
+  /** Granted, and neither ended nor let go of; one but for moments. */
+  const storeLeases = new Map<string, StoreLease>()
   let wasHeld = false
   let stopped = false
   let timer: Timer | undefined
@@ -109,8 +110,8 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   }
   const carryOut = (action: LeaseAction): Promise<void> => {
     switch (action.do) {
-      case 'take': return take()
-      case 'renew': return renew(action.lease)
+      case 'take': return take(action.request)
+      case 'renew': return renew(action.request, action.lease)
       case 'ask-members': return askMembers()
       case 'feed': return feed(action.untilMs)
       case 'fence': return fence(action.why)
@@ -121,37 +122,43 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   // ---------------------------------------------------------------- store
 
   const key = CLOUD_KEYS.lease(self)
-  const take = async (): Promise<void> => {
-    const timeoutMs = timings.giveUpMs / 2
+  const take = async (request: number): Promise<void> => {
+    const timeoutMs = timings.giveUpMs / 3
     try {
       await stand()
       const sentMs = bootClock.nowMs()
       const granted = await store.grant(timings.leaseMs, { timeoutMs })
       const record: LeaseRecord = { node: self, name, boot, timings }
-      await store.transact({ then: [{ do: 'put', key, value: new TextEncoder().encode(JSON.stringify(record)), lease: granted.id }] }, { timeoutMs })
-      if (stopped) { await revoke(granted); return }
-      storeLease = granted
+      const before = await store.get(key, { timeoutMs })
+      // An older attempt whose answer was lost may still be on its way: it must not hang the key on a lease that nobody keeps.
+      const { succeeded } = await store.transact({
+        when: [{ key, field: 'modRevision', is: '=', than: before?.modRevision ?? 0 }],
+        then: [{ do: 'put', key, value: new TextEncoder().encode(JSON.stringify(record)), lease: granted.id }],
+      }, { timeoutMs })
+      if (stopped || !succeeded) { await revoke(granted); happened({ type: 'failed', request }); return }
+      storeLeases.set(granted.id, granted)
       log.info('holds a host lease', { lease: granted.id })
-      happened({ type: 'granted', lease: granted.id, sentMs })
+      happened({ type: 'granted', request, lease: granted.id, sentMs })
     } catch (error) {
       if (!stopped) log.warn('no host lease could be had', { reason: reasonOf(error) })
-      happened({ type: 'failed' })
+      happened({ type: 'failed', request })
     }
   }
-  const renew = async (lease: string): Promise<void> => {
-    const asked = storeLease
-    if (asked === undefined || asked.id !== lease) { happened({ type: 'failed' }); return }
+  const renew = async (request: number, lease: string): Promise<void> => {
+    const asked = storeLeases.get(lease)
+    if (asked === undefined) { happened({ type: 'failed', request }); return }
     const sentMs = bootClock.nowMs()
     // An answer that comes after this still counts from when it was asked for.
-    const late = clock.after(timings.renewMs, () => happened({ type: 'failed' }), { background: true })
+    const late = clock.after(timings.renewMs, () => happened({ type: 'failed', request }), { background: true })
     try {
       const leftMs = await asked.keepAlive()
       late.cancel()
       // A store that gives less than was asked for ends it that much earlier.
-      happened({ type: 'renewed', lease, sentMs: sentMs - Math.max(0, timings.leaseMs - leftMs) })
+      happened({ type: 'renewed', request, lease, sentMs: sentMs - Math.max(0, timings.leaseMs - leftMs) })
     } catch (error) {
       late.cancel()
-      happened(errorCode(error) === LEASE_GONE ? { type: 'gone', lease } : { type: 'failed' })
+      if (errorCode(error) === LEASE_GONE) storeLeases.delete(lease)
+      happened(errorCode(error) === LEASE_GONE ? { type: 'gone', lease } : { type: 'failed', request })
     }
   }
   const revoke = (lease: StoreLease): Promise<void> => new Promise((resolve) => {
@@ -159,9 +166,9 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
     lease.revoke().catch(() => {}).finally(() => { patience.cancel(); resolve() })
   })
   const letGo = async (lease: string): Promise<void> => {
-    if (storeLease?.id !== lease) return
-    const last = storeLease
-    storeLease = undefined
+    const last = storeLeases.get(lease)
+    if (last === undefined) return
+    storeLeases.delete(lease)
     await revoke(last)
     log.info('let go of the host lease', { lease })
   }
@@ -290,7 +297,7 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
       timer?.cancel()
       stopLost()
       for (const { arming } of armed.values()) arming.reject(lost('this node stops'))
-      if (!protects && storeLease !== undefined) await revoke(storeLease)
+      if (!protects) await Promise.all([...storeLeases.values()].map(revoke))
       watchdog.stop()
       if (wasHeld) for (const listener of [...listeners]) listener(false)
     },

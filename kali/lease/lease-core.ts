@@ -23,17 +23,20 @@ export interface LeaseState {
   readonly survives: boolean
   /** When the store is asked next. */
   readonly nextMs: number
-  readonly asking: { readonly store: boolean; readonly members: boolean }
+  /** Number of the question to the store that is waited for; 0: none. What an older one failed to answer is no news. */
+  readonly asking: { readonly store: number; readonly members: boolean }
+  /** Questions to the store so far. */
+  readonly asked: number
 }
 
 export type LeaseEvent =
   | { readonly type: 'arm'; readonly vm: string }
   /** Seen off, or protected no more. */
   | { readonly type: 'disarm'; readonly vm: string }
-  | { readonly type: 'granted'; readonly lease: string; readonly sentMs: number }
-  | { readonly type: 'renewed'; readonly lease: string; readonly sentMs: number }
+  | { readonly type: 'granted'; readonly request: number; readonly lease: string; readonly sentMs: number }
+  | { readonly type: 'renewed'; readonly request: number; readonly lease: string; readonly sentMs: number }
   /** Not answered in time, or refused; a late answer may still come. */
-  | { readonly type: 'failed' }
+  | { readonly type: 'failed'; readonly request: number }
   /** The store says that it has ended. */
   | { readonly type: 'gone'; readonly lease: string }
   | { readonly type: 'members'; readonly askedMs: number; readonly allCutOff: boolean }
@@ -44,8 +47,8 @@ export type LeaseEvent =
   | { readonly type: 'tick' }
 
 export type LeaseAction =
-  | { readonly do: 'take' }
-  | { readonly do: 'renew'; readonly lease: string }
+  | { readonly do: 'take'; readonly request: number }
+  | { readonly do: 'renew'; readonly request: number; readonly lease: string }
   | { readonly do: 'ask-members' }
   /** The watchdog may let all `vms` run until then. */
   | { readonly do: 'feed'; readonly untilMs: number }
@@ -56,15 +59,15 @@ export type LeaseAction =
 export interface LeaseTimes { readonly renewMs: number; readonly giveUpMs: number }
 export interface LeaseStep { readonly state: LeaseState; readonly actions: readonly LeaseAction[] }
 
-const NOT_ASKING = { store: false, members: false }
-export const IDLE: LeaseState = { phase: 'idle', vms: new Set(), lease: undefined, sinceMs: -Infinity, survives: false, nextMs: Infinity, asking: NOT_ASKING }
+const NOT_ASKING = { store: 0, members: false }
+export const IDLE: LeaseState = { phase: 'idle', vms: new Set(), lease: undefined, sinceMs: -Infinity, survives: false, nextMs: Infinity, asking: NOT_ASKING, asked: 0 }
 
 export const ageMs = ({ phase, sinceMs }: LeaseState, nowMs: number): number => phase === 'held' ? nowMs - sinceMs : Infinity
 export const isHeld = (state: LeaseState, { giveUpMs }: LeaseTimes, nowMs: number): boolean => ageMs(state, nowMs) < giveUpMs
 
 /** When a tick has something to do. */
 export function nextTickMs({ phase, sinceMs, nextMs, asking }: LeaseState, { giveUpMs }: LeaseTimes): number {
-  const askMs = asking.store || phase === 'idle' || phase === 'fencing' ? Infinity : nextMs
+  const askMs = asking.store > 0 || phase === 'idle' || phase === 'fencing' ? Infinity : nextMs
   return Math.min(askMs, phase === 'held' ? sinceMs + giveUpMs : Infinity)
 }
 
@@ -74,33 +77,41 @@ const without = (vms: ReadonlySet<string>, vm: string): ReadonlySet<string> => n
 function fence(state: LeaseState, why: string): LeaseStep {
   return { state: { ...state, phase: 'fencing', survives: false, nextMs: Infinity, asking: NOT_ASKING }, actions: [{ do: 'fence', vms: [...state.vms], why }] }
 }
+const asking = (state: LeaseState): LeaseState & { readonly asked: number } => ({ ...state, asked: state.asked + 1, asking: { ...state.asking, store: state.asked + 1 } })
+const answered = (state: LeaseState, request: number): LeaseState => state.asking.store === request ? { ...state, asking: { ...state.asking, store: 0 } } : state
+/** Nothing is held or wanted; old questions stay old. */
+const idle = ({ asked }: LeaseState): LeaseState => ({ ...IDLE, asked })
 function take(state: LeaseState): LeaseStep {
-  return { state: { ...state, asking: { ...state.asking, store: true } }, actions: [{ do: 'take' }] }
+  const next = asking(state)
+  return { state: next, actions: [{ do: 'take', request: next.asked }] }
 }
 const letGo = (lease: string | undefined): readonly LeaseAction[] => lease === undefined ? [] : [{ do: 'let-go', lease }]
 
-function granted(state: LeaseState, { lease, sentMs }: { readonly lease: string; readonly sentMs: number }, times: LeaseTimes, nowMs: number): LeaseStep {
-  const wanted = (state.phase === 'taking' || (state.phase === 'held' && state.lease === undefined)) && state.vms.size > 0
+function granted(before: LeaseState, { request, lease, sentMs }: Extract<LeaseEvent, { readonly type: 'granted' }>, times: LeaseTimes, nowMs: number): LeaseStep {
+  const isAnswer = before.asking.store === request
+  const state = answered(before, request)
+  const wanted = isAnswer && state.lease === undefined && state.vms.size > 0
   // Asked for and wanted no more, or so late that it would have to be given up at once.
   if (!wanted || nowMs - sentMs >= times.giveUpMs) {
-    const next = state.phase === 'taking' && state.vms.size === 0 ? IDLE : state.phase === 'fencing' ? state : { ...state, asking: { ...state.asking, store: false } }
-    return { state: next, actions: letGo(lease) }
+    return { state: isAnswer && state.vms.size === 0 ? idle(state) : state, actions: letGo(lease) }
   }
-  const held: LeaseState = { ...state, phase: 'held', lease, sinceMs: Math.max(state.sinceMs, sentMs), survives: false, nextMs: sentMs + times.renewMs, asking: { ...state.asking, store: false } }
+  const held: LeaseState = { ...state, phase: 'held', lease, sinceMs: Math.max(state.sinceMs, sentMs), survives: false, nextMs: sentMs + times.renewMs }
   return { state: held, actions: [{ do: 'feed', untilMs: held.sinceMs + times.giveUpMs }] }
 }
 
-function failed(state: LeaseState, times: LeaseTimes, nowMs: number): LeaseStep {
-  if (state.phase === 'taking' && state.vms.size === 0) return stay(IDLE)
-  const retry: LeaseState = { ...state, nextMs: nowMs + times.renewMs / 4, asking: { ...state.asking, store: false } }
+function failed(state: LeaseState, request: number, times: LeaseTimes, nowMs: number): LeaseStep {
+  if (state.asking.store !== request) return stay(state)
+  if (state.phase === 'taking' && state.vms.size === 0) return stay(idle(state))
+  const retry: LeaseState = { ...answered(state, request), nextMs: nowMs + times.renewMs / 4 }
   if (state.phase !== 'held' || state.asking.members) return stay(retry)
-  return { state: { ...retry, asking: { store: false, members: true } }, actions: [{ do: 'ask-members' }] }
+  return { state: { ...retry, asking: { store: 0, members: true } }, actions: [{ do: 'ask-members' }] }
 }
 
 function tick(state: LeaseState, times: LeaseTimes, nowMs: number): LeaseStep {
-  if (state.phase === 'idle' || state.phase === 'fencing' || state.asking.store || nowMs < state.nextMs) return stay(state)
+  if (state.phase === 'idle' || state.phase === 'fencing' || state.asking.store > 0 || nowMs < state.nextMs) return stay(state)
   if (state.lease === undefined) return take(state)
-  return { state: { ...state, nextMs: nowMs + times.renewMs, asking: { ...state.asking, store: true } }, actions: [{ do: 'renew', lease: state.lease }] }
+  const next = asking({ ...state, nextMs: nowMs + times.renewMs })
+  return { state: next, actions: [{ do: 'renew', request: next.asked, lease: state.lease }] }
 }
 
 export function step(before: LeaseState, event: LeaseEvent, times: LeaseTimes, nowMs: number): LeaseStep {
@@ -123,17 +134,17 @@ export function step(before: LeaseState, event: LeaseEvent, times: LeaseTimes, n
       const left: LeaseState = { ...state, vms: without(state.vms, event.vm) }
       // While it is being taken, the answer decides; while fencing, all are waited for.
       if (left.vms.size > 0 || state.phase === 'fencing' || state.phase === 'idle') return stay(left)
-      if (state.phase === 'taking') return stay(state.asking.store ? left : IDLE)
-      return { state: IDLE, actions: letGo(state.lease) }
+      if (state.phase === 'taking') return stay(state.asking.store > 0 ? left : idle(left))
+      return { state: idle(left), actions: letGo(state.lease) }
     }
     case 'granted': return granted(state, event, times, nowMs)
     case 'renewed': {
       if (state.phase !== 'held' || state.lease !== event.lease) return stay(state)
       const sinceMs = Math.max(state.sinceMs, event.sentMs)
-      const kept: LeaseState = { ...state, sinceMs, survives: state.survives && sinceMs > event.sentMs, asking: { ...state.asking, store: false } }
+      const kept: LeaseState = { ...answered(state, event.request), sinceMs, survives: state.survives && sinceMs > event.sentMs }
       return { state: kept, actions: [{ do: 'feed', untilMs: sinceMs + times.giveUpMs }] }
     }
-    case 'failed': return failed(state, times, nowMs)
+    case 'failed': return failed(state, event.request, times, nowMs)
     case 'gone': {
       if (state.phase !== 'held' || state.lease !== event.lease) return stay(state)
       if (!state.survives) return fence(state, 'the global store says that its lease has ended')
@@ -141,12 +152,12 @@ export function step(before: LeaseState, event: LeaseEvent, times: LeaseTimes, n
     }
     case 'members': {
       if (state.phase !== 'held') return stay(state)
-      const answered: LeaseState = { ...state, asking: { ...state.asking, members: false } }
-      if (!event.allCutOff || event.askedMs <= state.sinceMs) return stay(answered)
-      return { state: { ...answered, sinceMs: event.askedMs, survives: true }, actions: [{ do: 'feed', untilMs: event.askedMs + times.giveUpMs }] }
+      const told: LeaseState = { ...state, asking: { ...state.asking, members: false } }
+      if (!event.allCutOff || event.askedMs <= state.sinceMs) return stay(told)
+      return { state: { ...told, sinceMs: event.askedMs, survives: true }, actions: [{ do: 'feed', untilMs: event.askedMs + times.giveUpMs }] }
     }
     case 'unguarded': return state.phase === 'held' ? fence(state, event.why) : stay(state)
-    case 'fenced': return state.phase === 'fencing' ? { state: IDLE, actions: letGo(state.lease) } : stay(state)
+    case 'fenced': return state.phase === 'fencing' ? { state: idle(state), actions: letGo(state.lease) } : stay(state)
     case 'tick': return tick(state, times, nowMs)
   }
 }

@@ -1,7 +1,7 @@
 // `kumoi ha list`, `kumoi ha clear VM...`, `kumoi ha mode MODE`: how the protected VMs do, and what only a human may say.
 
 import { findPool, findProtected, globalOf, poolsNow } from '../../cloud.ts'
-import { choice, defineCommand, text } from '../../command.ts'
+import { defineCommand, text, wordOf } from '../../command.ts'
 import { confirm } from '../../confirm.ts'
 import { EXIT } from '../../errors.ts'
 import { machineName, vmStateText } from '../../render/cloud.ts'
@@ -11,7 +11,7 @@ import { withDataCenter } from '../../session.ts'
 import { sideBySide } from '../../side-by-side.ts'
 
 const RIGHT = { align: 'right', whole: true } as const
-const mode = choice('armed', 'freeze', 'ignore')
+const MODES = ['armed', 'freeze', 'ignore'] as const
 
 export const listCommand = defineCommand({
   name: 'ha list',
@@ -64,7 +64,7 @@ export const modeCommand = defineCommand({
   examples: [{ command: 'kumoi ha mode freeze --reason "switch upgrade"', does: 'before the work' }, { command: 'kumoi ha mode armed', does: 'after it' }],
   output: 'value',
   async run(shell, [wanted = ''], { reason = '' }) {
-    const next = mode(wanted)
+    const next = wordOf('ha mode', MODES, wanted)
     return withDataCenter(shell, async (dc) => {
       await globalOf(dc).mode(next, reason)
       shell.out.result({ mode: next, reason }, () => (next === 'armed' ? 'armed: policies act' : next === 'freeze' ? 'frozen: policies restart and move nothing' : 'ignored: policies do nothing, and hosts do not fence themselves'))

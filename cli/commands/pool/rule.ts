@@ -1,14 +1,14 @@
 // `kumoi pool rule add|rm|list`: who stands together, apart, on which machines.
 
 import { findPool } from '../../cloud.ts'
-import { choice, defineCommand, repeated } from '../../command.ts'
+import { choice, defineCommand, repeated, wordOf } from '../../command.ts'
 import { eachName } from '../../by-name.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { ruleText, rulesTable } from '../../render/cloud.ts'
 import { withDataCenter } from '../../session.ts'
 
 const TYPES = ['together', 'apart', 'on', 'not-on'] as const
-const action = choice('add', 'rm', 'list')
+const ACTIONS = ['add', 'rm', 'list'] as const
 const ruleType = choice(...TYPES)
 
 const usage = (problem: string, hint: string): never => { throw CLI.USAGE({ problem: `kumoi pool rule: ${problem}`, hint }) }
@@ -31,7 +31,7 @@ export const ruleCommand = defineCommand({
   ],
   output: 'value',
   async run(shell, [wanted = '', poolName = '', ...names], { type, vm = [], machine = [], soft }) {
-    const verb = action(wanted)
+    const verb = wordOf('pool rule', ACTIONS, wanted)
     return withDataCenter(shell, async (dc) => {
       const pool = await findPool(dc, shell.out, poolName)
       if (verb === 'list') {
