@@ -86,3 +86,51 @@ export interface CloudOptions {
   readonly sandbox: Sandbox
   readonly invoker: Invoker
 }
+export interface Cloud {
+  /** The agent begins; call when the node serves. */
+  start(): void
+  stop(): Promise<void>
+}
+
+/** What users' verbs and policies ask for, and who carries it out on this node's machines. */
+export function createCloud({ base, fabric, objects, capabilities, hosts, sandbox, invoker, deploy }: CloudOptions): Cloud {
+  const { view, book, lease, timings } = base
+  const { id: self, log, membership } = fabric
+  /** Of the node itself. */
+  const own = (signal: AbortSignal, timeoutMs: number): Authority => {
+    const endsAtMs = systemClock.nowMs() + timeoutMs
+    return { principal: localPrincipal(), trace: Buffer.from(systemRandom.bytes(TRACE_BYTES)).toString('hex'), hop: 0, signal, remainingMs: () => Math.max(0, endsAtMs - systemClock.nowMs()) }
+  }
+  const service = createCloudService({
+    view, book, timings, clock: systemClock, random: systemRandom, log,
+    choose: createChoose({ run: createUserRun({ sandbox, invoker, clock: systemClock, random: systemRandom }), clock: systemClock }),
+    members: () => membership.members(),
+    observe: (kind, signal) => capabilities.list(kind, { withAttributes: true }, own(signal, LIMITS.listTimeoutMs)),
+    async settingsOf(vm, by) { return ((await capabilities.invoke(vm, 'info', [], by)) as VmInfo).settings },
+    async metric(name, payload, signal) {
+      const outcome = await invoker.invoke({ reference: name, payload: encodeArray([payload]), cause: { type: 'call' }, timeoutMs: LIMITS.metricTimeoutMs }, own(signal, LIMITS.metricTimeoutMs))
+      if (outcome.status !== 'value') throw fromErrorRecord(outcome.error)
+      return (decodeValue(outcome.value) as unknown[])[0]
+    },
+    ensurePolicies: (names, by) => ensurePolicies({ ...deploy, names, by }),
+    admit: admissionProblem, infeasible: ruleProblem,
+  })
+  const kinds = serveCloudKinds({
+    self, service, book, objects, clock: systemClock, random: systemRandom,
+    list: async (kind, authority) => (await capabilities.list(kind, { withAttributes: true }, authority)).references,
+    onError: (error) => log.warn('a watcher of the cloud failed', { reason: String(error) }),
+  })
+  let agent: Agent | undefined
+  return {
+    start() {
+      const agentHosts = new Map([...hosts].map(([uuid, host]): [string, AgentHost] => [uuid, createAgentHost({ host, name: host.hostName(), node: self, clock: systemClock, random: systemRandom })]))
+      agent = startAgent({ view, viewReady: view.ready, book, lease, hosts: agentHosts, clock: systemClock, random: systemRandom, log })
+      base.setAgent(agent)
+    },
+    async stop() {
+      await agent?.stop()
+      kinds.stop()
+      service.stop()
+    },
+  }
+}

@@ -1,11 +1,11 @@
 // One look at the whole: pools' snapshots, machines and VMs (also those in no pool), the last decisions -> Fleet.
 
-import type { DataCenter, NodeRow } from '../../kali/contract.ts'
+import type { Member } from '../../fabric/mod.ts'
+import type { DataCenter } from '../../kali/contract.ts'
 import { allPools } from '../cloud.ts'
 import type { PoolNow } from '../cloud.ts'
-import { hostOf } from '../objects.ts'
+import { attributeOf, hostOf } from '../objects.ts'
 import type { Named } from '../objects.ts'
-import { attributeOf } from '../objects.ts'
 import type { Output } from '../output.ts'
 import { machineName, membersOf, namesIn, schedulerText, sumsOf, vmStateText } from '../render/cloud.ts'
 import { durationText } from '../render/units.ts'
@@ -25,10 +25,15 @@ const pooledMachines = ({ snapshot }: PoolNow): readonly MachineRow[] => snapsho
   cpuRatio: machine.member === 'alive' ? machine.cpuRatio : undefined, memoryUsedMiB: machine.booked.memoryMiB + machine.foreign.memoryMiB, memoryMiB: machine.memoryMiB, vms: machine.booked.vms + machine.foreign.vms,
   lease: machine.lease.state === 'held' ? `held ${durationText(machine.lease.ageMs)}` : '',
 }))
-const otherMachine = ({ name, state, cpuRatio, memoryTotalBytes, memoryFreeBytes }: NodeRow, vms: number): MachineRow => ({
-  name, pool: '', state, cpuRatio, vms, lease: '', memoryMiB: memoryTotalBytes === undefined ? undefined : memoryTotalBytes / MiB,
-  memoryUsedMiB: memoryTotalBytes === undefined || memoryFreeBytes === undefined ? undefined : (memoryTotalBytes - memoryFreeBytes) / MiB,
-})
+function otherMachine(machine: Named, vms: number): MachineRow {
+  const total = numberOf(machine, 'memoryTotalBytes'), free = numberOf(machine, 'memoryFreeBytes')
+  return {
+    name: machine.name, pool: '', state: String(attributeOf(machine, 'state') ?? ''), cpuRatio: numberOf(machine, 'cpuRatio'), vms, lease: '',
+    memoryMiB: total === undefined ? undefined : total / MiB, memoryUsedMiB: total === undefined || free === undefined ? undefined : (total - free) / MiB,
+  }
+}
+/** A member that is dead lists no machine any more; it is shown all the same. */
+const deadMember = ({ name }: Member): MachineRow => ({ name, pool: '', state: 'dead', cpuRatio: undefined, vms: 0, lease: '', memoryMiB: undefined, memoryUsedMiB: undefined })
 
 const pooledVms = ({ snapshot }: PoolNow): readonly (VmRow & { readonly uuid: string })[] => snapshot.vms.map((vm) => ({
   uuid: vm.uuid, name: vm.name, pool: snapshot.pool.name, machine: vm.machine === undefined ? '' : machineName(snapshot, vm.machine), state: vmStateText(vm), cpuRatio: vm.cpuRatio, vcpus: vm.vcpus, memoryMiB: vm.memoryMiB,
@@ -43,13 +48,16 @@ export async function gather(dc: DataCenter, out: Output, { nowMs, decisionsMax 
     const names = namesIn(snapshot)
     return { pool, snapshot, decided: decisions.map((one) => ({ atMs: one.atMs, pool: pool.name, by: one.policy, what: one.outcome === 'done' ? one.action : `${one.action}: ${one.outcome}`, about: one.about.map((uuid) => names.get(uuid) ?? uuid.slice(0, 8)).join(', '), because: one.reason })) }
   }))
-  const [pools, nodes, listing] = await Promise.all([now(), dc.nodes(), dc.list('VM')])
-  const machines = pools.flatMap(pooledMachines), vms = pools.flatMap(pooledVms)
-  const known = new Set(machines.map(({ name }) => name)), managed = new Set(vms.map(({ uuid }) => uuid))
+  const [pools, members, hosts, listing] = await Promise.all([now(), dc.members(), dc.list('PhysicalMachine'), dc.list('VM')])
+  const pooled = pools.flatMap(pooledMachines), vms = pools.flatMap(pooledVms)
+  const inPools = new Set(pooled.map(({ name }) => name)), managed = new Set(vms.map(({ uuid }) => uuid))
   const others = (listing.objects as readonly Named[]).filter(({ uuid }) => !managed.has(uuid))
+  const othersOn = Map.groupBy(others, hostOf)
+  const machines = [...pooled, ...(hosts.objects as readonly Named[]).filter(({ name }) => !inPools.has(name)).map((machine) => otherMachine(machine, othersOn.get(machine.name)?.length ?? 0))]
+  const listed = new Set(machines.map(({ name }) => name))
   return {
     atMs: nowMs, mode: pools[0]?.snapshot.mode ?? '', pools: pools.map(poolRow),
-    machines: [...machines, ...nodes.filter(({ name, state }) => !known.has(name) && state !== 'left').map((node) => otherMachine(node, others.filter((vm) => hostOf(vm) === node.name).length))],
+    machines: [...machines, ...members.filter(({ name, state }) => state === 'dead' && !listed.has(name)).map(deadMember)],
     vms: [...vms, ...others.map(otherVm)],
     decisions: pools.flatMap(({ decided }) => decided).toSorted((a, b) => b.atMs - a.atMs),
     silent: listing.failures.map(({ name }) => name),

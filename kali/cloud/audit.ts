@@ -13,7 +13,7 @@ import type { RecordKind } from './read.ts'
 import type { Amounts, GroupRecord, IntentRecord, MachineRecord, PoolRecord, QuotaRecord, QuotaScope, RuleRecord, StatusRecord } from './records.ts'
 
 export interface Violation { readonly rule: 'unreadable' | 'booked' | 'over' | 'name' | 'dangling' | 'epoch'; readonly key: string; readonly text: string }
-/** Epochs by VM, kept by the caller from one audit to the next: one that fell is a violation. */
+/** Epochs by VM and life of its record (a VM that was forgotten and intended again begins anew), kept by the caller from one audit to the next: one that fell is a violation. */
 export type EpochMemory = Map<string, number>
 
 interface Everything {
@@ -26,6 +26,8 @@ interface Everything {
   readonly quotas: ReadonlyMap<string, QuotaRecord>
   readonly counters: ReadonlyMap<string, Amounts>
   readonly names: ReadonlyMap<string, string>
+  /** createRevision of each intent. */
+  readonly lives: ReadonlyMap<string, number>
 }
 
 /** Empty when all is well. Of one revision: read again while others write (at most LIMITS.cloudAttempts times; then as it came). */
@@ -62,17 +64,18 @@ async function readAll(store: Pick<GlobalStore, 'range' | 'revision'>): Promise<
 }
 
 function sort(entries: readonly GlobalStoreEntry[], bad: (key: string, error: unknown) => void): Everything {
-  const all = { pools: new Map(), machines: new Map(), intents: new Map(), statuses: new Map(), groups: new Map(), rules: new Map(), quotas: new Map(), counters: new Map(), names: new Map() }
+  const all = { pools: new Map(), machines: new Map(), intents: new Map(), statuses: new Map(), groups: new Map(), rules: new Map(), quotas: new Map(), counters: new Map(), names: new Map(), lives: new Map() }
   const kinds: Readonly<Record<string, readonly [Map<string, unknown>, RecordKind<unknown>]>> = {
     pool: [all.pools, RECORDS.pool], machine: [all.machines, RECORDS.machine], vm: [all.intents, RECORDS.intent], status: [all.statuses, RECORDS.status],
     group: [all.groups, RECORDS.group], rule: [all.rules, RECORDS.rule], quota: [all.quotas, RECORDS.quota],
   }
-  for (const { key, value } of entries) {
+  for (const { key, value, createRevision } of entries) {
     try {
       const watched = watchedKey(key)
       const kind = watched && kinds[watched.type]
       if (watched !== undefined && kind !== undefined) kind[0].set(watched.id, decodeRecord(kind[1], value))
-      else if (key.startsWith(BOOKED_PREFIX)) all.counters.set(key.slice(BOOKED_PREFIX.length), decodeRecord(RECORDS.amounts, value))
+      if (watched?.type === 'vm') all.lives.set(watched.id, createRevision)
+      if (key.startsWith(BOOKED_PREFIX)) all.counters.set(key.slice(BOOKED_PREFIX.length), decodeRecord(RECORDS.amounts, value))
       else if (key.startsWith(NAME_PREFIX)) all.names.set(key, new TextDecoder().decode(value))
     } catch (error) { bad(key, error) }
   }
@@ -136,15 +139,17 @@ function auditReferences({ pools, machines, intents, statuses, groups, rules, qu
   for (const vm of statuses.keys()) if (!intents.has(vm)) say('dangling', CLOUD_KEYS.status(vm), 'nobody wants this VM')
 }
 
-function auditEpochs({ intents, statuses }: Everything, epochs: EpochMemory | undefined, say: Say): void {
+function auditEpochs({ intents, statuses, lives }: Everything, epochs: EpochMemory | undefined, say: Say): void {
+  const present = new Map<string, number>()
   for (const { uuid, name, epoch, machine } of intents.values()) {
     if (machine !== undefined && epoch < 1) say('epoch', CLOUD_KEYS.vm(uuid), `${name} is on ${machine.name} in epoch ${epoch}`)
     const status = statuses.get(uuid)
     if (status !== undefined && status.epoch > epoch) say('epoch', CLOUD_KEYS.status(uuid), `${name} was seen in epoch ${status.epoch}, before it came to be (now ${epoch})`)
-    if (epochs === undefined) continue
-    if (epoch < (epochs.get(uuid) ?? 0)) say('epoch', CLOUD_KEYS.vm(uuid), `${name} was in epoch ${epochs.get(uuid)} and is in ${epoch}`)
-    epochs.set(uuid, epoch)
+    const life = `${uuid}@${lives.get(uuid)}`
+    const before = epochs?.get(life)
+    if (before !== undefined && epoch < before) say('epoch', CLOUD_KEYS.vm(uuid), `${name} was in epoch ${before} and is in ${epoch}`)
+    present.set(life, epoch)
   }
-  // A VM that was forgotten and made again begins anew.
-  for (const uuid of epochs?.keys() ?? []) if (!intents.has(uuid)) epochs?.delete(uuid)
+  epochs?.clear()
+  for (const [life, epoch] of present) epochs?.set(life, epoch)
 }

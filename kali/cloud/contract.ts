@@ -160,6 +160,8 @@ export interface Proposal { readonly action: CloudAction; readonly reason: strin
 export interface PolicyInput<M> { readonly snapshot: PoolSnapshot; readonly memory: M | undefined; /** Seeded by the round: no other randomness. */ readonly random: () => number }
 export interface PolicyOutput<M> { readonly proposals: readonly Proposal[]; readonly memory: M; /** What `why` shows of each VM and group: counters, cooldown left, in flight. */ readonly notes?: Readonly<Record<string, Readonly<Record<string, unknown>>>> }
 export type Decide<M> = (input: PolicyInput<M>) => PolicyOutput<M>
+/** What is kept of a policy's round (ActRequest.memory, MemoryRecord.memory): its memory, and its notes for `why`. */
+export interface PolicyMemory<M = unknown> { readonly memory: M; readonly notes: NonNullable<PolicyOutput<M>['notes']> }
 
 /** One round's decisions, made from the memory of `round` (0: there was none): act() replaces it by that of round + 1, or refuses (KALI_ERR_CHANGED) and does nothing. ActResult.round is the new one. */
 export interface ActRequest { readonly policy: string; readonly round: number; readonly memory: unknown; readonly proposals: readonly Proposal[] }

@@ -3,7 +3,7 @@
 //
 //   lost: its gossip member is dead, or it has armed VMs and its lease is gone
 //   more than max(1, floor(30 % of the pool's machines)) lost within LIMITS.haBrakeWindowMs -> brake
-//   released when enough of them are back, or by a human (the mode set again: `kumoi ha clear`)
+//   released when enough of them are back, or by a human (`kumoi ha mode armed`)
 //
 // One lost machine never brakes, whatever the size: of three machines it is 33 %, and the ordinary case. A machine that gossip
 // calls dead counts before its lease has run out: leases of one power cut expire seconds apart, and the first must not be acted

@@ -129,5 +129,5 @@ function heldBack({ brake }: Losses, mode: PoolSnapshot['mode'], machines: PoolS
   if (mode !== 'armed') return `the cloud is set to ${mode}: policies restart and move nothing`
   if (brake === undefined) return undefined
   const names = machines.filter(({ uuid }) => brake.machines.includes(uuid)).map(({ name }) => name).sort()
-  return `ALARM: ${names.length} of ${machines.length} machines are lost (${names.join(', ')}), more than ${lossLimit(machines.length)}: nothing is restarted until they are back or a human says so (\`kumoi ha clear\`)`
+  return `ALARM: ${names.length} of ${machines.length} machines are lost (${names.join(', ')}), more than ${lossLimit(machines.length)}: nothing is restarted until they are back or a human says so (\`kumoi ha mode armed\`)`
 }

@@ -11,8 +11,8 @@ const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 export const urgentFirst = (a: Sized, b: Sized): number =>
   priority(b) - priority(a) || b.memoryMiB - a.memoryMiB || b.vcpus - a.vcpus || byText(a.uuid, b.uuid)
 
-/** Whether VMs may be started there now. */
-export const takes = ({ mode, member, power }: MachineView): boolean => mode === 'in-service' && member === 'alive' && !power.asleep
+/** Whether VMs may be started there now; one that sleeps is woken by what is placed on it. */
+export const takes = ({ mode, member }: MachineView): boolean => mode === 'in-service' && member === 'alive'
 
 export const fits = (need: Pick<VmView, 'vcpus' | 'memoryMiB'>, machine: Pick<MachineView, 'freeVcpus' | 'freeMemoryMiB'>): boolean =>
   need.vcpus <= machine.freeVcpus && need.memoryMiB <= machine.freeMemoryMiB

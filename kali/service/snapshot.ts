@@ -117,7 +117,7 @@ const bare = <T extends object>(stored: Stored<T>): T => {
 export function snapshotOf(input: SnapshotInput): PoolSnapshot {
   const { view, pool, atMs, contactMs, timings, metrics } = input
   return freeze({
-    atMs, pool, mode: view.mode().mode, contactMs, timings, metrics,
+    atMs, pool, mode: view.mode().mode, modeAtMs: view.mode().atMs, contactMs, timings, metrics,
     machines: view.machines(pool.uuid).map((machine) => machineView(machine, input)),
     vms: view.intents({ pool: pool.uuid }).map((intent) => vmView(intent, input)),
     groups: view.groups(pool.uuid).map((group) => bare<GroupRecord>(group)),

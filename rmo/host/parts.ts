@@ -40,6 +40,8 @@ export interface DiskMaker {
   cloneDisks(clone: CloneDisks, call: Call, onProgress?: (ratio: number) => void): Promise<Prepared & { readonly original?: VmSettings }>
   /** For context(): a new seed from settings.context and settings.instanceId; the old one stays until the new one is whole. */
   reseed(uuid: string, settings: VmSettings, call: Call): Promise<Prepared>
+  /** Of a VM that comes here without its source (placement.ts): an automatic disk that cannot be seen and is made again, as it has no bytes (simulated hosts). */
+  remakes?(disk: DiskDevice): boolean
   /** For a VM that is to come here: every file below the disks that this host sees is there. Throws DISK_UNUSABLE naming what is missing. */
   assertWhole?(settings: VmSettings, call: Call): Promise<void>
 }

@@ -2,7 +2,7 @@
 // domains, nor reach objects with types that they do not expect, nor change the prototypes of this process.
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import { systemClock, systemRandom } from '../../fabric/base.ts'
 import { domainXml, readDomain } from '../../rmo/driver/libvirt/xml/domain.ts'
 import { createLibvirtDriver } from '../../rmo/driver/libvirt/driver.ts'

@@ -1,6 +1,6 @@
 // What reaches the terminal and what reaches programs: neutralising, widths, tables, JSON, merging.
 
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import t from 'tap'
 
 import { CodedError } from '../../fabric/base.ts'

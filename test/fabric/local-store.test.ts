@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import t from 'tap'
 import { createMemoryStore, openLocalStore } from '../../fabric/mod.ts'
 import type { LocalStore, StoreChange } from '../../fabric/mod.ts'

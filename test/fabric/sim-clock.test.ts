@@ -1,6 +1,6 @@
 // The virtual clock: order, cancellation, timers set by timers, promises between them.
 
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import { test } from 'tap'
 import { SimClock, createSimClock } from '../../fabric/sim-clock.ts'
 

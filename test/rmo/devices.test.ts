@@ -1,6 +1,6 @@
 // What makes devices, and that it travels.
 
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import { test } from 'tap'
 import { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../../cli/api.ts'
 import { capture } from '../../functions/mod.ts'

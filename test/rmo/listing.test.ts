@@ -1,6 +1,6 @@
 // Listings: parts with bounds, at both ends and through a relay; what is missing or too much is said.
 
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import { test } from 'tap'
 import { LIMITS } from '../../fabric/base.ts'
 import type { ClientStream } from '../../fabric/mod.ts'

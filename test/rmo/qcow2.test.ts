@@ -4,7 +4,7 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import t from 'tap'
 import { isBlank, readQcow2 } from '../../rmo/qcow2.ts'
 

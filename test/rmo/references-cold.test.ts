@@ -1,7 +1,7 @@
 // Cold objects, assignments and load() as a shell holds them, over a fabric of two nodes in this process.
 
 import { inspect } from 'node:util'
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import { test } from 'tap'
 import { REFERENCE } from '../../functions/mod.ts'
 import type { ReferenceRecord } from '../../functions/mod.ts'

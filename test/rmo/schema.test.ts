@@ -1,5 +1,5 @@
 import { createContext, runInContext } from 'node:vm'
-import fc from 'fast-check'
+import { fc } from '../support/property.ts'
 import { test } from 'tap'
 import { REFERENCE } from '../../functions/mod.ts'
 import { nearest } from '../../fabric/near.ts'

@@ -64,6 +64,7 @@ export function fakeCloud({ snapshots = [], decisions = [], explanation, choice 
       case 'Elasticity': return all.flatMap(({ groups }) => groups.map(({ name, uuid }) => wrapper(name, uuid)))
       case 'HighAvailability': return all.flatMap(({ pool, vms }) => vms.filter(({ protection }) => protection !== undefined).map((vm) => ({ ...wrapper(vm.name, vm.uuid), pool: pool.name, vm: { name: vm.name, uuid: vm.uuid } })))
       case 'VM': return all.flatMap(({ vms }) => vms.map(({ name, uuid, vcpus, memoryMiB }) => ({ name, uuid, vcpus, memoryMiB, host: 'alpha', state: 'running', cpuRatio: 0.5 })))
+      case 'PhysicalMachine': return ['alpha', 'gamma'].map((name) => ({ name, uuid: `uuid-${name}`, state: 'alive', cpuRatio: 0.1, memoryTotalBytes: 2 ** 30, memoryFreeBytes: 2 ** 29 }))
       default: return []
     }
   }

@@ -36,16 +36,22 @@ export async function onStage<T>(shell: Shell, { name, driver, keep }: StageOpti
   const world: LabWorld = { ...labWorld(shell, { name }), signal }
   if (await readRecord(world.directory) !== undefined) throw CLI.LAB_REFUSED({ what: `The lab ${name} is there already`, reason: 'an experiment makes one of its own', advice: `Remove it: kumoi lab down --name ${name}.` })
   const tell = (step: string, ratio?: number): void => out.progress.show(step, ratio)
-  const { record } = await labUp(world, { name, directory: world.directory, hosts: HOSTS, driver, switch: 'linux', signal, onProgress: (step, done, total) => tell(`lab: ${step}`, done / total) })
-  let dc: DataCenter | undefined
+  const pause = (): Promise<void> => new Promise<void>((resolve, reject) => { signal.throwIfAborted(); clock.after(LIMITS.figurePauseMs, () => (signal.aborted ? reject(signal.reason) : resolve())) })
+  let raised: LabRecord | undefined, dc: DataCenter | undefined
   try {
+    const { record } = await labUp(world, { name, directory: world.directory, hosts: HOSTS, driver, switch: 'linux', signal, onProgress: (step, done, total) => tell(`lab: ${step}`, done / total) })
+    raised = record
     dc = await (await world.kali()).connect({ data: hostOf(record, undefined).data, defaults: { timeoutMs: LIMITS.figureCallTimeoutMs, signal }, onConsole: () => {} })
-    return await work({ world, record, dc, signal, driver, tell, pause: () => new Promise<void>((resolve, reject) => { signal.throwIfAborted(); clock.after(LIMITS.figurePauseMs, () => (signal.aborted ? reject(signal.reason) : resolve())) }) })
+    return await work({ world, record, dc, signal, driver, tell, pause })
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
   } finally {
     await dc?.close().catch(() => {})
-    tell('taking the lab down')
-    if (keep) out.note(`The lab is kept: eval "$(kumoi lab env --name ${name})"; kumoi lab down --name ${name} removes it.`)
-    else await labDown(world, record)
+    if (raised !== undefined && keep) out.note(`The lab is kept: eval "$(kumoi lab env --name ${name})"; kumoi lab down --name ${name} removes it.`)
+    if (raised !== undefined && !keep) {
+      tell('taking the lab down')
+      await labDown(world, raised)
+    }
     out.progress.stop()
   }
 }
@@ -60,7 +66,6 @@ export async function makePool({ dc, tell }: Stage, name: string, hosts: readonl
 }
 
 /** kill -9 of the emulator of a VM, by the process id that its libvirtd wrote down. */
-export async function killEmulator({ world, record, signal }: Stage, host: string, vm: string): Promise<void> {
+export async function killEmulator({ record, signal }: Stage, host: string, vm: string): Promise<void> {
   await runIn({ record, signal }, host, ['sh', '-c', 'kill -9 "$(cat "$0")"', `/run/libvirt/qemu/${vm}.pid`], `Killing the emulator of ${vm}`)
-  world.signal?.throwIfAborted()
 }

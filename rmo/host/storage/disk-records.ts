@@ -106,6 +106,7 @@ export function createDiskRecords({ driver, hostName, clock, random }: DiskRecor
       return path.endsWith('.seed.iso') ? 'seed' : 'root'
     },
     ownerOf: async (path) => notes.get(path)?.owner,
+    isUnseen: isShared,
     isBase: async (path) => /\.base-[0-9a-f]{8}$/.test(path),
     async overlaysBeside(path, call) {
       const { all } = await placeOf(path, call)

@@ -68,6 +68,8 @@ export interface DiskStore {
   rewriteSeed(path: string, files: readonly SeedFile[], note: DiskNote, call: Call): Promise<() => Promise<void>>
   /** Removes a disk and its note; nothing there is fine. */
   remove(path: string, call: Call): Promise<void>
+  /** Simulated hosts keep no common record of the directories that they share: a file there may be there without being seen. */
+  isUnseen?(path: string): boolean
   /** Disks in the directory of `path` that stand directly on it. */
   overlaysBeside(path: string, call: Call): Promise<readonly string[]>
 }

@@ -239,6 +239,10 @@ export function createDiskMaker(options: DiskMakerOptions): DiskMaker {
       }
       if (left.length > 0) throw RMO.PARTLY_DONE({ operation: 'remove', name: settings.name, reason: first instanceof Error ? first.message : String(first), left }, { cause: first })
     },
+    remakes(disk) {
+      const path = disk.create === 'auto' ? placeOf(disk) : undefined
+      return path !== undefined && store.isUnseen?.(path) === true
+    },
     async assertWhole(settings, call) {
       for (const disk of disksOf(settings)) {
         const path = disk.format === 'qcow2' ? placeOf(disk) : undefined

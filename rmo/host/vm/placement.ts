@@ -7,6 +7,7 @@
 
 import type { Authority } from '../../../functions/mod.ts'
 import type { Device, VmSettings } from '../../settings.ts'
+import type { DiskMaker } from '../parts.ts'
 import { assertNameFree, defineVm, metadataOf } from './vm-add.ts'
 import { reread } from './snapshots.ts'
 import { withVm } from './vm-verbs.ts'
@@ -26,13 +27,13 @@ export interface Placement {
 /** Names that libvirt gives to the host's end of an interface; on another host they are somebody else's. */
 const GIVEN_TARGET = /^vnet\d+$/
 
-function asItWas(device: Device): Device {
+function asItWas(device: Device, disks: DiskMaker | undefined): Device {
   if (device.type === 'interface') {
     const { target, ...rest } = device
     return target === undefined || GIVEN_TARGET.test(target) ? rest : device
   }
   const placed = device.path !== undefined || device.volume !== undefined
-  return placed && device.role !== 'seed' ? { ...device, create: 'existing' } : device
+  return placed && device.role !== 'seed' && disks?.remakes?.(device) !== true ? { ...device, create: 'existing' } : device
 }
 
 export function createPlacement(context: VmContext): Placement {
@@ -54,7 +55,7 @@ export function createPlacement(context: VmContext): Placement {
     stamp,
     async define(how, { uuid, settings, epoch }, authority) {
       const { autostart: _, ...rest } = settings
-      const wish: VmSettings = how === 'create' ? rest : { ...rest, devices: settings.devices.map(asItWas) }
+      const wish: VmSettings = how === 'create' ? rest : { ...rest, devices: settings.devices.map((device) => asItWas(device, context.parts().disks)) }
       const there = await host.exclusive(`name/${settings.name}`, () => host.exclusive(`VM/${uuid}`, async () => {
         authority.signal.throwIfAborted()
         const present = await host.driver.domains.get(uuid, host.call(authority))

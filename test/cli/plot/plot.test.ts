@@ -1,6 +1,6 @@
 // Figures as files: what stands in an SVG (structure, not looks), fields of CSV, PNG with and without a renderer.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { csvText } from '../../../cli/plot/csv.ts'
 import { pngOf } from '../../../cli/plot/png.ts'

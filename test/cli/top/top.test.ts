@@ -1,6 +1,6 @@
 // `kumoi top`: frames of any size, keys, one look without a terminal, and a session on one.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { SimClock } from '../../../fabric/mod.ts'
 import type { Interrupt } from '../../../cli/interrupt.ts'
@@ -72,9 +72,9 @@ t.test('one look without a terminal', async (t) => {
   t.notMatch(stdout, '\u001b')
   const json = JSON.parse((await shellRun(['--json', 'top'], { fake: fakeCloud({ snapshots: [webPool()] }) })).stdout) as Fleet
   t.match(json, { pools: [{ name: 'web' }], mode: 'armed' })
-  t.match(json.machines.map(({ name, state }) => `${name} ${state}`), ['alpha in-service', 'beta dead'])
+  t.match(json.machines.map(({ name, state }) => `${name} ${state}`), ['alpha in-service', 'beta dead', 'gamma alive'])
   const bare = await shellRun(['top', '--once'], { fake: fakeCloud() })
-  t.match(bare.stdout, /MACHINES\n.*alpha/s, 'machines of a fabric without pools')
+  t.match(bare.stdout, /MACHINES\n.*\nalpha +alive +10% +512 MiB of 1\.0 GiB/, 'machines of a fabric without pools')
 })
 
 t.test('on a terminal: the other screen, drawn again, and given back', async (t) => {

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { seededRandom } from '../../../fabric/clock.ts'
 import { WAITING, acceptStep, dialStep, openingMessage } from '../../../fabric/identity/admission.ts'
 import type { AdmissionContext, AdmissionState, DialPurpose } from '../../../fabric/identity/admission.ts'

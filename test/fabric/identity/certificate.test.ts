@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { seededRandom } from '../../../fabric/clock.ts'
 import { checkChain, decodeChain, encodeChain, extendChain, foundChain, subjectOf } from '../../../fabric/identity/certificate.ts'
 import { generateKeys, keysFromSeed, verifySignature } from '../../../fabric/identity/keys.ts'

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { seededRandom } from '../../../fabric/clock.ts'
 import { extendChain, foundChain } from '../../../fabric/identity/certificate.ts'
 import { generateKeys } from '../../../fabric/identity/keys.ts'

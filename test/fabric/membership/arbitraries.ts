@@ -1,6 +1,6 @@
 // Generators of member records and messages for the membership tests.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { LIMITS } from '../../../fabric/base.ts'
 import { ACCUSERS_MAX, byWeight } from '../../../fabric/membership/record.ts'
 import type { Accuser, MemberRecord, Profile } from '../../../fabric/membership/record.ts'

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { LIMITS, errorCode } from '../../../fabric/base.ts'
 import { decodeMessage, encodeMessage, messageBytes, quantisedLoad, recordBytes } from '../../../fabric/membership/messages.ts'
 import type { Message } from '../../../fabric/membership/messages.ts'

@@ -1,7 +1,7 @@
 // The join of member records is a lattice, whatever the records.
 
 import t from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { ACCUSERS_MAX, compareClaims, joinRecords, withState } from '../../../fabric/membership/record.ts'
 import type { MemberRecord } from '../../../fabric/membership/record.ts'
 import { claimsOfOneMember, member } from './arbitraries.ts'

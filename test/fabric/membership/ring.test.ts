@@ -1,7 +1,7 @@
 // Rings: enough observers for everybody, the two directions agree, and changes disturb few.
 
 import t from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { observerCount, MEMBERSHIP } from '../../../fabric/membership/config.ts'
 import { Rings } from '../../../fabric/membership/ring.ts'
 import { seededRandom } from '../../../fabric/base.ts'

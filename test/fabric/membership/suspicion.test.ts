@@ -1,7 +1,7 @@
 // The formulas: how long suspicions last, how often news travels, how the knobs relate.
 
 import t from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { MEMBERSHIP, dialPauseMs, healChance, healPauseMs, loadPauseMs, observerCount, retransmitLimit, weakSuspicionMaxMs, weakSuspicionMinMs } from '../../../fabric/membership/config.ts'
 import { isConfirmedGone, suspicionTimeoutMs } from '../../../fabric/membership/suspicion.ts'
 

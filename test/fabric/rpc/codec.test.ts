@@ -1,6 +1,6 @@
 // The hardened CBOR profile through its door: what passes, what is refused, and that refusing is cheap.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { decodeRecord, encodeRecord } from '../../../fabric/rpc/codec.ts'
 import { LIMITS } from '../../../fabric/limits.ts'

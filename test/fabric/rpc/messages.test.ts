@@ -1,7 +1,7 @@
 // Messages and fragments, and the frames of released versions, which are decoded for ever.
 
 import { readFileSync, readdirSync } from 'node:fs'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { encodeRecord } from '../../../fabric/rpc/codec.ts'
 import * as wire from '../../../fabric/rpc/messages.ts'

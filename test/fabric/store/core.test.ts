@@ -1,6 +1,6 @@
 // The store's core against a model that keeps nothing but a list: any commands, any of them refused and undone, at any time.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import type { StoreEntry, StoreOperation, StoreTransaction } from '../../../fabric/store/contract.ts'
 import { EMPTY_IMAGE, StoreCore } from '../../../fabric/store/core.ts'

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import type { StreamKind } from '../../../fabric/identity/hello.ts'
 import { LANES, Lanes } from '../../../fabric/transport/lanes.ts'
 import type { Lane } from '../../../fabric/transport/contract.ts'

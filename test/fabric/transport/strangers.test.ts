@@ -4,7 +4,7 @@
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { test } from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { seededRandom, systemClock, systemRandom } from '../../../fabric/clock.ts'
 import { generateKeys } from '../../../fabric/identity/keys.ts'
 import { LIMITS } from '../../../fabric/limits.ts'

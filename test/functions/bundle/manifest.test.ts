@@ -1,6 +1,6 @@
 // manifestOf: what a definition must be, and what becomes of it; durations.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { formatDuration, parseDuration } from '../../../functions/bundle/durations.ts'
 import { manifestOf, type ManifestChecks } from '../../../functions/bundle/manifest.ts'

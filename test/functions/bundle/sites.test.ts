@@ -3,7 +3,7 @@
 
 import { SourceMap } from 'node:module'
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t, { type Test } from 'tap'
 import { errorCode } from '../../../fabric/base.ts'
 import { buildFiles, functionFile, loadHere, textOf } from '../../support/bundles.ts'

@@ -1,7 +1,7 @@
 // functions/catalog/changes.ts: what may happen to a function's record, by examples and by properties over any sequence.
 
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { errorCode } from '../../../fabric/base.ts'
 import { change } from '../../../functions/catalog/changes.ts'

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { LIMITS, seededRandom } from '../../../fabric/base.ts'
 import { createBlobStore } from '../../../fabric/mod.ts'

@@ -1,6 +1,6 @@
 // Records as they stand in the store: one text for equal data, nothing let through that is not whole and signed.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { errorCode, seededRandom } from '../../../fabric/base.ts'
 import { extendChain, foundChain } from '../../../fabric/identity/certificate.ts'

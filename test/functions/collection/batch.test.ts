@@ -1,6 +1,6 @@
 // Order, gaps and outcomes of what a run brings back.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { batchOf, Coverage, inOrder, MapError, outcomesOf } from '../../../functions/collection/batch.ts'
 import type { Batch } from '../../../functions/collection/batch.ts'

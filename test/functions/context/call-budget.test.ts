@@ -1,6 +1,6 @@
 // The budget of nested calls, by properties: whatever a tree of calls does, it ends, and never makes more than it was given.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { CallBudget } from '../../../functions/plan/call-budget.ts'
 

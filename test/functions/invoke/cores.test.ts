@@ -1,6 +1,6 @@
 // The pure parts of calls by name: bytes put together and taken apart, sizes of chunks, breaker, choice of a node, queue.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { LIMITS, seededRandom } from '../../../fabric/base.ts'
 import { BatchSize } from '../../../functions/invoke/batch-size.ts'

@@ -1,6 +1,6 @@
 // Calls that share chunks: each has its own answer, error and deadline; limits; breaker; singletons; keys; nodes that die.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'
 import { fakeSandbox } from '../../support/fake-sandbox.ts'

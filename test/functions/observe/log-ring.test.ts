@@ -1,6 +1,6 @@
 // The ring of lines: its bounds, its fairness, and what becomes of a flood.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { LogRing, matches } from '../../../functions/observe/log-ring.ts'
 import { logLine } from '../../support/observed-nodes.ts'

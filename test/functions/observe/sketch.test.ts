@@ -1,6 +1,6 @@
 // The sketch of durations: merged it is as one, and its quantiles are right to its error.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { Sketch, SKETCH_ERROR_RATIO } from '../../../functions/observe/sketch.ts'
 

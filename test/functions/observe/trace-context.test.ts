@@ -1,6 +1,6 @@
 // W3C trace context: what is believed of a traceparent, and what goes out.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { seededRandom } from '../../../fabric/base.ts'
 import { parseTraceparent, traceContext, traceIdOf, traceOf } from '../../../functions/mod.ts'

@@ -1,6 +1,6 @@
 // Chunk sizes: bounded, growing no faster than measured, never zero.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { chunkSize, measure, RateBook } from '../../../functions/plan/chunking.ts'
 

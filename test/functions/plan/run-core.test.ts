@@ -1,6 +1,6 @@
 // The run core against faults: whatever nodes do, every element gets exactly one outcome and the run ends.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { seededRandom } from '../../../fabric/base.ts'
 import type { Random } from '../../../fabric/base.ts'

@@ -1,7 +1,7 @@
 // The two byte formats between kernel and cell: frames survive any cut of the stream, and results that do not
 // add up are refused, whatever the bytes. Also the pure parts of recovery: journal, quarantine, gate.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { FrameReader, frameHeader, writeFrame, FRAME_HEADER_BYTES, type Frame, type FrameFields } from '../../../functions/sandbox/frames.ts'
 import { parseErrorText, parseResult } from '../../../functions/sandbox/results.ts'

@@ -1,6 +1,6 @@
 // What of a secret can be found in lines and errors: nothing.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { Redactor } from '../../../functions/state/redaction.ts'
 import { logLine } from '../../support/observed-nodes.ts'

@@ -1,6 +1,6 @@
 // Durable state: versions, bounds, and the fence of a singleton.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { systemClock } from '../../../fabric/base.ts'
 import { createMemoryGlobalStore } from '../../../fabric/mod.ts'

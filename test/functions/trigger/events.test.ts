@@ -1,6 +1,6 @@
 // Events of objects and topics as triggers: which function gets what, in order, once, and what waits or is lost.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { NodeId } from '../../../fabric/base.ts'

@@ -1,7 +1,7 @@
 // Who holds what: one at a time, spread over the nodes, given back at once, taken over after a death, and never believed
 // longer than the lease can have lived.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import type { NodeId } from '../../../fabric/base.ts'
 import { HoldersCore } from '../../../functions/trigger/holders-core.ts'

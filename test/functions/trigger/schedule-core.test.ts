@@ -1,6 +1,6 @@
 // Timer triggers as a pure core: catching up once, the grid, overlaps, clocks that are set, summer time.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { cronProblem, cronTimes, TimerCore } from '../../../functions/mod.ts'
 import type { Fired, Schedule, Verdict } from '../../../functions/mod.ts'

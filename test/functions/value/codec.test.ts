@@ -1,6 +1,6 @@
 // The value codec through its door: round trips, refusals with their path, self-contained items.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'

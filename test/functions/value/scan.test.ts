@@ -1,6 +1,6 @@
 // Hostile bytes: whatever comes in, decodeValue answers a value or VALUE_MALFORMED, soon, and nothing else.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { decodeValue, encodeValue, scanValue } from '../../../functions/value/mod.ts'
 

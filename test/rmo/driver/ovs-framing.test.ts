@@ -1,6 +1,6 @@
 // The pure parts of the OVSDB client: framing however the stream is cut, values, tables from updates.
 
-import * as fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { createFraming } from '../../../rmo/driver/ovs/framing.ts'
 import { kilobitsOf, rateOfKilobits } from '../../../rmo/driver/ovs/records.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { systemClock } from '../../../fabric/base.ts'
 import { allOrNothing } from '../../../rmo/host/all-or-nothing.ts'

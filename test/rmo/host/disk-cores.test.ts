@@ -1,7 +1,7 @@
 // The parts under disks that need no disk: the plan, file names, hidden files, sidecars, holds, claims.
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { seededRandom } from '../../../fabric/base.ts'
 import { createClaims } from '../../../rmo/host/storage/claims.ts'

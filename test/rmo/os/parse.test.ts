@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { cpuShares, parseCpuModel, parseDiskstats, parseLoadavg, parseMeminfo, parseMountinfo, parseNetDev, parseOsRelease, parseStat } from '../../../rmo/os/parse.ts'
 

@@ -1,6 +1,6 @@
 // Settings for property tests: everything that VmSettings can hold, hostile texts included.
 
-import fc from 'fast-check'
+import { fc } from '../../../support/property.ts'
 import type { DomainMetadata } from '../../../../rmo/driver/contract.ts'
 import type { DiskDevice, InterfaceDevice, VmSettings } from '../../../../rmo/settings.ts'
 

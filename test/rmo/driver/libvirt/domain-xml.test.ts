@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
+import { fc } from '../../../support/property.ts'
 import { test } from 'tap'
 import { errorCode } from '../../../../fabric/base.ts'
 import { attachXml, detachXml, domainXml, metadataXml, readDomain } from '../../../../rmo/driver/libvirt/xml/domain.ts'

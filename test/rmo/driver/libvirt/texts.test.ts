@@ -1,6 +1,6 @@
 // The small texts: pools, volumes, networks, snapshots, capabilities.
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
+import { fc } from '../../../support/property.ts'
 import { test } from 'tap'
 import { errorCode } from '../../../../fabric/base.ts'
 import { flavourOf, readCapabilities, readKvm } from '../../../../rmo/driver/libvirt/xml/capabilities.ts'

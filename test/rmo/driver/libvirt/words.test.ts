@@ -1,6 +1,6 @@
 // libvirt's numbers in Kumoi's words: errors, events, states, guests on their way. Pure.
 
-import fc from 'fast-check'
+import { fc } from '../../../support/property.ts'
 import t from 'tap'
 import { domainState } from '../../../../rmo/driver/libvirt/domain-state.ts'
 import { EVENTS, lifecycle } from '../../../../rmo/driver/libvirt/event-table.ts'
