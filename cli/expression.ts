@@ -18,8 +18,9 @@ import type { PeopleLayout } from './render/value.ts'
 export async function bindingsOf(dc: DataCenter): Promise<Bindings> {
   // Loaded with the connection already.
   const { Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk } = await import('../rmo/base.ts')
+  const { byRank } = await import('../kali/placement/user-scheduler.ts')
   return {
-    dc,
+    dc, global: dc.global, byRank,
     ...collectionsOf(dc),
     from: dc.from, range: dc.range, load: dc.load, fn: dc.fn, functions: dc.functions,
     Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk,

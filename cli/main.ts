@@ -39,7 +39,7 @@ const VERSION_FLAGS: ReadonlySet<string> = new Set(['--version', '-V'])
 const COMMAND_WORD = /^[a-z][a-z-]*$/
 const LITERALS: ReadonlySet<string> = new Set([
   'true', 'false', 'null', 'undefined', 'dc', 'range', 'from', 'load', 'explain', 'mac',
-  'pms', 'vmms', 'vms', 'images', 'volumes', 'networks', 'switches', 'ports', 'snapshots',
+  'global', 'pools', 'elasticities', 'highAvailabilities', 'pms', 'vmms', 'vms', 'images', 'volumes', 'networks', 'switches', 'ports', 'snapshots',
 ])
 
 /** A lone lower-case word that means nothing in an expression: a command mistyped. */

@@ -6,28 +6,39 @@
 // Stopped in reverse: no new work of the agent, then the lease (its watchdog counts on for what is protected), then the view.
 
 import { join } from 'node:path'
-import { LIMITS, systemClock, systemRandom } from '../fabric/base.ts'
-import type { NodeId } from '../fabric/base.ts'
+import { fileURLToPath } from 'node:url'
+import { LIMITS, fromErrorRecord, systemClock, systemRandom } from '../fabric/base.ts'
+import { connectLocal, createRegistry, createRpcPeer } from '../fabric/client.ts'
 import type { FabricNode, FabricStore } from '../fabric/mod.ts'
-import { decodeValue, encodeArray } from '../functions/mod.ts'
+import { buildBundle, createCatalogClient, decodeValue, encodeArray } from '../functions/mod.ts'
 import type { Authority, Invoker, Sandbox } from '../functions/mod.ts'
-import type { Host, LocalObjects, NodeCapabilities, VmGuard } from '../rmo/mod.ts'
-import { fromErrorRecord } from '../fabric/base.ts'
-import { createAgentHost } from './agent/host-adapter.ts'
+import type { Host, LocalObjects, NodeCapabilities, VmGuard, VmInfo } from '../rmo/mod.ts'
 import { startAgent } from './agent/agent.ts'
 import type { Agent } from './agent/agent.ts'
+import { createAgentHost } from './agent/host-adapter.ts'
 import { createCloudBook } from './cloud/book.ts'
 import type { HaTimings } from './cloud/contract.ts'
-import type { CloudBook, HostLease } from './cloud/parts.ts'
+import type { AgentHost, CloudBook, HostLease } from './cloud/parts.ts'
 import { createCloudView } from './cloud/view.ts'
 import type { NodeCloudView } from './cloud/view.ts'
-import { localPrincipal } from './data-dir.ts'
+import { localPrincipal, socketPath } from './data-dir.ts'
+import { serveCloudKinds } from './kinds/home/serve.ts'
 import { systemBootClock } from './lease/boot-clock.ts'
 import { createGuard } from './lease/guard.ts'
 import { startHostLease } from './lease/keeper.ts'
 import { askCutOff, registerCutOff } from './lease/survival.ts'
 import { createWatchdog } from './lease/watchdog/client.ts'
 import { processName } from './lease/watchdog/processes.ts'
+import { admissionProblem } from './placement/admission.ts'
+import { createChoose } from './placement/choose.ts'
+import { ruleProblem } from './placement/rules.ts'
+import { createUserRun } from './placement/user-run.ts'
+import { ensurePolicies } from './policies/deploy.ts'
+import { createCloudService } from './service/service.ts'
+
+const TRACE_BYTES = 8
+/** Folder of Kumoi's package.json: one up from a checkout's kali/, two from a release's dist/kali/. */
+const PACKAGE_ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.js') ? '../../' : '../', import.meta.url))
 
 export interface CloudBase {
   readonly view: NodeCloudView
@@ -85,7 +96,10 @@ export interface CloudOptions {
   readonly hosts: ReadonlyMap<string, Host>
   readonly sandbox: Sandbox
   readonly invoker: Invoker
+  /** Of the node: its own socket is there. */
+  readonly data: string
 }
+
 export interface Cloud {
   /** The agent begins; call when the node serves. */
   start(): void
@@ -93,7 +107,7 @@ export interface Cloud {
 }
 
 /** What users' verbs and policies ask for, and who carries it out on this node's machines. */
-export function createCloud({ base, fabric, objects, capabilities, hosts, sandbox, invoker, deploy }: CloudOptions): Cloud {
+export function createCloud({ base, fabric, objects, capabilities, hosts, sandbox, invoker, data }: CloudOptions): Cloud {
   const { view, book, lease, timings } = base
   const { id: self, log, membership } = fabric
   /** Of the node itself. */
@@ -112,7 +126,7 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
       if (outcome.status !== 'value') throw fromErrorRecord(outcome.error)
       return (decodeValue(outcome.value) as unknown[])[0]
     },
-    ensurePolicies: (names, by) => ensurePolicies({ ...deploy, names, by }),
+    ensurePolicies: (names) => deployPolicies(data, names),
     admit: admissionProblem, infeasible: ruleProblem,
   })
   const kinds = serveCloudKinds({
@@ -132,5 +146,16 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
       kinds.stop()
       service.stop()
     },
+  }
+}
+
+/** As a shell of this node would deploy them: through its socket, in the administrator's name. */
+async function deployPolicies(data: string, names: readonly string[]): Promise<void> {
+  const peer = createRpcPeer({ channel: await connectLocal(socketPath(data), systemClock), caller: { via: 'socket', uid: process.getuid?.() ?? 0 }, registry: createRegistry(), clock: systemClock })
+  try {
+    const catalog = createCatalogClient({ peer, callOptions: () => ({ timeoutMs: LIMITS.policyDeployTimeoutMs }) })
+    await ensurePolicies({ names, packageRoot: PACKAGE_ROOT, as: localPrincipal(), build: buildBundle, deploy: (bundle, options) => catalog.deploy(bundle, options), list: () => catalog.list() })
+  } finally {
+    peer.close()
   }
 }

@@ -6,14 +6,18 @@ import { connectLocal, createRegistry, createRpcPeer } from '../fabric/client.ts
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
 import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, createCallsClient, createCatalogClient, createObserveClient, createSecretsClient, explain } from '../functions/base.ts'
 import type { Collection, CollectionOptions, FunctionsApi, FunctionSession, ReferenceRecord, SourceSpec, StoreApi } from '../functions/mod.ts'
-import { assignmentsOf, createValueCodec, load, makePipelined, makeReference, METHODS, readListingStream, RMO, rmoKinds } from '../rmo/base.ts'
+import { assignmentsOf, createLoad, createValueCodec, makePipelined, makeReference, METHODS, readListingStream, RMO } from '../rmo/base.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
-import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
+import type { ConnectOptions, DataCenter, Global, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
 import { KALI } from './errors.ts'
 import { createStoreApi } from './store-client.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
+import { GLOBAL_UUID } from './kinds/global.ts'
+import { kumoiKinds } from './kinds/index.ts'
 
 const LIVE_FIGURES_TIMEOUT_MS = 2_000
+/** Home of what is everywhere: a node's id that no node has. */
+const NOBODY = '0'.repeat(64)
 
 /** Connects to the node of a data directory. Rejects with FABRIC_ERR_NO_NODE when none runs there. */
 export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
@@ -73,7 +77,8 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
     const [from, to] = b === undefined ? [0, a] : [a, b]
     return collectionOf<number>(this.#functions, { type: 'range', from, to, step })
   })
-  readonly load: DataCenter['load'] = load
+  readonly load: DataCenter['load'] = standIn(['dc', 'load'], createLoad(kumoiKinds))
+  readonly global: DataCenter['global']
   readonly fn: DataCenter['fn']
   readonly functions: FunctionsApi
   readonly store: StoreApi
@@ -87,7 +92,7 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
     this.#options = options
     const principal = options.as === undefined ? undefined : `${localPrincipal()}/${options.as}`
     const rmo: RmoSession = {
-      peer, kinds: rmoKinds,
+      peer, kinds: kumoiKinds,
       codec: createValueCodec({ reference: (record) => makeReference(record, rmo), collection: (spec) => this.#collection(spec) }),
       callOptions: () => this.#callOptions(principal),
       collection: (kind, records) => collectionOfObjects(this.#functions, kind, records),
@@ -98,12 +103,14 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
       globals: {},
       reference: (record) => makeReference(record, rmo),
       collection: (spec) => this.#collection(spec),
-      pipelined: (record, kind) => makePipelined(record, rmoKinds.kindOf(kind), rmo),
+      pipelined: (record, kind) => makePipelined(record, kumoiKinds.kindOf(kind), rmo),
       console: options.onConsole ?? stderrConsole,
       list: async (kind, { timeoutMs, signal }) => (await this.#whole(kind, 'attributes', callOptions({ timeoutMs, signal, principal }))).map((record) => makeReference(record, rmo)),
       count: async (kind, { timeoutMs, signal }) => (await this.#whole(kind, 'names', callOptions({ timeoutMs, signal, principal }))).length,
     }
     this.#rmo = rmo
+    // Every node serves it: the home is whoever is asked.
+    this.global = makeReference({ kind: 'Global', uuid: GLOBAL_UUID, home: NOBODY, name: 'global', attributes: {} }, rmo) as Global
     const client = { peer, callOptions: () => this.#callOptions(principal) }
     const { fn, ...calls } = createCallsClient({ ...client, codec: { encode: (value) => rmo.codec.encode(value), decode: (bytes) => rmo.codec.decode(bytes, 'value') } })
     this.fn = standIn(['dc', 'fn'], fn)
@@ -113,7 +120,7 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
 
   /** One per kind of the registry, under its plural: pms, vms, ... */
   collections(): Readonly<Record<string, Collection<unknown>>> {
-    return Object.fromEntries(rmoKinds.kinds.map(({ kind, plural }) => [plural, collectionOf(this.#functions, { type: 'kind', kind })]))
+    return Object.fromEntries(kumoiKinds.kinds.map(({ kind, plural }) => [plural, collectionOf(this.#functions, { type: 'kind', kind })]))
   }
 
   async list(kind: string): Promise<ObjectListing> {
@@ -186,7 +193,7 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
   async #whole(kind: string, want: 'names' | 'attributes', options: CallOptions): Promise<readonly ReferenceRecord[]> {
     const { references, failures } = await this.#listing(kind, want, options)
     const [first] = failures
-    if (first !== undefined && rmoKinds.kindOf(kind).residence === 'hosted') throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
+    if (first !== undefined && kumoiKinds.kindOf(kind).residence === 'hosted') throw RMO.LIST_INCOMPLETE({ kind, failed: failures.map(({ name }) => name), first: first.error.message }, { cause: fromErrorRecord(first.error) })
     return references
   }
 

@@ -3,6 +3,7 @@
 import type { Manifest, Outcome } from '../functions/mod.ts'
 import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
 import type { Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
+import type { Elasticity, Global, HighAvailability, Pool } from './kinds/interfaces.ts'
 import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
 
 export interface ConnectOptions {
@@ -40,9 +41,14 @@ export interface ObjectCollections {
   readonly switches: Collection<Switch>
   readonly ports: Collection<Port>
   readonly snapshots: Collection<Snapshot>
+  readonly pools: Collection<Pool>
+  readonly elasticities: Collection<Elasticity>
+  readonly highAvailabilities: Collection<HighAvailability>
 }
 
 export interface DataCenter extends ObjectCollections {
+  /** The data center as one object: pools, quotas, mode (the paper's `global`). Verbs and collections; what it shows is in `info()` and `stats()`. */
+  readonly global: Global
   from<T>(items: Iterable<T> | AsyncIterable<T>): Collection<T>
   range(n: number): Collection<number>
   range(from: number, to: number, step?: number): Collection<number>
@@ -81,6 +87,8 @@ export interface StartNodeOptions {
   readonly onLog?: (line: string) => void
   /** Global store of the fabric: "etcd://host:port,..."; left out: what the fabric uses already, else the founder's own. */
   readonly store?: string
+  /** Timings of leases and restarts elsewhere (kali/lease/timings.ts): 'fast' (default) about 25 s after a host is lost, 'calm' about 65 s. The same on all nodes. */
+  readonly highAvailability?: 'fast' | 'calm'
   /** "host:port" of the HTTP door; left out: none. */
   readonly http?: string
   /** The machine's virtual machines; left out: none. */

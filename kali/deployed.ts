@@ -14,8 +14,9 @@ import {
   manifestOf, originalStack, findVersion, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
 } from '../functions/mod.ts'
 import type { Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
-import { createFunctionRules, createLocalEvents, kindProblem, rightProblem, rmoKinds } from '../rmo/mod.ts'
+import { createFunctionRules, createLocalEvents, kindProblem, rightProblem } from '../rmo/mod.ts'
 import type { FunctionRules, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
+import { kumoiKinds } from './kinds/index.ts'
 import { seeMembers } from './members-seen.ts'
 
 export interface DeployedBase {
@@ -43,7 +44,7 @@ export function startDeployedBase({ fabric, store, localStore }: { readonly fabr
   const ahead = async (name: string, version: string): Promise<FunctionManifest | undefined> =>
     (await findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined))?.manifest
   const rules = createFunctionRules({
-    kinds: rmoKinds,
+    kinds: kumoiKinds,
     versionOf: (name, version) => catalog.version(name, version)?.manifest ?? ahead(name, version),
     fence: (name, epoch) => holders.check(name, epoch),
   })
@@ -96,7 +97,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
       void store.revision({ timeoutMs: LIMITS.storeCallTimeoutMs }).then(() => { storeReachable = true }, () => { storeReachable = false })
       return {
         cells: cells.length, cellMemoryMiB: cells.reduce((sum, { residentMiB }) => sum + residentMiB, 0), quarantined: quarantined.length, storeReachable,
-        members: tally(membership.members().map(({ state }) => state)), objects: tally(rmoKinds.kinds.flatMap(({ kind }) => objects.list(kind).map(() => kind))),
+        members: tally(membership.members().map(({ state }) => state)), objects: tally(kumoiKinds.kinds.flatMap(({ kind }) => objects.list(kind).map(() => kind))),
       }
     },
   })
@@ -122,11 +123,11 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     describe: async ({ script, ...source }, context: CallContext) => manifestOf(
       await describeBundle(sandbox, script, cellPrincipal(functionPrincipal({ name: 'describe', version: source.version, deployer: context.principal })), context.signal),
       { ...source, bytes: script.byteLength },
-      { cron: cronProblem, right: (right) => (/^(function|topic):/.test(right) ? undefined : rightProblem(right, rmoKinds)), kind: (name) => kindProblem(name, rmoKinds) }),
+      { cron: cronProblem, right: (right) => (/^(function|topic):/.test(right) ? undefined : rightProblem(right, kumoiKinds)), kind: (name) => kindProblem(name, kumoiKinds) }),
     warm: (manifest, _script, signal) => invoke.runner.warmUp({ name: manifest.name, alias: 'stable', manifest, deployer: catalog.get(manifest.name)?.versions.get(manifest.version)?.by ?? '' }, signal),
   })
 
-  const events = createLocalEvents({ objects, kinds: rmoKinds, clock: systemClock, onError: (error) => log.warn('an event could not be told to functions', { reason: String(error) }) })
+  const events = createLocalEvents({ objects, kinds: kumoiKinds, clock: systemClock, onError: (error) => log.warn('an event could not be told to functions', { reason: String(error) }) })
   /** Watching is reading: the rights of the function, and what its deployer may read of this object. */
   const mayWatch = async ({ name, manifest, deployer }: ResolvedFunction, { kind, uuid }: { readonly kind: string; readonly uuid: string }): Promise<boolean> => {
     const principal = functionPrincipal({ name, version: manifest.version, deployer })

@@ -6,13 +6,16 @@ import { openGlobalStore, openLocalStore, startFabricNode, systemClock, systemRa
 import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
 import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, FunctionService, Sandbox } from '../functions/mod.ts'
-import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo, rmoKinds, startAccounting } from '../rmo/mod.ts'
+import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo, startAccounting } from '../rmo/mod.ts'
 import type { FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
 import { createDeployed, startDeployedBase } from './deployed.ts'
 import type { Deployed } from './deployed.ts'
+import { createCloud, startCloudBase } from './cloud-node.ts'
+import { kumoiKinds } from './kinds/index.ts'
+import { TIMINGS } from './lease/timings.ts'
 import { startHosts } from './hosts.ts'
 import type { Hosts } from './hosts.ts'
 import type { HttpDoor } from './http.ts'
@@ -60,8 +63,10 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
     const capabilities = serveObjects(fabric, objects, ledger, base.rules)
-    stoppers.push(startAccounting({ kinds: rmoKinds, objects, ledger, clock: systemClock }))
-    hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' } })
+    stoppers.push(startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
+    const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'] })
+    stoppers.push(() => cloudBase.stop())
+    hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' }, guardOf: cloudBase.guardOf })
     stoppers.push(hosts.stop)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     stoppers.push(() => sandbox.close())
@@ -69,11 +74,14 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     stoppers.push(gossipLoad(fabric, machine, sandbox))
     const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog: base.catalog, holders: base.holders, rules: base.rules })
     stoppers.push(() => deployed.stop())
+    const cloud = createCloud({ base: cloudBase, fabric, objects, capabilities, hosts: hosts.hosts, sandbox, invoker: deployed.invoker, data })
+    stoppers.push(() => cloud.stop())
     const door = options.http === undefined ? undefined : await openHttp(fabric, deployed, data, options.http)
     if (door !== undefined) stoppers.push(() => door.close())
     // Last, so that nobody is served by a half-made node.
     await fabric.open()
     deployed.start()
+    cloud.start()
     void sandbox.warm(localPrincipal()).catch((error: unknown) => fabric.log.warn('the first cell did not start', { reason: String(error) }))
     return { info: infoOf(fabric), socket: socketPath(data), stop, stopped: stopped.promise }
   } catch (error) {
@@ -114,7 +122,7 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger,
     unreadable: (kind, principal) => rules.unreadable(kind, principal),
     codec,
     openPeer,
-    ledger, clock: systemClock, random: systemRandom,
+    ledger, clock: systemClock, random: systemRandom, kinds: kumoiKinds,
   })
   const watches = createWatches({ capabilities, openPeer, onMembership: (listener) => fabric.membership.onEvent(listener), clock: systemClock })
   registerRmo({ registry: fabric.registry, capabilities, watches, codec })

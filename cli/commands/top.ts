@@ -28,6 +28,8 @@ async function live(shell: Shell, dc: DataCenter, first: Fleet, periodMs: number
   let fleet = first, look: Look = FIRST_LOOK, drawn: Frame | undefined
   const over = Promise.withResolvers<void>()
   const draw = (): void => {
+    // What a look counts (elements done) would be written over the frame.
+    out.progress.stop()
     drawn = frame(fleet, look, { width: stdout.columns || 80, height: stdout.rows || ROWS_DEFAULT, style: out.style })
     stdout.write(`${HOME}${drawn.lines.map((line) => `${line}${TO_LINE_END}`).join('\r\n')}${TO_SCREEN_END}`)
   }

@@ -1,5 +1,5 @@
 // Lists of resource-mapped objects, with the columns that their kind declares for tables
-// (rmo/kinds/*.ts). `rmo` is loaded here only when there is a reference to show: by then it is.
+// (rmo/kinds/*.ts, kali/kinds/*.ts). They are loaded here only when there is a reference to show: by then it is.
 
 import { bytesText, durationText, mebibytesText, ratioText } from './units.ts'
 import { referenceOf } from './shapes.ts'
@@ -12,16 +12,16 @@ export interface KindColumn { readonly attribute: string; readonly title: string
 
 /** Columns of a kind, those for wide tables only when asked; undefined for a kind that this program does not know. */
 export async function columnsOf(kind: string, { wide = false }: { readonly wide?: boolean } = {}): Promise<readonly KindColumn[] | undefined> {
-  const { rmoKinds } = await import('../../rmo/base.ts')
-  const found = rmoKinds.kinds.find((k) => k.kind === kind)
+  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const found = kumoiKinds.kinds.find((k) => k.kind === kind)
   return found === undefined ? undefined : Object.entries(found.attributes).flatMap(([attribute, { column }]) =>
     column === 'none' || (column.wide === true && !wide) || attribute === 'name' ? [] : [{ attribute, title: column.header.toLowerCase(), format: column.format }])
 }
 
 /** What can follow `pm.`: attributes and verbs. */
 export async function wordsOf(kind: string): Promise<readonly string[]> {
-  const { rmoKinds } = await import('../../rmo/base.ts')
-  const found = rmoKinds.kinds.find((k) => k.kind === kind)
+  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const found = kumoiKinds.kinds.find((k) => k.kind === kind)
   if (found === undefined) return []
   const { shape, streams } = found
   return ['name', 'uuid', ...shape.attributes, ...shape.verbs, ...Object.keys(streams), 'watch', 'unwatch', ...Object.keys(shape.collections), ...Object.keys(shape.references ?? {})]
@@ -29,16 +29,16 @@ export async function wordsOf(kind: string): Promise<readonly string[]> {
 
 /** Where a property of an object of a kind leads, when it is another object or several. */
 export async function relationOf(kind: string, property: string): Promise<{ readonly kind: string; readonly many: boolean } | undefined> {
-  const { rmoKinds } = await import('../../rmo/base.ts')
-  const shape = rmoKinds.kinds.find((k) => k.kind === kind)?.shape
+  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const shape = kumoiKinds.kinds.find((k) => k.kind === kind)?.shape
   const many = shape?.collections[property], one = shape?.references?.[property]
   return many !== undefined ? { kind: many, many: true } : one !== undefined ? { kind: one, many: false } : undefined
 }
 
 /** Kind of each collection, by its name: vms -> VM. */
 export async function kindsByPlural(): Promise<ReadonlyMap<string, string>> {
-  const { rmoKinds } = await import('../../rmo/base.ts')
-  return new Map(rmoKinds.kinds.map(({ plural, kind }) => [plural, kind]))
+  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  return new Map(kumoiKinds.kinds.map(({ plural, kind }) => [plural, kind]))
 }
 
 const FORMATS: Readonly<Record<Format, (value: unknown) => string>> = {

@@ -45,12 +45,16 @@ function sorted<T extends { readonly name: string; readonly cpuRatio: number | u
 
 const memoryText = (used: number | undefined, all: number | undefined): string => (used === undefined || all === undefined ? '-' : `${mebibytesText(used)} of ${mebibytesText(all)}`)
 
-function rowsOf(fleet: Fleet, section: Section, sort: Look['sort']): readonly (readonly string[])[] {
+/** The rows of a section in order; only those that are shown are put into words. */
+interface Rows { readonly count: number; words(from: number, to: number): readonly (readonly string[])[] }
+const rowsFrom = <T>(items: readonly T[], words: (item: T) => readonly string[]): Rows => ({ count: items.length, words: (from, to) => items.slice(from, to).map(words) })
+
+function rowsOf(fleet: Fleet, section: Section, sort: Look['sort']): Rows {
   switch (section) {
-    case 'pools': return fleet.pools.map((one) => [one.name, String(one.machines), String(one.vms), String(one.inFlight), `${one.bookedVcpus}/${Math.round(one.vcpus)}`, memoryText(one.bookedMemoryMiB, one.memoryMiB), one.scheduler, one.groups])
-    case 'machines': return sorted(fleet.machines, sort).map((one) => [one.name, one.pool, one.state, ratioText(one.cpuRatio), memoryText(one.memoryUsedMiB, one.memoryMiB), String(one.vms), one.lease])
-    case 'vms': return sorted(fleet.vms, sort).map((one) => [one.name, one.pool, one.machine, one.state, ratioText(one.cpuRatio), String(one.vcpus), mebibytesText(one.memoryMiB), one.keptBy])
-    case 'decisions': return fleet.decisions.map((one) => [durationText(fleet.atMs - one.atMs), one.pool, one.by, one.what, one.about, one.because])
+    case 'pools': return rowsFrom(fleet.pools, (one) => [one.name, String(one.machines), String(one.vms), String(one.inFlight), `${one.bookedVcpus}/${Math.round(one.vcpus)}`, memoryText(one.bookedMemoryMiB, one.memoryMiB), one.scheduler, one.groups])
+    case 'machines': return rowsFrom(sorted(fleet.machines, sort), (one) => [one.name, one.pool, one.state, ratioText(one.cpuRatio), memoryText(one.memoryUsedMiB, one.memoryMiB), String(one.vms), one.lease])
+    case 'vms': return rowsFrom(sorted(fleet.vms, sort), (one) => [one.name, one.pool, one.machine, one.state, ratioText(one.cpuRatio), String(one.vcpus), mebibytesText(one.memoryMiB), one.keptBy])
+    case 'decisions': return rowsFrom(fleet.decisions, (one) => [durationText(fleet.atMs - one.atMs), one.pool, one.by, one.what, one.about, one.because])
   }
 }
 
@@ -81,22 +85,23 @@ function share(counts: Readonly<Record<Section, number>>, focus: Section, room: 
 }
 
 export function frame(fleet: Fleet, look: Look, { width, height, style }: Screen): Frame {
-  const all = Object.fromEntries(ORDER.map((section) => [section, rowsOf(fleet, section, look.sort)])) as Readonly<Record<Section, readonly (readonly string[])[]>>
-  const present = ORDER.filter((section) => section === look.focus || all[section].length > 0)
+  const all = Object.fromEntries(ORDER.map((section) => [section, rowsOf(fleet, section, look.sort)])) as Readonly<Record<Section, Rows>>
+  const present = ORDER.filter((section) => section === look.focus || all[section].count > 0)
   const cut = (line: string): string => (width === undefined ? line : truncate(line, width))
   const foot = height === undefined ? [] : [style.dim(cut(look.problem === undefined ? KEYS : neutralLine(look.problem)))]
   // Each section has a title, a head and a blank line before it.
   const room = height === undefined ? Infinity : height - 1 - foot.length - present.length * 3
-  const counts = Object.fromEntries(ORDER.map((section) => [section, all[section].length])) as Record<Section, number>
+  const counts = Object.fromEntries(ORDER.map((section) => [section, all[section].count])) as Record<Section, number>
   const shown = room === Infinity ? counts : share(counts, look.focus, room)
   const lines = [style.bold(cut(neutralLine(headOf(fleet))))]
   for (const section of present) {
-    const rows = all[section], page = shown[section]
-    const from = section === look.focus ? Math.min(look.scroll, Math.max(0, rows.length - page)) : 0
-    const some = page < rows.length ? ` ${rows.length === 0 ? 0 : from + 1}-${from + page} of ${rows.length}` : ''
+    const { count, words } = all[section], page = shown[section]
+    const from = section === look.focus ? Math.min(look.scroll, Math.max(0, count - page)) : 0
+    const some = page === 0 && count > 0 ? ` ${count}` : page < count ? ` ${from + 1}-${from + page} of ${count}` : ''
     const title = `${section.toUpperCase()}${some}`
     lines.push('', section === look.focus && height !== undefined ? style.cyan(cut(`> ${title}`)) : style.bold(cut(title)))
-    const seen = rows.slice(from, from + page)
+    if (page === 0 && count > 0) continue
+    const seen = words(from, from + page)
     const bare = table(COLUMNS[section], seen, { style: PLAIN_STYLE, columns: width }).split('\n'), painted = table(COLUMNS[section], seen, { style, columns: width }).split('\n')
     // Columns that are never cut can be wider than a narrow screen: such a line is cut, and loses its colours.
     lines.push(...bare.map((line, i) => (width !== undefined && cellsOf(line) > width ? cut(line) : painted[i] ?? line)))

@@ -22,12 +22,13 @@ export function press(look: Look, key: string, { rows, page }: { readonly rows: 
   }
   const sort = SORTS[key]
   if (sort !== undefined) return { ...look, sort, scroll: 0 }
-  const last = Math.max(0, rows - page)
+  // A list that became shorter has moved already.
+  const last = Math.max(0, rows - page), at = Math.min(look.scroll, last)
   switch (STEPS[key]) {
-    case 'up': return { ...look, scroll: Math.max(0, look.scroll - 1) }
-    case 'down': return { ...look, scroll: Math.min(last, look.scroll + 1) }
-    case 'page-up': return { ...look, scroll: Math.max(0, look.scroll - page) }
-    case 'page-down': return { ...look, scroll: Math.min(last, look.scroll + page) }
+    case 'up': return { ...look, scroll: Math.max(0, at - 1) }
+    case 'down': return { ...look, scroll: Math.min(last, at + 1) }
+    case 'page-up': return { ...look, scroll: Math.max(0, at - page) }
+    case 'page-down': return { ...look, scroll: Math.min(last, at + page) }
     case 'top': return { ...look, scroll: 0 }
     case 'bottom': return { ...look, scroll: last }
     default: return look

@@ -56,7 +56,8 @@ export const CLI_LIMITS = {
   figureLooksAtOnce: 4,
   /** One call of an experiment; placing, making and starting a VM on an emulated machine is the longest. */
   figureCallTimeoutMs: 180_000,
-  /** Before a guest that did not answer is asked again. */
+  /** A guest under emulation boots in 3 to 40 s; each question waits 3 s for its answer. Before it is asked again: */
+  figureAsksMax: 60,
   figurePauseMs: 200,
   // --- commands on several objects, watches of lists
   /** Objects worked on at once by one command (the machines do the work), and how seldom a watched table is drawn again. */

@@ -149,4 +149,11 @@ export const CLOUD_LIMITS = {
   guardAnswerMs: 20_000,
   /** A user's start of a protected VM waits so long until the agent has armed it. */
   guardArmTimeoutMs: 10_000,
+  // --- kinds (kali/kinds)
+  /** Things given to pool.add() or remove() that are worked on at once. */
+  poolAddsAtOnce: 8,
+  /** Building and deploying the delivered policies, cells not yet warm. */
+  policyDeployTimeoutMs: 120_000,
+  /** One answer of a group's own metric. */
+  metricTimeoutMs: 5_000,
 } as const

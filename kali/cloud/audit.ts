@@ -73,9 +73,9 @@ function sort(entries: readonly GlobalStoreEntry[], bad: (key: string, error: un
     try {
       const watched = watchedKey(key)
       const kind = watched && kinds[watched.type]
-      if (watched !== undefined && kind !== undefined) kind[0].set(watched.id, decodeRecord(kind[1], value))
       if (watched?.type === 'vm') all.lives.set(watched.id, createRevision)
-      if (key.startsWith(BOOKED_PREFIX)) all.counters.set(key.slice(BOOKED_PREFIX.length), decodeRecord(RECORDS.amounts, value))
+      if (watched !== undefined && kind !== undefined) kind[0].set(watched.id, decodeRecord(kind[1], value))
+      else if (key.startsWith(BOOKED_PREFIX)) all.counters.set(key.slice(BOOKED_PREFIX.length), decodeRecord(RECORDS.amounts, value))
       else if (key.startsWith(NAME_PREFIX)) all.names.set(key, new TextDecoder().decode(value))
     } catch (error) { bad(key, error) }
   }

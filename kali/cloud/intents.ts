@@ -4,7 +4,8 @@
 //   status                   --one transaction--> status/UUID, only while the intent names that machine in that epoch
 //
 // Invariants (cloud.md 5.3, 8.5): an intent is only ever replaced from the revision it was read at; machine and epoch change
-// together, and the epoch never falls; what is to run on a machine is booked there.
+// together, and the epoch never falls; what is to run on a machine is booked there; an armed VM is taken from its machine
+// only with that machine's lease gone in the same transaction, or on proof (5.2, 5.3).
 
 import type { CloudView, Stored } from './contract.ts'
 import { bookings, equal, neededFor, NOTHING } from './bookings.ts'
@@ -39,6 +40,7 @@ export function createIntents({ store, view, transactions }: IntentsOptions): In
         const before = storedRecord(RECORDS.intent, found)
         const after = change(before)
         if (after === undefined) return { write: [], done: () => undefined }
+        if (options.proof === undefined) yield* takeable(before, after)
         const write = yield* replace(before, after)
         return { write, when: conditions, done: (revision) => ({ ...after, revision }) }
       }, { ...laneOf(view.intent(vm)), ...signalOf(options) })
@@ -85,6 +87,14 @@ function conditionsOf({ when = [] }: ChangeOptions): readonly StoreCompare[] {
   const foreign = when.find(({ key }) => !CLOUD_PREFIXES.some((prefix) => key.startsWith(prefix)))
   if (foreign !== undefined) throw KALI.RECORD_INVALID({ what: 'the key of a condition', expected: 'one of kali/cloud/keys.ts', got: foreign.key })
   return when
+}
+
+/** Whatever a policy asks for: an armed VM leaves its machine by itself, or that machine's lease is gone, in this transaction. */
+function* takeable(before: IntentRecord, after: IntentRecord): Generator<readonly string[], void, readonly Found[]> {
+  const { machine, protection } = before
+  if (machine === undefined || protection?.armed !== true || after.machine?.uuid === machine.uuid || after.origin === 'migrate') return
+  const [lease] = yield [CLOUD_KEYS.lease(machine.node)]
+  if (lease !== undefined) throw KALI.NOT_TAKEABLE({ vm: before.name, reason: `the lease of ${machine.name} stands` })
 }
 
 /** Operations that put `after` in the place of `before` (undefined: it is not there), with its name and its bookings. */

@@ -15,6 +15,12 @@ import type {
 export interface ChangeOptions {
   /** Further conditions of the transaction: `lease/NODE` is not there, ... Not met: KALI_ERR_CHANGED. */
   readonly when?: readonly StoreCompare[]
+  /**
+   * Why a VM that is armed on its machine may leave it although that machine's lease stands: it rejoined and has not the VM, a
+   * human's word. Left out: the book itself refuses (KALI_ERR_NOT_TAKEABLE) unless the lease is gone, in the same transaction,
+   * or the VM moves by live migration (origin 'migrate').
+   */
+  readonly proof?: string
   readonly signal?: AbortSignal
 }
 
@@ -141,6 +147,8 @@ export interface CloudService {
   unprotect(vm: string, by: Authority): Promise<void>
   /** A human's word: tries begin anew. With `hostIsDead` (proof of death, audited): its host is said to be off for certain. */
   clear(vm: string, options: { readonly hostIsDead?: boolean }, by: Authority): Promise<IntentRecord>
+  /** Live, to a machine of the pool (left out: by the scheduler), through the intent; resolves when it runs there. */
+  migrateVm(pool: string, vm: string, to: string | undefined, by: Authority): Promise<void>
   addGroup(pool: string, draft: GroupDraft, by: Authority): Promise<GroupRecord>
   changeGroup(uuid: string, change: { readonly spec?: Partial<ElasticSpec>; readonly paused?: boolean }, by: Authority): Promise<GroupRecord>
   /** Members are destroyed unless `keepMembers`; the original never. */

@@ -59,8 +59,28 @@ function unplaced(snapshot: PlaceSnapshot, guarded: readonly VmView[], lost: rea
   })
 }
 
+/**
+ * Why a placement would break the pool's promise to survive lost hosts; undefined: it keeps it. What ran before (its epoch
+ * is above 0) is only brought back, and a promise that is broken already binds nobody.
+ */
+export const admissionProblem = (snapshot: PlaceSnapshot, vm: VmNeed, machine: string): string | undefined => promiseFor(snapshot, vm)?.(machine)
+
+/** The same for several machines; undefined: the promise does not bind this VM. */
+export function promiseFor(snapshot: PlaceSnapshot, vm: VmNeed): ((machine: string) => string | undefined) | undefined {
+  const { survivesHosts } = snapshot.pool
+  if (survivesHosts === 0 || (snapshot.vms.find(({ uuid }) => uuid === vm.uuid)?.epoch ?? 0) > 0) return undefined
+  if (!survives(snapshot, survivesHosts).holds) return undefined
+  return (machine) => {
+    const { holds, lost, left } = survives(withPlaced(snapshot, vm, machine), survivesHosts)
+    if (holds) return undefined
+    const shown = left.slice(0, NAMES_SHOWN).map(({ name }) => name).join(', ')
+    return `if ${lost.join(', ')} were lost, there would be no room for ${shown}${left.length > NAMES_SHOWN ? ` and ${left.length - NAMES_SHOWN} more` : ''}`
+  }
+}
+const NAMES_SHOWN = 3
+
 /** The snapshot as it would be with the VM placed there. */
-export function withPlaced(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): PlaceSnapshot {
+function withPlaced(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): PlaceSnapshot {
   const { uuid, name, vcpus, memoryMiB, labels, group, images, storage, bridges, protection } = vm
   const there: VmView = {
     uuid, name, vcpus, memoryMiB, labels, images, storage, bridges, pool: snapshot.pool.uuid, desired: 'running', machine, epoch: 1, origin: 'create', inFlight: true,

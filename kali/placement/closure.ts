@@ -20,17 +20,20 @@ type CaptureOptions = NonNullable<Parameters<typeof capture>[1]>
  * "rank", "my-function", { name: 'load', options: { memory: 0.5 } }, a SchedulerRef, or (vm, pms) => pm. A function is
  * captured as it is now, with its values. Throws KALI_ERR_SCHEDULER_INVALID, FUNCTIONS_ERR_CAPTURE_*.
  */
-export function schedulerOf(value: unknown, options: CaptureOptions = {}): SchedulerRef {
+export function schedulerOf(value: unknown, capturing: CaptureOptions = {}): SchedulerRef {
   if (typeof value === 'string') return named(value)
-  if (typeof value === 'function') return closureOf(value as UserScheduler, options)
+  if (typeof value === 'function') return closureOf(value as UserScheduler, capturing)
   if (typeof value !== 'object' || value === null) throw KALI.SCHEDULER_INVALID({ what: `${value === null ? 'null' : `a ${typeof value}`}`, expected: EXPECTED })
-  const ref = value as Partial<Extract<SchedulerRef, { type: 'builtin' }>> & { readonly type?: string }
+  const ref = value as Partial<SchedulerRef> & { readonly options?: Extract<SchedulerRef, { type: 'builtin' }>['options'] }
+  if (typeof ref.name !== 'string' || (ref.type !== undefined && !TYPES.has(ref.type))) throw KALI.SCHEDULER_INVALID({ what: 'this object', expected: EXPECTED })
   if (ref.type === 'closure') return value as SchedulerRef
-  if (typeof ref.name !== 'string' || (ref.type !== undefined && ref.type !== 'builtin' && ref.type !== 'function')) throw KALI.SCHEDULER_INVALID({ what: 'this object', expected: EXPECTED })
-  if (ref.type === 'function' || (ref.type === undefined && ref.options === undefined)) return ref.type === 'function' ? { type: 'function', name: ref.name } : named(ref.name)
-  bindScheduler({ name: ref.name, ...(ref.options === undefined ? {} : { options: ref.options }) })
-  return { type: 'builtin', name: ref.name, ...(ref.options === undefined ? {} : { options: ref.options }) }
+  if (ref.type === 'function') return { type: 'function', name: ref.name }
+  if (ref.type === undefined && ref.options === undefined) return named(ref.name)
+  const options = ref.options === undefined ? {} : { options: ref.options }
+  bindScheduler({ name: ref.name, ...options })
+  return { type: 'builtin', name: ref.name, ...options }
 }
+const TYPES: ReadonlySet<string> = new Set(['builtin', 'function', 'closure'])
 
 function named(name: string): SchedulerRef {
   if (SCHEDULERS.some((one) => one.name === name)) return { type: 'builtin', name }

@@ -39,7 +39,7 @@ export interface EnsureOptions {
 export type Ensured = 'new' | 'renewed' | 'kept' | 'users' | 'unknown'
 
 /** What `deploy` rejects with when another node was first. */
-const OVERTAKEN: ReadonlySet<string> = new Set(['FUNCTIONS_ERR_DEPLOY_CONFLICT'])
+const OVERTAKEN: ReadonlySet<string> = new Set(['FUNCTIONS_ERR_FUNCTION_CONFLICT'])
 
 /** By name. One after the other: a bundle takes the compiler a moment, and nobody waits for the second one. */
 export async function ensurePolicies(options: EnsureOptions): Promise<Readonly<Record<string, Ensured>>> {

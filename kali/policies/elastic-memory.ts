@@ -93,8 +93,8 @@ export function pass(before: GroupMemory | undefined, group: GroupRecord, { atMs
     flights[vm.uuid] = why === undefined ? flight : { ...flight, lateAtMs: flight.lateAtMs ?? atMs }
     if (why === undefined) continue
     late.set(vm.uuid, why)
-    // Made up for once, however long it takes to go.
-    if (flight.lateAtMs === undefined) memory = arrived.has(vm.uuid) ? { ...memory, owed: memory.owed + 1 } : fail(memory, atMs, `${vm.name} ${why}`)
+    // Made up for once, however long it takes to go. One that was never seen on its way was there before this memory.
+    if (flight.lateAtMs === undefined) memory = arrived.has(vm.uuid) || (before === undefined && vm.error !== undefined) ? { ...memory, owed: memory.owed + 1 } : fail(memory, atMs, `${vm.name} ${why}`)
   }
   return { memory: settle({ ...memory, flights, arrived: [...arrived] }, members, group, atMs), late }
 }

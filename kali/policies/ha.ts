@@ -94,7 +94,7 @@ export const ha: Decide<HaMemory> = ({ snapshot, memory }) => {
   const held = heldBack(losses, mode, machines)
   if (held !== undefined && (judged.length > 0 || losses.brake !== undefined)) sayings.say(pool.uuid, held, { waiting: judged.length })
 
-  const taking = machines.filter(takes)
+  const taking = machines.filter((machine) => takes(machine) && losses.lost[machine.uuid] === undefined)
   let startsLeft = LIMITS.policyStartsPerMachine * taking.length - vms.filter(({ inFlight, machine }) => inFlight && machine !== undefined).length
   const tried: Record<string, Tried> = {}
   const proposals: Proposal[] = []

@@ -23,7 +23,7 @@ export interface RebalanceOptions {
 export const REBALANCE_OPTIONS: RebalanceOptions = { threshold: 0.25, hold: 3, gain: 0.1, restMs: 3_600_000 }
 
 export interface RebalanceMemory { readonly hits: number; readonly hot?: string; readonly moved: Moved }
-interface BestMove { readonly vm: VmView; readonly to: string; readonly toName: string; readonly gain: number }
+interface BestMove { readonly vm: VmView; readonly to: MachineView; readonly gain: number }
 
 export function rebalance(options: Partial<RebalanceOptions> = {}): Decide<RebalanceMemory> {
   const { threshold, hold, gain, restMs } = { ...REBALANCE_OPTIONS, ...options }
@@ -41,15 +41,17 @@ export function rebalance(options: Partial<RebalanceOptions> = {}): Decide<Rebal
     if (best === undefined || best.gain < gain) return { proposals: [], memory: { hits: hold, hot: hot.uuid, moved }, notes: { [pool.uuid]: { ...notes[pool.uuid], held: best === undefined ? 'none of its VMs can be moved now' : 'no single move helps enough' } } }
     return {
       proposals: [{
-        action: { do: 'migrate', vm: best.vm.uuid, epoch: best.vm.epoch, to: best.to },
-        reason: `${hot.name} carries ${percent(hot.cpuRatio)}, the mean is ${percent(mean)}: ${best.vm.name} to ${best.toName} lowers the peak by ${percent(best.gain)}`,
+        action: { do: 'migrate', vm: best.vm.uuid, epoch: best.vm.epoch, to: best.to.uuid },
+        reason: `${hot.name} carries ${percent(hot.cpuRatio)}, the mean is ${percent(mean)}: ${best.vm.name} to ${best.to.name} lowers the peak by ${percent(best.gain)}`,
       }],
       memory: { hits: 0, moved: { ...moved, [best.vm.uuid]: atMs } }, notes,
     }
   }
 }
 
-/** The greatest gain; of equal ones the VM with the least memory, which is the least to copy. */
+/** The greatest gain; of equal ones the VM with the least memory, which is the least to copy, to the machine that carries least. */
+const isBetter = (a: BestMove, b: BestMove): boolean => (a.gain - b.gain || b.vm.memoryMiB - a.vm.memoryMiB || b.to.cpuRatio - a.to.cpuRatio) > 0
+
 function bestMove(snapshot: PoolSnapshot, hot: MachineView, moved: Moved): BestMove | undefined {
   const board = new Board(snapshot)
   let best: BestMove | undefined
@@ -59,7 +61,8 @@ function bestMove(snapshot: PoolSnapshot, hot: MachineView, moved: Moved): BestM
     for (const to of targetsOf(snapshot, board, vm)) {
       if (migrationsLeft(snapshot, to.uuid) === 0) continue
       const gain = hot.cpuRatio - Math.max(hot.cpuRatio - load / Math.max(1, hot.cores), to.cpuRatio + load / Math.max(1, to.cores))
-      if (best === undefined || gain > best.gain || (gain === best.gain && vm.memoryMiB < best.vm.memoryMiB)) best = { vm, to: to.uuid, toName: to.name, gain }
+      const move = { vm, to, gain }
+      if (best === undefined || isBetter(move, best)) best = move
     }
   }
   return best

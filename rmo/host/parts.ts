@@ -8,7 +8,7 @@ import type { NodeId } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { Call } from '../driver/contract.ts'
 import type { NewNetwork, NewPool, NewSwitch } from '../kinds/vmm.ts'
-import type { VmSettings } from '../settings.ts'
+import type { DiskDevice, VmSettings } from '../settings.ts'
 import type { HostContext, HostRoom } from './contract.ts'
 import type { HostMigrations } from './migration/migration.ts'
 

@@ -61,6 +61,11 @@ t.test('members come and go', async (t) => {
   t.match(mixed.stderr, /alpha is in pool hpc already \[KALI_ERR_MACHINE_TAKEN\]/)
 })
 
+t.test('a VM is made where the pool says', async (t) => {
+  await does(t, 'vm create web2 --pool web --memory 512', /^name +web2\n.*host +alpha/s, ['createVM {"name":"web2","memoryMiB":512,"devices":[]}', 'pool.add web2'])
+  await refuses(t, 'vm create web2 --pool web --host beta', 2, '--pool and --host do not go together')
+})
+
 t.test('show and why', async (t) => {
   await does(t, 'pool show web', /^name +web\n.*rule spread +group:shop on machines of their own\n\nmachine +mode +member +lease.*\nalpha +in-service +alive +held 0s +25%.*\nbeta +in-service +dead +none .*\n\nvm +wanted +state.*\nweb1 +running +running +alpha +50% +1 +512 MiB +1 +ha\nshop-1 .* shop\nshop-2 +running +starting .*\n\ngroup +pool .*\nshop +web +active +1 +1 +1-4 +90% +30%-80% +cpu\n$/s)
   t.match(await json('pool', 'show', 'web'), { pool: { name: 'web' }, machines: [{ name: 'alpha' }, { name: 'beta' }] }, 'the snapshot itself')

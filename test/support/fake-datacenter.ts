@@ -89,7 +89,8 @@ export function fakeKali(options: FakeOptions = {}): Fake {
     return {
       get pms() { return asCollection<never>(names.map(machine)) },
       vmms: asCollection<never>([]), vms: asCollection<never>([]), images: asCollection<never>([]), volumes: asCollection<never>([]), storagePools: asCollection<never>([]),
-      networks: asCollection<never>([]), switches: asCollection<never>([]), ports: asCollection<never>([]), snapshots: asCollection<never>([]),
+      networks: asCollection<never>([]), switches: asCollection<never>([]), ports: asCollection<never>([]), snapshots: asCollection<never>([]), pools: asCollection<never>([]), elasticities: asCollection<never>([]), highAvailabilities: asCollection<never>([]),
+      global: {} as DataCenter['global'],
       list: async () => ({ objects: [], failures: [] }), load,
       settled: async () => { if (options.unsettled !== undefined) throw options.unsettled.length === 1 ? options.unsettled[0] : new AggregateError(options.unsettled) },
       from: <T>(items: Iterable<T> | AsyncIterable<T>) => asCollection<T>([...(items as Iterable<T>)]),

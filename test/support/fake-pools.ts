@@ -50,6 +50,7 @@ export function fakeCloud({ snapshots = [], decisions = [], explanation, choice 
   const poolOf = ({ pool }: PoolSnapshot): object => ({
     name: pool.name, uuid: pool.uuid,
     add: asked('pool.add'), remove: asked('pool.remove'), drain: asked('drain'), maintain: asked('maintain'), serve: asked('serve'), rule: asked('rule'), removeRule: asked('removeRule'), clear: asked('clear'), patch: asked('patch'),
+    createVM: async (settings: { readonly name: string }) => { say('createVM', JSON.stringify(settings)); return { ...settings, uuid: `uuid-${settings.name}`, state: 'running', host: 'alpha', cpuRatio: 0, vcpus: 1, memoryMiB: 512, image: '', uptimeSeconds: 0, devices: [], labels: {}, description: '' } },
     createElasticity: async (vm: unknown, spec: object) => { say('createElasticity', vm, spec); return wrapper((vm as { readonly name: string }).name, 'uuid-new-group') },
     createHighAvailability: async (vm: unknown, protection: object) => { say('createHighAvailability', vm, protection); return wrapper((vm as { readonly name: string }).name, 'uuid-new-ha') },
     place: async (need: unknown, options: unknown) => { say('place', need, options); return choice },

@@ -9,6 +9,7 @@ import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { HypervisorDriver } from '../../rmo/driver/contract.ts'
 import { createMemoryDriver } from '../../rmo/driver/memory/driver.ts'
 import type { MemoryDriver } from '../../rmo/driver/memory/driver.ts'
+import type { VmGuard } from '../../rmo/host/contract.ts'
 import { createHost } from '../../rmo/host/host.ts'
 import type { Host } from '../../rmo/host/host.ts'
 import { createStorageRoom } from '../../rmo/host/storage/storage-room.ts'
@@ -71,6 +72,7 @@ export interface TestHostsOptions {
   /** Stands between the host and its driver. */
   readonly wrap?: (driver: HypervisorDriver, name: string) => HypervisorDriver
   readonly storage?: boolean
+  readonly guard?: (name: string) => VmGuard
   /** Of a host over a real hypervisor. */
   readonly directory?: (name: string) => string
   /** All of them simulated by one node, as a fleet is. */
@@ -104,7 +106,7 @@ export async function createTestHosts(names: readonly string[], options: TestHos
     const machineUuid = machineOf(name, id)
     const host: Host = createHost({
       self: id, machineUuid, hostName: () => name, driver: options.wrap?.(driver, name) ?? driver, objects, kinds: rmoKinds, clock, random: randomOf(name, id), directory: options.directory?.(name) ?? '/nonexistent',
-      store, ledger: ledgerOf(store), admit: async (by) => options.admit?.(name, by), log: { info: () => {}, warn: () => {} },
+      store, ledger: ledgerOf(store), admit: async (by) => options.admit?.(name, by), ...options.guard === undefined ? {} : { guard: options.guard(name) }, log: { info: () => {}, warn: () => {} },
       parts(context) {
         if (options.storage !== true) return {}
         const room = createStorageRoom(context)

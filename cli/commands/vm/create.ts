@@ -2,10 +2,13 @@
 
 import { readFile } from 'node:fs/promises'
 
-import type { DiskDevice, GuestContext, InterfaceDevice, NewVm } from '../../../rmo/mod.ts'
+import type { DataCenter } from '../../../kali/contract.ts'
+import type { DiskDevice, GuestContext, InterfaceDevice, NewVm, VM } from '../../../rmo/mod.ts'
+import { findPool } from '../../cloud.ts'
 import { defineCommand, integer, repeated, text } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { findVmm } from '../../objects.ts'
+import type { Output } from '../../output.ts'
 import { vmFields } from '../../render/vm.ts'
 import { withDataCenter } from '../../session.ts'
 
@@ -37,6 +40,18 @@ function diskFrom(wish: string, make: (path: string, options: { readonly sizeMiB
   return make(path, amount === undefined ? {} : { sizeMiB: Number(amount) * (UNIT_MIB[unit] ?? 1) })
 }
 
+async function onHost(dc: DataCenter, out: Output, settings: NewVm, { host, start }: { readonly host?: string | undefined; readonly start?: boolean | undefined }): Promise<VM> {
+  const vmm = await findVmm(dc, out, host)
+  return vmm.add(await vmm.createVM(settings), { start: start === true })
+}
+
+/** Placed, made, started; from then on it is the pool's to keep it so. */
+async function inPool(dc: DataCenter, out: Output, settings: NewVm, { pool: name, host }: { readonly pool: string; readonly host: string | undefined }): Promise<VM> {
+  if (host !== undefined) throw CLI.USAGE({ problem: 'kumoi vm create: --pool and --host do not go together', hint: `The pool's scheduler says where; a rule can bind it: kumoi pool rule add ${name} RULE --type on --vm NAME --machine ${host}.` })
+  const pool = await findPool(dc, out, name)
+  return pool.add(await pool.createVM(settings))
+}
+
 export const createCommand = defineCommand({
   name: 'vm create',
   summary: 'Make a virtual machine',
@@ -44,6 +59,7 @@ export const createCommand = defineCommand({
   details: 'Without --image and --disk it has no disk. All or nothing: what a failed creation made is removed again.',
   options: {
     host: { flags: '--host <machine>', help: 'where it lives (default: the only machine with a hypervisor)', parse: text },
+    pool: { flags: '--pool <name>', help: 'the pool\'s scheduler says where, and the pool manages it; it is started', parse: text },
     memory: { flags: '--memory <MiB>', help: 'memory (default: 512)', parse: integer(1, 64 * 1024 * 1024) },
     vcpus: { flags: '--vcpus <n>', help: 'virtual processors (default: 1)', parse: integer(1, 512) },
     image: { flags: '--image <name>', help: 'image that its root disk is an overlay of', parse: text },
@@ -57,6 +73,7 @@ export const createCommand = defineCommand({
   },
   examples: [
     { command: 'kumoi vm create web1 --host host1 --memory 128 --image guest --start', does: 'from an image, running' },
+    { command: 'kumoi vm create web2 --pool hpc --image guest', does: 'where the pool\'s scheduler says, running' },
     { command: 'kumoi vm create db1 --host host2 --disk /nfs/db1.qcow2:10G --bridge xenbr:20', does: 'a disk and a tagged interface' },
   ],
   output: 'value',
@@ -79,8 +96,7 @@ export const createCommand = defineCommand({
         ...(options.label === undefined ? {} : { labels }),
         devices: [...(options.disk ?? []).map((wish) => diskFrom(wish, FileDiskAuto)), ...(options.bridge ?? []).map(bridgeFrom), ...(options.network ?? []).map((network) => NetworkInterface(network))],
       }
-      const vmm = await findVmm(dc, shell.out, options.host)
-      const vm = await vmm.add(await vmm.createVM(settings), { start: options.start === true })
+      const vm = options.pool === undefined ? await onHost(dc, shell.out, settings, options) : await inPool(dc, shell.out, settings, { pool: options.pool, host: options.host })
       shell.out.result(vm, (layout) => vmFields(vm, layout.style))
       return EXIT.done
     })

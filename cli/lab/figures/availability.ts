@@ -105,7 +105,8 @@ export async function runAvailability(stage: Stage, clock: Clock, victim: Victim
     const one = (snapshot: PoolSnapshot) => snapshot.vms.find(({ uuid }) => uuid === vm.uuid)
     const nameOf = (snapshot: PoolSnapshot, uuid: string | undefined): string => snapshot.machines.find((machine) => machine.uuid === uuid)?.name ?? ''
     // Only an armed protection may move it: before, nobody could tell that the old copy is gone.
-    await sampler.seen((snapshot) => (one(snapshot)?.protection?.armed === true ? true : undefined))
+    const tooLate = sampler.at(times.endSeconds).then(() => { throw CLI.LAB_FAILED({ step: `Protecting ${NAME}`, reason: `it was not armed in ${times.endSeconds} s: its host has no lease or no watchdog for it` }) })
+    await Promise.race([tooLate, sampler.seen((snapshot) => (one(snapshot)?.protection?.armed === true ? true : undefined))])
     await sampler.at(times.killAtSeconds)
     const from = await sampler.seen((snapshot) => nameOf(snapshot, one(snapshot)?.machine))
     const killedSeconds = sampler.seconds(), killedAtMs = clock.wallMs()
@@ -115,7 +116,7 @@ export async function runAvailability(stage: Stage, clock: Clock, victim: Victim
       const now = one(snapshot)
       return now?.phase !== undefined && RUNNING.has(now.phase) && now.phaseSinceMs !== undefined && now.phaseSinceMs > killedAtMs ? { atMs: now.phaseSinceMs, to: nameOf(snapshot, now.machine) } : undefined
     })])
-    const answered = back === undefined ? undefined : await Promise.race([end, simulated ? Promise.resolve(sampler.seconds()) : guestUptimeSeconds(vm, pause).then(() => sampler.seconds())])
+    const answered = back === undefined ? undefined : await Promise.race([end, simulated ? Promise.resolve(sampler.seconds()) : guestUptimeSeconds(vm, pause).then(() => sampler.seconds(), () => end)])
     if (answered !== undefined) await Promise.race([end, sampler.at(Math.max(sampler.seconds(), killedSeconds + PAPER_RESTART_SECONDS) + TAIL_SECONDS)])
     return {
       samples: sampler.samples, vm: vm.uuid, victim, killedSeconds, runningSeconds: back === undefined ? undefined : (back.atMs - sampler.startMs) / 1_000, answersSeconds: answered, from, to: back?.to,

@@ -5,7 +5,8 @@
 // the same seed, burn from the first moment, like copies of a busy VM do.
 
 import type { GuestContext, VM } from '../../../rmo/mod.ts'
-import { errorCode } from '../../../fabric/base.ts'
+import { LIMITS, errorCode } from '../../../fabric/base.ts'
+import { CLI } from '../../errors.ts'
 
 const CYCLE_HUNDREDTHS = 50
 
@@ -20,27 +21,26 @@ export function burningContext(ratio: number, waits?: string): GuestContext {
 
 let questions = 0
 const ASK_AGAIN_MS = 3_000
-/** A guest that is not there yet, or not any more, on a machine that may be gone: asked again. */
-const NO_ANSWER: ReadonlySet<string | undefined> = new Set(['RMO_ERR_STATE_INVALID', 'RMO_ERR_BUSY', 'RMO_ERR_DRIVER_FAILED', 'RMO_ERR_DRIVER_TIMEOUT', 'RMO_ERR_DRIVER_UNAVAILABLE', 'RMO_ERR_GONE', 'RMO_ERR_OBJECT_UNKNOWN', 'FABRIC_ERR_UNREACHABLE', 'FABRIC_ERR_TIMEOUT', 'FABRIC_ERR_CANCELLED'])
-
 /** The guest's answer to one line of its command loop (guest-image/init.sh); undefined: none this time. */
 async function answerOf(vm: VM, line: string): Promise<string | undefined> {
   const no = ++questions
   // The marks are not in what is typed: a console that echoes does not answer.
   const said = await vm.serial({ input: `\nsh echo "<:"${no}\n${line}\nsh echo ":"${no}">"\n`, until: `:${no}>`, timeoutMs: ASK_AGAIN_MS }).catch((error: unknown) => {
-    if (NO_ANSWER.has(errorCode(error))) return ''
+    // It is not there yet, or its machine is not there any more: whatever the refusal is called, it is asked again.
+    if (errorCode(error) !== undefined) return ''
     throw error
   })
   return new RegExp(`<:${no}\\s+(.*?):${no}>`, 's').exec(said)?.[1]?.replaceAll('\r', '')
 }
 
-/** Asks until the guest answers. */
+/** Asks until the guest answers; CLI_ERR_LAB_FAILED when it does not in some minutes. */
 export async function ask(vm: VM, line: string, pause: () => Promise<void>): Promise<string> {
-  for (;;) {
+  for (let asked = 0; asked < LIMITS.figureAsksMax; asked++) {
     const answer = await answerOf(vm, line)
     if (answer !== undefined) return answer
     await pause()
   }
+  throw CLI.LAB_FAILED({ step: `Asking the guest of ${vm.name} "${line}"`, reason: 'it does not answer on its serial console' })
 }
 
 export const startLoad = (vm: VM, pause: () => Promise<void>): Promise<string> => ask(vm, 'sh touch /run/load', pause)

@@ -1,7 +1,7 @@
 // The one Global, as each node offers it: counts of its own view, verbs of its CloudService.
 
 import type { Authority, ReferenceRecord } from '../../../functions/mod.ts'
-import { RMO, bareReference, randomUuid } from '../../../rmo/base.ts'
+import { RMO, randomUuid } from '../../../rmo/base.ts'
 import type { QuotaScope } from '../../cloud/contract.ts'
 import { KALI } from '../../errors.ts'
 import { GLOBAL_UUID } from '../global.ts'
@@ -13,7 +13,6 @@ import { recordHere } from './records.ts'
 
 const NAME = 'global'
 const DECISIONS_DEFAULT = 100
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** What of a cold pool's attributes are settings, checked again: nobody's word is taken for them. */
 const settingsOf = ({ name, attributes }: ReferenceRecord): Partial<PoolSettings> => Object.fromEntries(

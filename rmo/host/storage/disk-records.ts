@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { basename, dirname } from 'node:path'
 import type { Clock, Random } from '../../../fabric/base.ts'
 import type { Call, HypervisorDriver, PoolRecord, VolumeRecord } from '../../driver/contract.ts'
+import { isShared } from '../../driver/memory/storage.ts'
 import { RMO } from '../../errors.ts'
 import type { DiskFacts, DiskNote, DiskStore, DiskWish, ImageNote, ImageStore } from './disk-store.ts'
 

@@ -82,7 +82,7 @@ export interface AgentLab {
 export const uuid = (n: number): string => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 export const SETTINGS: Omit<VmSettings, 'name'> = { memoryMiB: 64, vcpus: 1, devices: [] }
 
-export async function createAgentLab(names: readonly string[], options: TestHostsOptions & { readonly wrapHost?: (host: AgentHost, at: TestHost) => AgentHost } = {}): Promise<AgentLab> {
+export async function createAgentLab(names: readonly string[], options: TestHostsOptions & { readonly wrapHost?: (host: AgentHost, at: TestHost) => AgentHost; readonly patienceMs?: number } = {}): Promise<AgentLab> {
   const clock = systemClock
   const warnings: string[] = []
   const log = { info: () => {}, warn: (message: string, fields?: Readonly<Record<string, unknown>>) => { warnings.push(`${message} ${JSON.stringify(fields)}`) } }
@@ -142,7 +142,7 @@ export async function createAgentLab(names: readonly string[], options: TestHost
     phase: (vm, phase) => until(`phase ${phase} (it is ${view.status(vm)?.phase})`, () => {
       const status = view.status(vm)
       return status?.phase === phase && status.epoch === view.intent(vm)?.epoch ? status : undefined
-    }, 8_000).catch((error: unknown) => { throw new Error(`${String(error)}; now ${JSON.stringify(view.status(vm))}; ${warnings.slice(-3).join('; ')}`) }),
+    }, options.patienceMs ?? 8_000).catch((error: unknown) => { throw new Error(`${String(error)}; now ${JSON.stringify(view.status(vm))}; ${warnings.slice(-3).join('; ')}`) }),
     forgotten: async (vm) => { await until('the intent is gone', () => view.intent(vm) === undefined) },
     async stop() {
       await Promise.all([...nodes.values()].map(({ agent }) => agent.stop()))

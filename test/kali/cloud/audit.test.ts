@@ -69,8 +69,8 @@ t.test('whatever two nodes do at once, nothing is booked beyond what there is, a
       const { book, store } = first
       await book.createPool(poolRecord('p1'))
       await book.createPool(poolRecord('p2'))
-      await book.putQuota({ scope: 'account/alice', limit: { vcpus: 6 } })
-      await book.putQuota({ scope: 'account/bob', limit: { vms: 3 } })
+      await book.putQuota({ scope: 'account/alice', limit: { vcpus: 3 } })
+      await book.putQuota({ scope: 'account/bob', limit: { vms: 2 } })
       for (const machine of MACHINES) await book.joinMachine(machineRecord(machine, { pool: poolOf(machine) }))
       const epochs = new Map<string, number>()
       for (const round of rounds) {

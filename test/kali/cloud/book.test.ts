@@ -1,10 +1,12 @@
 // The book over a store in memory: names, machines, bookings, quotas, epochs, conditions, groups, memories.
 
 import t from 'tap'
+import type { Test } from 'tap'
 import { auditCloud } from '../../../kali/cloud/audit.ts'
 import { CLOUD_KEYS, leaseGone } from '../../../kali/cloud/keys.ts'
 import type { CloudBook } from '../../../kali/cloud/parts.ts'
-import { cloudNodes, groupRecord, intentRecord, machineRecord, nodeOf, placed, placeOf, poolRecord, sized, statusRecord } from '../../support/cloud-book.ts'
+import { cloudNode, cloudNodes, groupRecord, intentRecord, machineRecord, nodeOf, placed, placeOf, poolRecord, sized, statusRecord } from '../../support/cloud-book.ts'
+import type { GlobalStore } from '../../../fabric/mod.ts'
 import type { CloudNode } from '../../support/cloud-book.ts'
 import { failure } from '../../support/rpc-pair.ts'
 
@@ -163,19 +165,101 @@ t.test('intents: names, epochs, groups, and what is not to be', async (t) => {
   t.same(await auditCloud(store), [])
 })
 
+/** A node that is told of changes only when `release` is called, and counts its transactions. */
+async function slowNode(t: Test, store: GlobalStore): Promise<CloudNode & { release(): void; transactions(): number }> {
+  const gate = Promise.withResolvers<void>()
+  let transactions = 0
+  const slow: GlobalStore = Object.assign(Object.create(store) as GlobalStore, {
+    get: store.get.bind(store), range: store.range.bind(store), revision: store.revision.bind(store),
+    transact(...given: Parameters<GlobalStore['transact']>) { transactions++; return store.transact(...given) },
+    async *watch(...given: Parameters<GlobalStore['watch']>) {
+      for await (const batch of store.watch(...given)) {
+        if (batch.events.length > 0) await gate.promise
+        yield batch
+      }
+    },
+  })
+  return { ...await cloudNode(t, slow), release: () => gate.resolve(), transactions: () => transactions }
+}
+
+t.test('a node that has not heard yet does not take for empty what is not', async (t) => {
+  type Attempt = (first: CloudBook, slow: CloudBook) => Promise<readonly [change: Promise<unknown>, expected: string]>
+  const attempts: Readonly<Record<string, Attempt>> = {
+    'a machine that a stopped VM is on': async (first, slow) => { await first.intend(intentRecord('a', { desired: 'stopped', machine: placeOf('m1'), epoch: 1 })); return [slow.leaveMachine('m1'), 'NOT_EMPTY'] },
+    'a pool that a machine joined': async (first, slow) => { await first.joinMachine(machineRecord('m3', { pool: 'p2' })); return [slow.removePool('p2'), 'NOT_EMPTY'] },
+    'a pool with a VM that waits': async (first, slow) => { await first.intend(intentRecord('a', { pool: 'p2' })); return [slow.removePool('p2'), 'NOT_EMPTY'] },
+    'a pool with a group': async (first, slow) => { await first.putGroup(groupRecord('g', { pool: 'p2' }), 'new'); return [slow.removePool('p2'), 'NOT_EMPTY'] },
+    'a group of that name': async (first, slow) => { await first.putGroup(groupRecord('g'), 'new'); return [slow.putGroup(groupRecord('h', { name: 'g' }), 'new'), 'NAME_TAKEN'] },
+  }
+  for (const [name, attempt] of Object.entries(attempts)) {
+    await t.test(name, async (t) => {
+      const [first] = await cloudNodes(t)
+      await withPool(first.book)
+      await first.book.createPool(poolRecord('p2'))
+      const slow = await slowNode(t, first.store)
+      const [change, expected] = await attempt(first.book, slow.book)
+      const outcome = failure(change)
+      slow.release()
+      t.match(await outcome, code(expected))
+      t.same(await auditCloud(first.store), [])
+    })
+  }
+})
+
+t.test('what has just been emptied is empty, also for a node that has not heard yet', async (t) => {
+  const [first] = await cloudNodes(t)
+  await withPool(first.book)
+  await first.book.intend(placed('a'))
+  await first.book.putGroup(groupRecord('g'), 'new')
+  const slow = await slowNode(t, first.store)
+  await first.book.forget('a', () => true)
+  await first.book.removeGroup('g')
+  for (const machine of ['m1', 'm2']) await first.book.leaveMachine(machine)
+  const removed = slow.book.removePool('p1')
+  slow.release()
+  await removed
+  t.same((await first.store.range('')).entries, [])
+})
+
 t.test('a takeover waits for the lease to be gone; a condition on a foreign key is refused', async (t) => {
-  const [{ book, store }] = await cloudNodes(t)
+  const [{ store }] = await cloudNodes(t)
+  const { book, release, transactions } = await slowNode(t, store)
+  release()
   await withPool(book)
   await book.intend(placed('a'))
   const key = CLOUD_KEYS.lease(nodeOf('m1'))
   const lease = await store.grant(60_000)
   await store.transact({ then: [{ do: 'put', key, value: new TextEncoder().encode('{}'), lease: lease.id }] })
   const take = (): ReturnType<CloudBook['change']> => book.change('a', (present) => ({ ...present, machine: placeOf('m2'), epoch: present.epoch + 1 }), { when: [leaseGone(nodeOf('m1'))] })
+  const before = transactions()
   t.match(await failure(take()), code('CHANGED'))
+  t.ok(transactions() - before <= 3, 'a condition that does not hold is not tried again')
   t.match(await book.read('a'), { epoch: 1, machine: { uuid: 'm1' } })
   await lease.revoke()
   t.match(await take(), { epoch: 2, machine: { uuid: 'm2' } })
   t.match(await failure(book.change('a', (present) => present, { when: [{ key: 'lease/x', field: 'createRevision', is: '=', than: 0 }] })), code('RECORD_INVALID'))
+})
+
+t.test('an armed VM leaves its machine only when the lease is gone, on proof, or by live migration, whoever asks', async (t) => {
+  const [{ book, store }] = await cloudNodes(t)
+  await withPool(book)
+  const protection = { restarts: 1, relocations: 1, windowMs: 1, onGuestShutdown: 'leave', priority: 0 } as const
+  for (const vm of ['a', 'b', 'c']) await book.intend(placed(vm, 'm1', { protection: { ...protection, armed: vm !== 'c' } }))
+  const lease = await store.grant(60_000)
+  await store.transact({ then: [{ do: 'put', key: CLOUD_KEYS.lease(nodeOf('m1')), value: new TextEncoder().encode('{}'), lease: lease.id }] })
+  const move = (vm: string, change: object = {}, options: object = {}): ReturnType<CloudBook['change']> =>
+    book.change(vm, (present) => ({ ...present, machine: placeOf('m2'), epoch: present.epoch + 1, protection: { ...protection, armed: true }, ...change }), options)
+  t.match(await failure(move('a')), { ...code('NOT_TAKEABLE'), message: /lease of m1 stands/ })
+  t.match(await failure(book.change('a', ({ machine: _, ...present }) => ({ ...present, epoch: 2, booked: false }))), code('NOT_TAKEABLE'), 'nor is it made homeless first')
+  t.match(await move('b', { origin: 'migrate' }), { epoch: 2 })
+  t.match(await move('c'), { epoch: 2 }, 'one that was not armed')
+  await lease.revoke()
+  t.match(await move('a'), { epoch: 2 })
+  const other = await store.grant(60_000)
+  await store.transact({ then: [{ do: 'put', key: CLOUD_KEYS.lease(nodeOf('m2')), value: new TextEncoder().encode('{}'), lease: other.id }] })
+  t.match(await failure(move('a', { machine: placeOf('m1') })), code('NOT_TAKEABLE'))
+  t.match(await move('a', { machine: placeOf('m1') }, { proof: 'root says that m2 is off' }), { epoch: 3 })
+  await other.revoke()
 })
 
 t.test('a status is of the machine and epoch that the intent names, or it is not written', async (t) => {

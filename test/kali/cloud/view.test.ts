@@ -116,6 +116,29 @@ t.test('many records come in pages; a watch that fell behind reads everything ag
   t.same(warnings, [], 'compaction is nothing to talk about')
 })
 
+t.test('what changes while the pages are read is never shown older than it was read', async (t) => {
+  const engine = createMemoryGlobalStore({ clock: systemClock })
+  t.teardown(() => engine.close())
+  const write = (vm: string, reason: string): ReturnType<typeof put> => put(engine, CLOUD_KEYS.vm(vm), encodeRecord(RECORDS.intent, intentRecord(vm, { reason })))
+  for (const vm of ['a', 'b', 'c']) await write(vm, 'first')
+  const paged: GlobalStore = Object.assign(Object.create(engine) as GlobalStore, {
+    watch: engine.watch.bind(engine), revision: engine.revision.bind(engine), transact: engine.transact.bind(engine),
+    async range(prefix: string, options: Parameters<GlobalStore['range']>[1] = {}) {
+      const page = await engine.range(prefix, { ...options, limit: 1 })
+      if (options.after === undefined) for (const reason of ['second', 'third']) await write('c', reason)
+      return page
+    },
+  })
+  const view = createCloudView({ store: paged, clock: systemClock, log: { info() {}, warn() {} } })
+  t.teardown(() => view.stop())
+  const reasons: (string | undefined)[] = []
+  view.onChange(({ key }) => { if (key === 'c') reasons.push(view.intent('c')?.reason) })
+  view.start()
+  await view.ready
+  await view.until((await write('c', 'fourth')).revision)
+  t.same(reasons, ['third', 'fourth'])
+})
+
 async function withClock(t: Test): Promise<{ readonly clock: SimClock; readonly store: { away: boolean; silent: boolean }; readonly view: ReturnType<typeof createCloudView> }> {
   const clock = new SimClock({ startMs: 1_000 })
   const engine = createMemoryGlobalStore({ clock })

@@ -56,6 +56,8 @@ export type Fault =
   | { readonly type: 'stall'; readonly forMs: number }
   | { readonly type: 'watchdog-dies' }
   | { readonly type: 'answers-lost'; readonly forMs: number }
+  /** What the store answers comes so much later. */
+  | { readonly type: 'answers-late'; readonly forMs: number; readonly byMs: number }
 
 export interface World {
   readonly sim: SimClock
@@ -74,7 +76,7 @@ export interface World {
 export function createWorld({ seed, hostRate, storeRate, delayMsMax, killMs }: WorldOptions): World {
   const sim = createSimClock({ startMs: 1_000_000 })
   const random: Random = seededRandom(seed)
-  let aloneUntil = 0, awayUntil = 0, lossyUntil = 0, cutUntil = 0
+  let aloneUntil = 0, awayUntil = 0, lossyUntil = 0, cutUntil = 0, slow = { untilMs: 0, byMs: 0 }
   let stall: { readonly untilMs: number; readonly over: Promise<void> } | undefined
   const frozen = (): Promise<void> | undefined => stall?.over
   const hostClock = clockOf(sim, hostRate, frozen)
@@ -90,7 +92,7 @@ export function createWorld({ seed, hostRate, storeRate, delayMsMax, killMs }: W
       await pass(random.next() * delayMsMax)
       if (!reaches()) return never()
       const settled = await work().then((value) => ({ value }), (error: unknown) => ({ error }))
-      await pass(random.next() * delayMsMax)
+      await pass(random.next() * delayMsMax + (sim.nowMs() < slow.untilMs ? slow.byMs : 0))
       if (!reaches() || sim.nowMs() < lossyUntil) return never()
       await frozen()
       if ('error' in settled) throw settled.error
@@ -198,6 +200,7 @@ export function createWorld({ seed, hostRate, storeRate, delayMsMax, killMs }: W
       if (fault.type === 'alone') aloneUntil = Math.max(aloneUntil, untilMs)
       else if (fault.type === 'cut-from-store') cutUntil = Math.max(cutUntil, untilMs)
       else if (fault.type === 'store-away') awayUntil = Math.max(awayUntil, untilMs)
+      else if (fault.type === 'answers-late') slow = { untilMs, byMs: fault.byMs }
       else if (fault.type === 'answers-lost') lossyUntil = Math.max(lossyUntil, untilMs)
       else if (fault.type === 'watchdog-dies') { alive = false; deadlines = NO_DEADLINES; for (const listener of [...lostListeners]) { const now = frozen(); if (now === undefined) listener('killed'); else void now.then(() => listener('killed')) } }
       else if (stall === undefined) {

@@ -7,13 +7,17 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { systemClock } from '../../../fabric/mod.ts'
 import { systemBootClock } from '../../../kali/lease/boot-clock.ts'
 import { createWatchdog } from '../../../kali/lease/watchdog/client.ts'
 import type { Watchdog } from '../../../kali/lease/watchdog/client.ts'
 import { processName } from '../../../kali/lease/watchdog/processes.ts'
 import { until } from '../../support/until.ts'
+
+// The client holds no process alive; a node has other things that do.
+const awake = setInterval(() => {}, 60_000)
+t.teardown(() => clearInterval(awake))
 
 type Teardown = { teardown(fn: () => unknown): unknown }
 const nowMs = systemBootClock.nowMs
@@ -75,16 +79,16 @@ test('each answered renewal moves it; what is dropped is not ended; what comes l
   const [x, y] = [randomUUID(), randomUUID()]
   const a = guest(t, x), b = guest(t, y)
   const both = [{ uuid: x, name: 'a' }, { uuid: y, name: 'b' }]
-  await watchdog.feed(both, nowMs() + 400)
-  await watchdog.feed(both, nowMs() + 5_000)
+  const firstMs = nowMs() + 400, secondMs = nowMs() + 1_200
+  await watchdog.feed(both, firstMs)
+  await watchdog.feed(both, secondMs)
   t.same(await watchdog.feed(both, nowMs() - 1), [x, y], 'a feed of a node that stood still')
   t.same(await watchdog.feed(both, nowMs() + GIVE_UP_MS + 1_000), [x, y], 'further than any lease reaches')
-  const probe = guest(t, randomUUID())
   await watchdog.drop([y])
-  await watchdog.feed([{ uuid: x, name: 'a' }, { uuid: 'probe', name: 'probe', emulator: { pid: probe.pid, startTicks: 0 } }], nowMs() + 500)
-  t.same([alive(a.pid), alive(b.pid)], [true, true], 'after the first deadline')
+  await until('the first deadline has passed', () => nowMs() > firstMs)
+  t.same([alive(a.pid), alive(b.pid)], [true, true])
   await gone(a.pid)
-  t.ok(alive(b.pid))
+  t.ok(nowMs() > secondMs && alive(b.pid))
 })
 
 const NODE = `
@@ -96,12 +100,12 @@ const { processName } = await import(process.argv[1] + '/kali/lease/watchdog/pro
 const log = { info() {}, warn() {} }
 const watchdog = createWatchdog({ directory, giveUpMs: ${GIVE_UP_MS}, clock: systemClock, log })
 await watchdog.start()
-const feed = () => watchdog.feed([{ uuid, name: 'vm', ...simulated === 'simulated' ? { host: processName(process.pid) } : {} }], systemBootClock.nowMs() + 1500)
+const feed = () => watchdog.feed([{ uuid, name: 'vm', ...simulated === 'simulated' ? { host: processName(process.pid) } : {} }], systemBootClock.nowMs() + 900)
   .then((refused) => { process.stdout.write(refused.length > 0 ? 'refused\\n' : 'fed\\n') }, (error) => { process.stdout.write('error ' + error.message + '\\n') })
+setInterval(feed, 200)
 await feed()
-setInterval(feed, 300)
 `
-/** A node that renews each 300 ms and gives up after 1500. Resolves once it has fed. */
+/** A node that renews each 200 ms and gives up after 900. Resolves once it has fed. */
 async function node(t: Teardown, directory: string, uuid: string, ...more: readonly string[]): Promise<{ readonly child: ChildProcess; readonly heard: () => string }> {
   const root = join(import.meta.dirname, '..', '..', '..')
   const { NODE_OPTIONS: _options, ...env } = process.env
