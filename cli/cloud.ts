@@ -2,14 +2,14 @@
 //
 // Most of what is shown comes from snapshots (kali/cloud/contract.ts): one answer of one node, of one moment, whole.
 
-import type { DataCenter, Elasticity, Global, HighAvailability, Pool, PoolSnapshot } from '../kali/contract.ts'
+import type { DataCenter, Elasticity, HighAvailability, Pool, PoolSnapshot } from '../kali/contract.ts'
 import { CLI } from './errors.ts'
 import { findObjects, pick, warnOfFailures } from './objects.ts'
 import type { Named } from './objects.ts'
 import type { Output } from './output.ts'
 import { nearest } from './suggest.ts'
 
-export const globalOf = (dc: DataCenter): Global => dc.global
+export const globalOf = (dc: DataCenter): DataCenter['global'] => dc.global
 
 const POOLS = { kind: 'Pool', one: 'pool', many: 'pools' } as const
 const ELASTICITIES = { kind: 'Elasticity', one: 'elastic group', many: 'elastic groups' } as const

@@ -18,7 +18,7 @@ import type { PeopleLayout } from './render/value.ts'
 export async function bindingsOf(dc: DataCenter): Promise<Bindings> {
   // Loaded with the connection already.
   const { Bridge, Cdrom, FileDisk, FileDiskAuto, mac, NetworkInterface, VolumeDisk } = await import('../rmo/base.ts')
-  const { byRank } = await import('../kali/placement/user-scheduler.ts')
+  const { byRank } = await import('../kali/mod.ts')
   return {
     dc, global: dc.global, byRank,
     ...collectionsOf(dc),

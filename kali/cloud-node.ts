@@ -57,20 +57,23 @@ export interface CloudBaseOptions {
   readonly store: FabricStore
   readonly data: string
   readonly timings: HaTimings
+  /** The machines are simulated in this process: its end is theirs. */
+  readonly simulated: boolean
 }
 
 /** What all nodes of the fabric agree on, followed from here on; and may this node run protected VMs? */
-export function startCloudBase({ fabric, store, data, timings }: CloudBaseOptions): CloudBase {
+export function startCloudBase({ fabric, store, data, timings, simulated }: CloudBaseOptions): CloudBase {
   const { id: self, log, registry, membership } = fabric
   const view = createCloudView({ store, clock: systemClock, log })
   const book = createCloudBook({ store, view, clock: systemClock, random: systemRandom, log })
   const watchdog = createWatchdog({ directory: join(data, 'ha'), giveUpMs: timings.giveUpMs, clock: systemClock, log })
   let agent: Agent | undefined
-  const simulatedIn = processName(process.pid)
+  const simulatedIn = simulated ? processName(process.pid) : undefined
   registerCutOff(registry, () => view.contactSinceMs() === undefined)
   const lease = startHostLease({
     store, clock: systemClock, bootClock: systemBootClock, random: systemRandom, self, name: membership.self.name, timings, log, watchdog,
-    members: () => membership.members().filter(({ state }) => state !== 'left').map(({ id }) => id),
+    // Every node that might take over: who has left, too, while a machine of its is in a pool and it may come back.
+    members: () => [...new Set([...membership.members().filter(({ state }) => state !== 'left').map(({ id }) => id), ...view.machines().map(({ node }) => node)])],
     askCutOff: askCutOff(fabric, timings.renewMs),
     // Nothing has been armed before there was an agent.
     async fence() { await agent?.fence() },

@@ -8,7 +8,7 @@ import { collectionFrom, collectionOf, collectionOfObjects, COUNTERPART, createC
 import type { Collection, CollectionOptions, FunctionsApi, FunctionSession, ReferenceRecord, SourceSpec, StoreApi } from '../functions/mod.ts'
 import { assignmentsOf, createLoad, createValueCodec, makePipelined, makeReference, METHODS, readListingStream, RMO } from '../rmo/base.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
-import type { ConnectOptions, DataCenter, Global, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
+import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
 import { KALI } from './errors.ts'
 import { createStoreApi } from './store-client.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
@@ -109,8 +109,8 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
       count: async (kind, { timeoutMs, signal }) => (await this.#whole(kind, 'names', callOptions({ timeoutMs, signal, principal }))).length,
     }
     this.#rmo = rmo
-    // Every node serves it: the home is whoever is asked.
-    this.global = makeReference({ kind: 'Global', uuid: GLOBAL_UUID, home: NOBODY, name: 'global', attributes: {} }, rmo) as Global
+    // Every node serves it: the home is whoever is asked. Its figures are those of each use.
+    this.global = makePipelined({ anew: async () => (await this.#whole('Global', 'attributes', this.#callOptions(principal)))[0] ?? { kind: 'Global', uuid: GLOBAL_UUID, home: NOBODY, name: 'global', attributes: {} } }, kumoiKinds.kindOf('Global'), rmo) as unknown as DataCenter['global']
     const client = { peer, callOptions: () => this.#callOptions(principal) }
     const { fn, ...calls } = createCallsClient({ ...client, codec: { encode: (value) => rmo.codec.encode(value), decode: (bytes) => rmo.codec.decode(bytes, 'value') } })
     this.fn = standIn(['dc', 'fn'], fn)

@@ -5,6 +5,7 @@ import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
 import type { Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
 import type { Elasticity, Global, HighAvailability, Pool } from './kinds/interfaces.ts'
 import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
+import type { Pipelined } from '../rmo/mod.ts'
 
 export interface ConnectOptions {
   /** The node's data directory; default KUMOI_DATA, else ~/.kumoi. */
@@ -47,8 +48,8 @@ export interface ObjectCollections {
 }
 
 export interface DataCenter extends ObjectCollections {
-  /** The data center as one object: pools, quotas, mode (the paper's `global`). Verbs and collections; what it shows is in `info()` and `stats()`. */
-  readonly global: Global
+  /** The data center as one object: pools, quotas, mode (the paper's `global`). Its attributes are promises, read anew at each use. */
+  readonly global: Pipelined<Global>
   from<T>(items: Iterable<T> | AsyncIterable<T>): Collection<T>
   range(n: number): Collection<number>
   range(from: number, to: number, step?: number): Collection<number>

@@ -32,6 +32,10 @@ const LIBRARY_FOLDERS = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gn
 
 export const libvirtInstalled = (): boolean => LIBRARY_FOLDERS.some((folder) => existsSync(join(folder, SONAME)))
 
+/** What 'auto' means on this machine. */
+export const driverOf = (hypervisor: HypervisorOptions | undefined): 'libvirt' | 'memory' | 'none' =>
+  hypervisor === undefined ? 'none' : hypervisor.driver === 'auto' ? (libvirtInstalled() ? 'libvirt' : 'memory') : hypervisor.driver
+
 /** What a driver is started with, beside what all hosts of a node share. */
 interface Site { readonly machineUuid: string; hostName(): string; readonly driver: HypervisorDriver; readonly switches: SwitchDriver | undefined; readonly directory: string }
 
@@ -68,7 +72,7 @@ const relatedTo = ({ vmm, reference }: Host) => (kind: string): readonly Referen
   kind === 'VMM' ? [reference('VMM', vmm.uuid)] : vmm.related(kind as Parameters<typeof vmm.related>[0])
 
 export async function startHosts({ fabric, capabilities, objects, store, ledger, data, hypervisor, guardOf }: HostsOptions): Promise<Hosts> {
-  const driverName = hypervisor.driver === 'auto' ? (libvirtInstalled() ? 'libvirt' : 'memory') : hypervisor.driver
+  const driverName = driverOf(hypervisor)
   if (driverName === 'none') return NO_HOSTS
 
   const peers: HostPeers = {

@@ -1,6 +1,8 @@
 // Public names of kali/: a node, and the data center as a program holds it.
 export { connect } from './connect.ts'
 export type * from './contract.ts'
+export { kumoiKinds } from './kinds/index.ts'
+export { byRank } from './placement/user-scheduler.ts'
 export { dataDir, socketPath } from './data-dir.ts'
 export { startNode } from './start.ts'
 export { simulate } from './simulate/start.ts'

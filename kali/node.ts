@@ -16,7 +16,7 @@ import type { Deployed } from './deployed.ts'
 import { createCloud, startCloudBase } from './cloud-node.ts'
 import { kumoiKinds } from './kinds/index.ts'
 import { TIMINGS } from './lease/timings.ts'
-import { startHosts } from './hosts.ts'
+import { driverOf, startHosts } from './hosts.ts'
 import type { Hosts } from './hosts.ts'
 import type { HttpDoor } from './http.ts'
 import { httpToken } from './http-token.ts'
@@ -64,7 +64,7 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
     const capabilities = serveObjects(fabric, objects, ledger, base.rules)
     stoppers.push(startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
-    const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'] })
+    const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'], simulated: driverOf(options.hypervisor) === 'memory' })
     stoppers.push(() => cloudBase.stop())
     hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' }, guardOf: cloudBase.guardOf })
     stoppers.push(hosts.stop)

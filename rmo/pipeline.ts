@@ -30,11 +30,11 @@ export type Pipelined<T> = PromiseLike<T> & {
 
 const UNNAMED = '(not awaited yet)'
 
-/** `refer` makes the reference that awaiting it gives. */
-export function createPipelined(source: Promise<ReferenceRecord> | (() => Promise<ReferenceRecord>), kind: Kind, session: Session, refer: (record: ReferenceRecord) => object): object {
+/** `refer` makes the reference that awaiting it gives. `anew`: asked for at each use, for what is held as long as the connection. */
+export function createPipelined(source: Promise<ReferenceRecord> | (() => Promise<ReferenceRecord>) | { readonly anew: () => Promise<ReferenceRecord> }, kind: Kind, session: Session, refer: (record: ReferenceRecord) => object): object {
   const { shape } = kind
   let known: Promise<ReferenceRecord> | undefined
-  const find = (): Promise<ReferenceRecord> => known ??= typeof source === 'function' ? source() : source
+  const find = (): Promise<ReferenceRecord> => 'anew' in source ? source.anew() : known ??= typeof source === 'function' ? source() : source
   const assignments = assignmentsOf(session)
   /** Assigned through this reference, and what of it is known to be done; the record does not know of it. */
   const assigned: Record<string, unknown> = {}

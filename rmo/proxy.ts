@@ -139,5 +139,5 @@ function onlyKnown({ attributes: known }: Kind, attributes: ReferenceRecord['att
 }
 
 /** A reference to what the record will name; see pipeline.ts. Typed by the caller: `as unknown as Pipelined<PhysicalMachine>`. */
-export const makePipelined = (source: Promise<ReferenceRecord> | (() => Promise<ReferenceRecord>), kind: Kind, session: Session): object =>
+export const makePipelined = (source: Parameters<typeof createPipelined>[0], kind: Kind, session: Session): object =>
   createPipelined(source, kind, session, (record) => makeReference(record, session))

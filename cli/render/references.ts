@@ -12,7 +12,7 @@ export interface KindColumn { readonly attribute: string; readonly title: string
 
 /** Columns of a kind, those for wide tables only when asked; undefined for a kind that this program does not know. */
 export async function columnsOf(kind: string, { wide = false }: { readonly wide?: boolean } = {}): Promise<readonly KindColumn[] | undefined> {
-  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const { kumoiKinds } = await import('../../kali/mod.ts')
   const found = kumoiKinds.kinds.find((k) => k.kind === kind)
   return found === undefined ? undefined : Object.entries(found.attributes).flatMap(([attribute, { column }]) =>
     column === 'none' || (column.wide === true && !wide) || attribute === 'name' ? [] : [{ attribute, title: column.header.toLowerCase(), format: column.format }])
@@ -20,7 +20,7 @@ export async function columnsOf(kind: string, { wide = false }: { readonly wide?
 
 /** What can follow `pm.`: attributes and verbs. */
 export async function wordsOf(kind: string): Promise<readonly string[]> {
-  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const { kumoiKinds } = await import('../../kali/mod.ts')
   const found = kumoiKinds.kinds.find((k) => k.kind === kind)
   if (found === undefined) return []
   const { shape, streams } = found
@@ -29,7 +29,7 @@ export async function wordsOf(kind: string): Promise<readonly string[]> {
 
 /** Where a property of an object of a kind leads, when it is another object or several. */
 export async function relationOf(kind: string, property: string): Promise<{ readonly kind: string; readonly many: boolean } | undefined> {
-  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const { kumoiKinds } = await import('../../kali/mod.ts')
   const shape = kumoiKinds.kinds.find((k) => k.kind === kind)?.shape
   const many = shape?.collections[property], one = shape?.references?.[property]
   return many !== undefined ? { kind: many, many: true } : one !== undefined ? { kind: one, many: false } : undefined
@@ -37,7 +37,7 @@ export async function relationOf(kind: string, property: string): Promise<{ read
 
 /** Kind of each collection, by its name: vms -> VM. */
 export async function kindsByPlural(): Promise<ReadonlyMap<string, string>> {
-  const { kumoiKinds } = await import('../../kali/kinds/index.ts')
+  const { kumoiKinds } = await import('../../kali/mod.ts')
   return new Map(kumoiKinds.kinds.map(({ plural, kind }) => [plural, kind]))
 }
 

@@ -76,7 +76,12 @@ export function createAgentHost({ host, name, node, clock, random }: AgentHostOp
     },
     create: define('create'),
     restore: define('restore'),
-    start: (vm, signal) => vmOf(vm).start({}, authority(LIMITS.agentCallMs, signal)),
+    async start(vm, signal) {
+      const { pid: died } = vmOf(vm).record
+      await vmOf(vm).start({}, authority(LIMITS.agentCallMs, signal))
+      // Nothing was started: the hypervisor still takes the emulator that died for a running one.
+      if (died !== undefined && vmOf(vm).record.pid === died) throw RMO.STATE_INVALID({ kind: 'VM', name: vmOf(vm).name, operation: 'start', state: 'dead, and the hypervisor has not noticed', needs: 'seen off' })
+    },
     stop: (vm, patienceMs, signal) => vmOf(vm).stop({ force: true, timeoutMs: patienceMs }, authority(patienceMs + LIMITS.agentCallMs, signal)),
     async destroy(vm, signal) {
       const { remainingMs } = authority(LIMITS.agentCallMs, signal)

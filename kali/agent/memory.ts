@@ -49,7 +49,9 @@ export function observe(before: Memory | undefined, seen: Seen): Memory {
   }
   const runningSinceMs = memory.runningSinceMs ?? nowMs
   const steady = nowMs - runningSinceMs >= LIMITS.agentSteadyMs
-  return { ...memory, ran: true, counted: false, excused: false, swept: false, runningSinceMs, ...steady ? { crashes: 0 } : {} }
+  // A hypervisor that has not noticed a death yet says that it runs: the restart of that death stays counted.
+  const counted = memory.counted && nowMs - runningSinceMs < LIMITS.hostDeathConfirmMs
+  return { ...memory, ran: true, counted, excused: false, swept: false, runningSinceMs, ...steady ? { crashes: 0 } : {} }
 }
 
 /** Steps whose failures say that this machine cannot have the VM running. */

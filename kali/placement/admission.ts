@@ -79,16 +79,46 @@ export function promiseFor(snapshot: PlaceSnapshot, vm: VmNeed): ((machine: stri
 }
 const NAMES_SHOWN = 3
 
-/** The snapshot as it would be with the VM placed there. */
-function withPlaced(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): PlaceSnapshot {
+/**
+ * Why a VM on that machine would break the pool's promise (PoolRecord.survivesHosts); undefined: it keeps it, or there is
+ * none to break. A VM that has a place already is counted at the new one only.
+ */
+export function admissionProblem(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): string | undefined {
+  const { survivesHosts } = snapshot.pool
+  if (!isBinding(snapshot)) return undefined
+  const after = survives(withPlaced(snapshot, vm, machine), survivesHosts)
+  return after.holds ? undefined : lossText(after)
+}
+
+/** There is a promise, and it holds now. */
+export const isBinding = (snapshot: PlaceSnapshot): boolean => snapshot.pool.survivesHosts > 0 && survives(snapshot, snapshot.pool.survivesHosts).holds
+
+export function lossText({ lost, left }: Survival): string {
+  const shown = left.slice(0, NAMES_SHOWN).map(({ name }) => name).join(', ')
+  return `if ${lost.join(' and ')} were lost, there would be no room for ${shown}${left.length > NAMES_SHOWN ? ` and ${left.length - NAMES_SHOWN} more` : ''}`
+}
+const NAMES_SHOWN = 3
+
+/** The snapshot as it would be with the VM placed there; what it has booked elsewhere is given back. */
+export function withPlaced(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): PlaceSnapshot {
   const { uuid, name, vcpus, memoryMiB, labels, group, images, storage, bridges, protection } = vm
+  const present = snapshot.vms.find((one) => one.uuid === uuid)
   const there: VmView = {
-    uuid, name, vcpus, memoryMiB, labels, images, storage, bridges, pool: snapshot.pool.uuid, desired: 'running', machine, epoch: 1, origin: 'create', inFlight: true,
+    uuid, name, vcpus, memoryMiB, labels, images, storage, bridges, pool: snapshot.pool.uuid, desired: 'running', machine, epoch: (present?.epoch ?? 0) + 1, origin: 'create', inFlight: true,
     tries: { restarts: 0, relocations: 0, sinceMs: snapshot.atMs }, decidedAtMs: snapshot.atMs, ...(group === undefined ? {} : { group }), ...(protection === undefined ? {} : { protection }),
   }
+  const leaves = present?.desired === 'running' ? present.machine : undefined
   return {
     ...snapshot,
     vms: [...snapshot.vms.filter((one) => one.uuid !== uuid), there],
-    machines: snapshot.machines.map((one) => (one.uuid !== machine ? one : { ...one, freeVcpus: one.freeVcpus - vcpus, freeMemoryMiB: one.freeMemoryMiB - memoryMiB, booked: { vms: one.booked.vms + 1, vcpus: one.booked.vcpus + vcpus, memoryMiB: one.booked.memoryMiB + memoryMiB } })),
+    machines: snapshot.machines.map((one) => {
+      const kept = present !== undefined && one.uuid === leaves ? booking(one, present, -1) : one
+      return one.uuid === machine ? booking(kept, vm, 1) : kept
+    }),
   }
 }
+
+const booking = (machine: MachineView, { vcpus, memoryMiB }: Pick<VmNeed, 'vcpus' | 'memoryMiB'>, times: 1 | -1): MachineView => ({
+  ...machine, freeVcpus: machine.freeVcpus - times * vcpus, freeMemoryMiB: machine.freeMemoryMiB - times * memoryMiB,
+  booked: { vms: machine.booked.vms + times, vcpus: machine.booked.vcpus + times * vcpus, memoryMiB: machine.booked.memoryMiB + times * memoryMiB },
+})

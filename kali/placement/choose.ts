@@ -31,10 +31,11 @@ export function createChoose({ run, clock }: ChooseOptions): Choose {
     const finish = (placing: Placing): Choice => ({ scheduler: ref.name, ...placing, tookMs: clock.nowMs() - startedMs })
     if (ref.type === 'builtin') return finish(keepPromise(request, rankMachines(board, request.vm, bindScheduler(ref), request.avoid)))
     const { passed, refused } = sift(board, request.vm, request.avoid)
+    const isPassed = new Set(passed)
     // Nothing that it could answer would be taken.
     if (passed.length === 0) return finish({ ranked: [], refused })
     try {
-      const answer = await answered(run, clock, ref, { vm: request.vm, pms: board.machines.map((machine) => ({ ...machine, available: passed.includes(machine), rank: freeShare(machine) })) }, request, signal)
+      const answer = await answered(run, clock, ref, { vm: request.vm, pms: board.machines.map((machine) => ({ ...machine, available: isPassed.has(machine), rank: freeShare(machine) })) }, request, signal)
       return finish(keepPromise(request, { ...readAnswer(ref, request, board, passed, refused, answer), refused }))
     } catch (error) {
       signal.throwIfAborted()
@@ -127,13 +128,17 @@ const LINE_CHARS = 160
 function keepPromise({ vm, snapshot }: PlaceRequest, placing: Placing): Placing {
   const [best] = placing.ranked
   if (best === undefined) return placing
-  const promise = promiseFor(snapshot, vm)
-  if (promise === undefined) return { ...placing, chosen: best.machine }
+  const { survivesHosts } = snapshot.pool
+  // What ran before is only brought back, and a promise that is broken already binds nobody.
+  const isNew = (snapshot.vms.find(({ uuid }) => uuid === vm.uuid)?.epoch ?? 0) === 0
+  if (!isNew || !isBinding(snapshot)) return { ...placing, chosen: best.machine }
   const out: { machine: string; filter: string; reason: string }[] = []
   for (const [i, { machine }] of placing.ranked.entries()) {
-    const problem = i < LIMITS.admissionTriesMax ? promise(machine) : `the ${LIMITS.admissionTriesMax} better machines break the promise to survive lost hosts; this one was not tried`
-    if (problem === undefined) return { ...placing, ranked: placing.ranked.slice(i), refused: [...placing.refused, ...out], chosen: machine }
-    out.push({ machine, filter: 'survives', reason: problem })
+    if (i === LIMITS.admissionTriesMax) break
+    const after = survives(withPlaced(snapshot, vm, machine), survivesHosts)
+    if (after.holds) return { ...placing, ranked: placing.ranked.slice(i), refused: [...placing.refused, ...out], chosen: machine }
+    out.push({ machine, filter: 'survives', reason: lossText(after) })
   }
-  return { ...placing, ranked: [], refused: [...placing.refused, ...out] }
+  const rest = placing.ranked.slice(out.length).map(({ machine }) => ({ machine, filter: 'survives', reason: `the ${out.length} better machines break the promise to survive ${survivesHosts} lost hosts; this one was not tried` }))
+  return { ...placing, ranked: [], refused: [...placing.refused, ...out, ...rest] }
 }

@@ -6,7 +6,8 @@
 // Between two due things all that goes on is promises and isolates in this process, so one turn of the event loop sees it
 // through; real time is not counted. Everything is made of the seed: the same options give the same report, byte by byte.
 
-import { ACL_VERBS, loadTraceOf, rightProblem, rmoKinds, createFunctionRules } from '../../rmo/mod.ts'
+import { ACL_VERBS, loadTraceOf, rightProblem, createFunctionRules } from '../../rmo/mod.ts'
+import { kumoiKinds } from '../kinds/index.ts'
 import type { LoadTrace } from '../../rmo/mod.ts'
 import { LIMITS, seededRandom } from '../../fabric/base.ts'
 import type { NodeId } from '../../fabric/base.ts'
@@ -66,7 +67,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
   const faults = [...loads.scenario?.faults ?? [], ...options.faults ?? []].sort((a, b) => a.atMs - b.atMs)
   checkFaults(faults, hostNames(options.hosts))
   let node: SimulatedNode | undefined
-  const rules = createFunctionRules({ kinds: rmoKinds, versionOf: (name, version) => node?.versionOf(name, version), fence: async () => {} })
+  const rules = createFunctionRules({ kinds: kumoiKinds, versionOf: (name, version) => node?.versionOf(name, version), fence: async () => {} })
 
   // A trace is made once for all VMs that share a sequence.
   const traces = new Map<LoadSequence, LoadTrace>()
@@ -97,7 +98,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
         answered: (kind, verb, calls) => tally.verb(kind, verb, undefined, undefined, calls),
       },
       onSystemCall: (verb, argument) => tally.systemCall(verb, argument),
-      checks: { right: (right) => rightProblem(right, rmoKinds) },
+      checks: { right: (right) => rightProblem(right, kumoiKinds) },
     })
     for (let turn = 0; turn < SETTLE_TURNS; turn++) await clock.settle(0)
     const manifests: FunctionManifest[] = []
@@ -133,9 +134,9 @@ function checkFaults(faults: readonly HostFault[], names: readonly string[]): vo
 function counted(world: World, tally: Tally): Capabilities {
   const { capabilities } = world
   const tell = (target: { readonly kind: string; readonly uuid: string }, verb: string, error: unknown): void => {
-    const acl = rmoKinds.kindOf(target.kind).operations.get(verb)?.acl
+    const acl = kumoiKinds.kindOf(target.kind).operations.get(verb)?.acl
     const object = capabilities.objectHere({ ...target, home: SELF })
-    const name = object === undefined ? target.uuid : String(rmoKinds.kindOf(target.kind).observe(object.local)['name'])
+    const name = object === undefined ? target.uuid : String(kumoiKinds.kindOf(target.kind).observe(object.local)['name'])
     tally.verb(target.kind, verb, acl !== undefined && ACL_VERBS[acl].privileged ? name : undefined, error)
   }
   return {

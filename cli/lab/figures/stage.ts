@@ -2,7 +2,7 @@
 // also after Ctrl-C.
 
 import { LIMITS } from '../../../fabric/base.ts'
-import type { DataCenter, Global, Pool } from '../../../kali/contract.ts'
+import type { DataCenter, Pool } from '../../../kali/contract.ts'
 import { CLI } from '../../errors.ts'
 import type { Shell } from '../../session.ts'
 import type { LabDriver, LabRecord } from '../contract.ts'
@@ -59,7 +59,7 @@ export async function onStage<T>(shell: Shell, { name, driver, keep }: StageOpti
 /** A pool of these hosts, with nothing in it. */
 export async function makePool({ dc, tell }: Stage, name: string, hosts: readonly string[]): Promise<Pool> {
   tell('making the pool')
-  const cloud: Global = dc.global
+  const cloud = dc.global
   const pool = await cloud.add(await cloud.createPool({ name }))
   await pool.add((await dc.pms).filter((pm) => hosts.includes(pm.name)))
   return pool

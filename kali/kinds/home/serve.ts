@@ -6,7 +6,6 @@
 
 import type { ObjectEvent } from '../../../rmo/mod.ts'
 import type { CloudChange, IntentRecord, MachineRecord } from '../../cloud/contract.ts'
-import { watchedKey } from '../../cloud/keys.ts'
 import { GLOBAL_UUID } from '../global.ts'
 import { protectionUuidOf } from '../high-availability-settings.ts'
 import type { LiveProtectionState } from '../high-availability.ts'
@@ -18,7 +17,7 @@ import { createHighAvailability, protectionState } from './high-availability.ts'
 import { createPool } from './pool.ts'
 
 type Told = ObjectEvent & Readonly<Record<string, unknown>>
-interface Kept { readonly kind: string; readonly uuid: string; readonly events: EventSource }
+interface Kept { readonly kind: string; readonly uuid: string; name: string; readonly events: EventSource }
 /** An intent as its watchers know it. */
 interface SeenVm { readonly intent: IntentRecord; readonly ready: boolean; readonly state: LiveProtectionState | undefined }
 
@@ -32,35 +31,40 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
 
   const atMs = (): number => Math.round(clock.wallMs())
   const tell = (kind: string, uuid: string, event: Omit<Told, 'atMs'>): void => { kept.get(`${kind}/${uuid}`)?.events.emit({ atMs: atMs(), ...event } as Told) }
-  const keep = <L extends object>(kind: string, uuid: string, make: (events: EventSource) => L): boolean => {
+  /** True when it is new. */
+  const keep = <L extends object>(kind: string, uuid: string, name: string, make: (events: EventSource) => L): boolean => {
     const key = `${kind}/${uuid}`
-    if (kept.has(key)) return false
+    const present = kept.get(key)
+    if (present !== undefined) { present.name = name; return false }
     const events = createEvents(home.onError)
     objects.add({ kind, uuid, local: make(events) })
-    kept.set(key, { kind, uuid, events })
+    kept.set(key, { kind, uuid, name, events })
     return true
   }
-  const drop = (kind: string, uuid: string, reason: string): boolean => {
+  /** Its name, when it was there. */
+  const drop = (kind: string, uuid: string, reason: string): string | undefined => {
     const key = `${kind}/${uuid}`
-    if (!kept.has(key)) return false
+    const present = kept.get(key)
+    if (present === undefined) return undefined
     tell(kind, uuid, { type: 'gone', reason })
     kept.delete(key)
-    objects.remove(kind, uuid, reason)
-    return true
+    objects.remove(kind, uuid, { name: present.name, reason })
+    return present.name
   }
 
   const look: Readonly<Partial<Record<CloudChange['type'], (id: string) => void>>> = {
     pool(id) {
       const pool = view.pool(id)
       if (pool === undefined) {
-        if (drop('Pool', id, 'it was removed')) tell('Global', GLOBAL_UUID, { type: 'poolRemoved', pool: id, name: id })
-      } else if (keep('Pool', id, (events) => createPool(home, id, events))) tell('Global', GLOBAL_UUID, { type: 'poolAdded', pool: id, name: pool.name })
+        const name = drop('Pool', id, 'it was removed')
+        if (name !== undefined) tell('Global', GLOBAL_UUID, { type: 'poolRemoved', pool: id, name })
+      } else if (keep('Pool', id, pool.name, (events) => createPool(home, id, events))) tell('Global', GLOBAL_UUID, { type: 'poolAdded', pool: id, name: pool.name })
       else tell('Pool', id, { type: 'changed', name: pool.name })
     },
     group(id) {
       const group = view.group(id)
       if (group === undefined) drop('Elasticity', id, 'it was removed')
-      else if (!keep('Elasticity', id, (events) => createElasticity(home, id, events))) tell('Elasticity', id, { type: 'changed', name: group.name })
+      else if (!keep('Elasticity', id, group.name, (events) => createElasticity(home, id, events))) tell('Elasticity', id, { type: 'changed', name: group.name })
     },
     machine(id) {
       const before = machines.get(id), now = view.machine(id)
@@ -92,7 +96,7 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
     const name = (now ?? before)?.intent.name ?? id
     const ha = protectionUuidOf(id)
     if (now?.state === undefined) drop('HighAvailability', ha, 'the protection ended')
-    else if (!keep('HighAvailability', ha, (events) => createHighAvailability(home, id, events)) && before?.state !== undefined && before.state !== now.state) {
+    else if (!keep('HighAvailability', ha, name, (events) => createHighAvailability(home, id, events)) && before?.state !== undefined && before.state !== now.state) {
       tell('HighAvailability', ha, { type: 'state', state: now.state, before: before.state, host: now.intent.machine?.name ?? '', reason: now.intent.reason })
     } else if (before?.intent.protection !== undefined && JSON.stringify(before.intent.protection) !== JSON.stringify(now.intent.protection)) tell('HighAvailability', ha, { type: 'changed', name })
   }
@@ -112,11 +116,8 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
     if (is !== undefined && now?.ready === true && before?.ready !== true) tell('Elasticity', is, { type: 'memberReady', ...member })
   }
 
-  keep('Global', GLOBAL_UUID, (events) => createGlobal(home, events))
-  const stopWatching = view.onChange(({ key }) => {
-    const watched = watchedKey(key)
-    if (watched !== undefined) look[watched.type]?.(watched.id)
-  })
+  keep('Global', GLOBAL_UUID, 'global', (events) => createGlobal(home, events))
+  const stopWatching = view.onChange(({ type, key }) => look[type]?.(key))
   for (const { uuid } of view.pools()) look.pool?.(uuid)
   for (const { uuid } of view.machines()) look.machine?.(uuid)
   for (const { uuid } of view.groups()) look.group?.(uuid)
@@ -124,7 +125,7 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
   return {
     stop() {
       stopWatching()
-      for (const { kind, uuid } of [...kept.values()]) objects.remove(kind, uuid, 'the node stops')
+      for (const { kind, uuid, name } of [...kept.values()]) objects.remove(kind, uuid, { name, reason: 'the node stops' })
       kept.clear()
     },
   }

@@ -109,6 +109,21 @@ t.test('a restart waits longer the sooner it ends again, and begins anew when so
   t.same(decide({ ...seen, intent: intentOf({ decision: 'd2' }) }, memory).step, { do: 'start', again: false })
 })
 
+t.test('one death is counted once, also when the hypervisor notices it only after the restart was tried', async (t) => {
+  const crashed = seenOf({ intent: intentOf({ protection: ARMED }), domain: CRASHED, status: statusOf('running'), armed: {}, held: true })
+  const counted = { ...crashed, intent: intentOf({ protection: ARMED, tries: { restarts: 1, relocations: 0, sinceMs: 0 } }) }
+  let memory = observe(undefined, crashed)
+  t.same(decide(crashed, memory).step, { do: 'count' })
+  memory = learn(memory, { do: 'count' }, { ok: true }, 1_000_000)
+  memory = learn(memory, { do: 'start', again: true }, { ok: false, error: 'not noticed', counts: true }, 1_000_000)
+  memory = observe(memory, { ...counted, domain: domainOf(), nowMs: 1_000_100 })
+  const noticed = { ...counted, nowMs: 1_002_000 }
+  memory = observe(memory, noticed)
+  t.same(decide(noticed, memory).step, { do: 'start', again: true })
+  memory = learn(memory, { do: 'start', again: true }, { ok: true }, 1_002_000)
+  t.same(decide(noticed, observe(memory, noticed)).report?.phase, 'crashed', 'the next one finds no try left')
+})
+
 t.test('back-off doubles up to a minute', async (t) => {
   t.same([0, 1, 2, 3, 6, 7, 50].map(backoffMs), [0, 1_000, 2_000, 4_000, 32_000, 60_000, 60_000])
 })

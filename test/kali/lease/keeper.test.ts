@@ -54,6 +54,17 @@ test('cut off alone: gives up after F, and takes the lease anew when all are off
   t.same([it.violations, it.starts()], [[], 2])
 })
 
+test('cut off from the store while the others are not: gives up, whatever else they answer', async (t) => {
+  const it = await world(t)
+  it.want()
+  await it.run(5_000)
+  it.happen({ type: 'cut-from-store', forMs: 60_000 })
+  await it.run(T.giveUpMs + 2_000)
+  t.same([it.lease.held, it.running()], [false, false])
+  await it.run(20_000)
+  t.same(it.violations, [])
+})
+
 test('the age counts from before a renewal was sent, however late it is answered', async (t) => {
   const it = await world(t)
   it.want()
