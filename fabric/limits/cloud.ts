@@ -52,6 +52,12 @@ export const CLOUD_LIMITS = {
   cloudSaidMax: 4_096,
   /** Decisions shown with an explanation. */
   cloudWhyDecisions: 20,
+  /** Machines whose reasons are written out when there is no room; the choice has them all. */
+  cloudReasonsMax: 8,
+  /** Before the end of a caller's time in which it is told how far things are: its own end would tell it nothing. */
+  cloudAnswerMarginMs: 250,
+  /** VMs of a removed pool or group that are let go at once. */
+  cloudLettingGoAtOnce: 16,
   // --- placement (kali/placement)
   /** Processor time of a user's scheduler. Figure 3 over 1,000 machines takes some 10 ms. */
   schedulerTimeoutMs: 1_000,

@@ -60,47 +60,26 @@ function unplaced(snapshot: PlaceSnapshot, guarded: readonly VmView[], lost: rea
 }
 
 /**
- * Why a placement would break the pool's promise to survive lost hosts; undefined: it keeps it. What ran before (its epoch
- * is above 0) is only brought back, and a promise that is broken already binds nobody.
+ * Why a VM on that machine would break the pool's promise (PoolRecord.survivesHosts); undefined: it keeps it, or there is
+ * none that it could break. A VM that has a place already (it gets protected, it moves) is counted at the new one only.
  */
-export const admissionProblem = (snapshot: PlaceSnapshot, vm: VmNeed, machine: string): string | undefined => promiseFor(snapshot, vm)?.(machine)
+export const admissionProblem = (snapshot: PlaceSnapshot, vm: VmNeed, machine: string): string | undefined => promiseOf(snapshot)?.(vm, machine)
 
-/** The same for several machines; undefined: the promise does not bind this VM. */
-export function promiseFor(snapshot: PlaceSnapshot, vm: VmNeed): ((machine: string) => string | undefined) | undefined {
+/** The same for several machines. Undefined: nothing is promised, or it is broken already and binds nobody. */
+export function promiseOf(snapshot: PlaceSnapshot): ((vm: VmNeed, machine: string) => string | undefined) | undefined {
   const { survivesHosts } = snapshot.pool
-  if (survivesHosts === 0 || (snapshot.vms.find(({ uuid }) => uuid === vm.uuid)?.epoch ?? 0) > 0) return undefined
-  if (!survives(snapshot, survivesHosts).holds) return undefined
-  return (machine) => {
+  if (survivesHosts === 0 || !survives(snapshot, survivesHosts).holds) return undefined
+  return (vm, machine) => {
     const { holds, lost, left } = survives(withPlaced(snapshot, vm, machine), survivesHosts)
     if (holds) return undefined
     const shown = left.slice(0, NAMES_SHOWN).map(({ name }) => name).join(', ')
-    return `if ${lost.join(', ')} were lost, there would be no room for ${shown}${left.length > NAMES_SHOWN ? ` and ${left.length - NAMES_SHOWN} more` : ''}`
+    return `if ${lost.join(' and ')} were lost, there would be no room for ${shown}${left.length > NAMES_SHOWN ? ` and ${left.length - NAMES_SHOWN} more` : ''}`
   }
 }
 const NAMES_SHOWN = 3
 
-/**
- * Why a VM on that machine would break the pool's promise (PoolRecord.survivesHosts); undefined: it keeps it, or there is
- * none to break. A VM that has a place already is counted at the new one only.
- */
-export function admissionProblem(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): string | undefined {
-  const { survivesHosts } = snapshot.pool
-  if (!isBinding(snapshot)) return undefined
-  const after = survives(withPlaced(snapshot, vm, machine), survivesHosts)
-  return after.holds ? undefined : lossText(after)
-}
-
-/** There is a promise, and it holds now. */
-export const isBinding = (snapshot: PlaceSnapshot): boolean => snapshot.pool.survivesHosts > 0 && survives(snapshot, snapshot.pool.survivesHosts).holds
-
-export function lossText({ lost, left }: Survival): string {
-  const shown = left.slice(0, NAMES_SHOWN).map(({ name }) => name).join(', ')
-  return `if ${lost.join(' and ')} were lost, there would be no room for ${shown}${left.length > NAMES_SHOWN ? ` and ${left.length - NAMES_SHOWN} more` : ''}`
-}
-const NAMES_SHOWN = 3
-
 /** The snapshot as it would be with the VM placed there; what it has booked elsewhere is given back. */
-export function withPlaced(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): PlaceSnapshot {
+function withPlaced(snapshot: PlaceSnapshot, vm: VmNeed, machine: string): PlaceSnapshot {
   const { uuid, name, vcpus, memoryMiB, labels, group, images, storage, bridges, protection } = vm
   const present = snapshot.vms.find((one) => one.uuid === uuid)
   const there: VmView = {

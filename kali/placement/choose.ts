@@ -11,7 +11,7 @@ import { assert, CodedError, LIMITS } from '../../fabric/base.ts'
 import type { Clock } from '../../fabric/base.ts'
 import type { Choice, Choose, PlaceRequest, SchedulerRef } from '../cloud/contract.ts'
 import { KALI } from '../errors.ts'
-import { promiseFor } from './admission.ts'
+import { promiseOf } from './admission.ts'
 import { Board } from './board.ts'
 import type { BoardMachine } from './board.ts'
 import { bindScheduler, rankMachines, sift } from './ranking.ts'
@@ -128,17 +128,15 @@ const LINE_CHARS = 160
 function keepPromise({ vm, snapshot }: PlaceRequest, placing: Placing): Placing {
   const [best] = placing.ranked
   if (best === undefined) return placing
-  const { survivesHosts } = snapshot.pool
-  // What ran before is only brought back, and a promise that is broken already binds nobody.
+  // What ran before is only brought back.
   const isNew = (snapshot.vms.find(({ uuid }) => uuid === vm.uuid)?.epoch ?? 0) === 0
-  if (!isNew || !isBinding(snapshot)) return { ...placing, chosen: best.machine }
+  const promise = isNew ? promiseOf(snapshot) : undefined
+  if (promise === undefined) return { ...placing, chosen: best.machine }
   const out: { machine: string; filter: string; reason: string }[] = []
   for (const [i, { machine }] of placing.ranked.entries()) {
-    if (i === LIMITS.admissionTriesMax) break
-    const after = survives(withPlaced(snapshot, vm, machine), survivesHosts)
-    if (after.holds) return { ...placing, ranked: placing.ranked.slice(i), refused: [...placing.refused, ...out], chosen: machine }
-    out.push({ machine, filter: 'survives', reason: lossText(after) })
+    const problem = i < LIMITS.admissionTriesMax ? promise(vm, machine) : `the ${LIMITS.admissionTriesMax} better machines break the promise to survive lost hosts; this one was not tried`
+    if (problem === undefined) return { ...placing, ranked: placing.ranked.slice(i), refused: [...placing.refused, ...out], chosen: machine }
+    out.push({ machine, filter: 'survives', reason: problem })
   }
-  const rest = placing.ranked.slice(out.length).map(({ machine }) => ({ machine, filter: 'survives', reason: `the ${out.length} better machines break the promise to survive ${survivesHosts} lost hosts; this one was not tried` }))
-  return { ...placing, ranked: [], refused: [...placing.refused, ...out, ...rest] }
+  return { ...placing, ranked: [], refused: [...placing.refused, ...out] }
 }

@@ -11,24 +11,36 @@
 //
 // Source: cloud.md 8.13, and the infeasible rules that Proxmox VE switches off when it meets them.
 
+import { nearest } from '../../fabric/base.ts'
 import type { MachineView, RuleRecord, VmView } from '../cloud/contract.ts'
 import { byName } from './board.ts'
 import type { PlaceSnapshot } from './board.ts'
 import { selectorOf } from './rule-index.ts'
-import { capacityOf } from './shares.ts'
 
+interface Amount { readonly vcpus: number; readonly memoryMiB: number }
 interface Selecting { readonly rule: RuleRecord; readonly vms: readonly VmView[] }
 /** VMs that must be on one machine. */
 interface Bloc { readonly vms: readonly VmView[]; readonly rules: readonly RuleRecord[]; readonly machines: readonly MachineView[] }
 
-/** Why a rule cannot be kept; undefined: it can. Soft rules always can. One of the same name is replaced by it. */
+/** Why a rule cannot be kept; undefined: it can. Of a soft one only its form is looked at. One of the same name is replaced by it. */
 export function ruleProblem(rule: RuleRecord, snapshot: PlaceSnapshot): string | undefined {
-  if (!rule.hard) return undefined
-  const strangers = (rule.machines ?? []).filter((wanted) => !snapshot.machines.some(({ name, uuid }) => name === wanted || uuid === wanted))
-  if (strangers.length > 0) return `${strangers.join(', ')} ${strangers.length === 1 ? 'is no machine' : 'are no machines'} of pool ${snapshot.pool.name}`
+  const malformed = formProblem(rule, snapshot)
+  if (malformed !== undefined || !rule.hard) return malformed
   const others = snapshot.rules.filter(({ name, hard }) => hard && name !== rule.name)
   const before = new Set(problemsOf(others, snapshot))
   return problemsOf([...others, rule].sort((a, b) => (a.name < b.name ? -1 : 1)), snapshot).find((problem) => !before.has(problem))
+}
+
+function formProblem({ type, vms, machines = [] }: RuleRecord, { pool, machines: there }: PlaceSnapshot): string | undefined {
+  if (vms.length === 0) return 'it names no VMs'
+  const broken = vms.find((text) => text === '' || text === 'group:' || text.startsWith('='))
+  if (broken !== undefined) return `"${broken}" is neither a VM's name, nor "label=value", nor "group:NAME"`
+  if (type === 'together' || type === 'apart') return machines.length === 0 ? undefined : `a rule '${type}' is about VMs among each other and names no machines`
+  if (machines.length === 0) return 'it names no machines'
+  const stranger = machines.find((wanted) => !there.some(({ name, uuid }) => name === wanted || uuid === wanted))
+  if (stranger === undefined) return undefined
+  const near = nearest(stranger, there.map(({ name }) => name))
+  return `pool ${pool.name} has no machine ${stranger}${near === undefined ? '' : ` (did you mean ${near}?)`}`
 }
 
 /** All that cannot be kept of these hard rules; empty: they can be kept, as far as is looked. */
@@ -41,7 +53,7 @@ export function problemsOf(rules: readonly RuleRecord[], snapshot: PlaceSnapshot
   for (const bloc of blocs) for (const vm of bloc.vms) blocOf.set(vm.uuid, bloc)
   return [
     ...blocs.flatMap((bloc) => (bloc.machines.length > 0 || bloc.rules.length === 0 ? [] : [nowhere(bloc, machines)])),
-    ...selecting.filter(({ rule }) => rule.type === 'apart').flatMap((apart) => apartProblem(apart, blocOf)),
+    ...selecting.flatMap((one) => (one.rule.type === 'apart' ? apartProblem(one, blocOf) : one.rule.type === 'on' ? onProblem(one, machines) : [])),
   ]
 }
 
@@ -67,10 +79,13 @@ const isAllowed = (rules: readonly RuleRecord[], machine: MachineView): boolean 
 
 const sum = (vms: readonly VmView[], amount: (vm: VmView) => number): number => vms.reduce((total, vm) => total + (vm.desired === 'running' ? amount(vm) : 0), 0)
 
-/** All of them at once, with nothing else there but what is not managed. */
+const needed = (vms: readonly VmView[]): Amount => ({ vcpus: sum(vms, ({ vcpus }) => vcpus), memoryMiB: sum(vms, ({ memoryMiB }) => memoryMiB) })
+/** Of a machine with nothing on it but what is not managed. */
+const bookable = ({ freeVcpus, freeMemoryMiB, booked }: MachineView): Amount => ({ vcpus: freeVcpus + booked.vcpus, memoryMiB: freeMemoryMiB + booked.memoryMiB })
+
 function holds(machine: MachineView, vms: readonly VmView[]): boolean {
-  const capacity = capacityOf(machine)
-  return sum(vms, ({ vcpus }) => vcpus) <= capacity.vcpus - machine.foreign.vcpus && sum(vms, ({ memoryMiB }) => memoryMiB) <= capacity.memoryMiB - machine.foreign.memoryMiB
+  const needs = needed(vms), there = bookable(machine)
+  return needs.vcpus <= there.vcpus && needs.memoryMiB <= there.memoryMiB
 }
 
 // ---------------------------------------------------------------- said for people
@@ -78,12 +93,22 @@ function holds(machine: MachineView, vms: readonly VmView[]): boolean {
 const NAMES_SHOWN = 4
 const listed = (of: readonly { readonly name: string }[]): string =>
   of.slice(0, NAMES_SHOWN).map(({ name }) => name).join(', ') + (of.length > NAMES_SHOWN ? ` and ${of.length - NAMES_SHOWN} more` : '')
+const amountText = ({ vcpus, memoryMiB }: Amount): string => `${vcpus} vcpus and ${memoryMiB} MiB`
 const rulesText = (rules: readonly RuleRecord[]): string => `${rules.length === 1 ? 'rule' : 'rules'} ${rules.map(({ name, type }) => `${name} (${type})`).join(', ')}`
 
 function nowhere({ vms, rules }: Bloc, machines: readonly MachineView[]): string {
   const allowed = machines.filter((machine) => isAllowed(rules, machine))
   if (allowed.length === 0) return `there is no machine where ${listed(vms)} may be, by ${rulesText(rules)}`
-  return `no machine where ${listed(vms)} may be, by ${rulesText(rules)}, can hold ${sum(vms, ({ vcpus }) => vcpus)} vcpus and ${sum(vms, ({ memoryMiB }) => memoryMiB)} MiB`
+  return `no machine where ${listed(vms)} may be, by ${rulesText(rules)}, can hold their ${amountText(needed(vms))}`
+}
+
+/** All that must be on these machines, against what these have in all. */
+function onProblem({ rule, vms }: Selecting, machines: readonly MachineView[]): readonly string[] {
+  const meant = machines.filter((machine) => names(rule, machine))
+  const needs = needed(vms)
+  const there = meant.map(bookable).reduce((all, one) => ({ vcpus: all.vcpus + one.vcpus, memoryMiB: all.memoryMiB + one.memoryMiB }), { vcpus: 0, memoryMiB: 0 })
+  if (needs.vcpus <= there.vcpus && needs.memoryMiB <= there.memoryMiB) return []
+  return [`rule ${rule.name} (on) wants ${amountText(needs)} for ${listed(vms)}; ${listed(meant)} can have ${amountText(there)} in all`]
 }
 
 /** A machine of its own for each bloc: augmenting paths, at most one search a bloc. */

@@ -4,6 +4,7 @@
 import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { NodeId } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
+import { settingsOf } from '../../rmo/base.ts'
 import type { VmSettings } from '../../rmo/mod.ts'
 import type { Choice, CloudAction, DecisionRecord, GroupRecord, IntentRecord, MachineRecord, MachineView, PoolRecord, PoolSnapshot, Stored } from '../cloud/contract.ts'
 import { KALI } from '../errors.ts'
@@ -47,16 +48,6 @@ export interface Desk extends CloudServiceOptions {
   /** All settings of a VM that lives. */
   settingsOfLive(vm: ReferenceRecord, by: Authority): Promise<VmSettings>
   close(): void
-}
-
-/** Settings as far as a VM's attributes have them. */
-function settingsFromAttributes({ name, attributes }: ReferenceRecord): VmSettings {
-  const { memoryMiB, vcpus, devices, image, autostart, description, labels } = attributes as unknown as VmSettings
-  return {
-    name, memoryMiB, vcpus, devices: devices ?? [],
-    ...(image === undefined || image === '' ? {} : { image }), ...(autostart === true ? { autostart } : {}),
-    ...(description === undefined || description === '' ? {} : { description }), ...(labels === undefined ? {} : { labels }),
-  }
 }
 
 export function createDesk(options: CloudServiceOptions): Desk {
@@ -120,7 +111,7 @@ export function createDesk(options: CloudServiceOptions): Desk {
       const shown = await waitFor(() => look() ? true : undefined, { view, clock, timeoutMs: LIMITS.cloudSeenMs })
       if (shown === undefined) throw KALI.STORE_AWAY({ what, waitedMs: LIMITS.cloudSeenMs })
     },
-    settingsOfLive: async (vm, by) => options.settingsOf === undefined ? settingsFromAttributes(vm) : options.settingsOf(vm, by),
+    settingsOfLive: async (vm, by) => options.settingsOf === undefined ? settingsOf({ ...vm.attributes, name: vm.name }, { call: 'Pool.add', path: 'vm' }) : options.settingsOf(vm, by),
     close: () => leases.stop(),
   }
   return desk

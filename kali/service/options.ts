@@ -31,7 +31,7 @@ export interface CloudServiceOptions {
   metric(name: string, payload: unknown, signal: AbortSignal): Promise<unknown>
   /** Deploys the policies of these names that are delivered and not there yet. */
   ensurePolicies(names: readonly string[], by: Authority): Promise<void>
-  /** Why a placement would break the pool's promise to survive hosts; undefined: it keeps it. Asked before every new booking of a pool with survivesHosts > 0. */
+  /** Why a placement would break the pool's promise to survive hosts; undefined: it keeps it. Asked before a VM is protected in a pool with survivesHosts > 0; new VMs are asked about by `choose` itself. */
   admit(snapshot: Pick<PoolSnapshot, 'pool' | 'machines' | 'vms' | 'rules' | 'atMs'>, vm: VmNeed, machine: string): string | undefined
   /** Why a rule cannot be kept; undefined: it can. */
   infeasible(rule: RuleRecord, snapshot: Pick<PoolSnapshot, 'pool' | 'machines' | 'vms' | 'rules' | 'atMs'>): string | undefined

@@ -4,7 +4,7 @@
 // The scheduler proposes from a snapshot that may be a second old; what is booked is counted in the transaction. So two
 // services that place at once never overbook: the slower one gets NO_ROOM or CHANGED, and looks again, at most
 // LIMITS.cloudPlaceTriesMax times. A scheduler of the user's that fails stops a placement that a user asked for; a VM
-// that lost its host is placed by rank instead (`mustPlace`).
+// that lost its host is placed by rank instead (`fallback`). The pool's promise to survive hosts is kept by the choice itself.
 
 import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { Choice, MachineRecord, PoolSnapshot, SchedulerRef, Stored, VmNeed } from '../cloud/contract.ts'
@@ -18,8 +18,6 @@ export interface PlaceOptions<T> {
   readonly avoid?: Readonly<Record<string, string>>
   /** Machine that is asked for, by uuid or name; the mandatory filters bind it too. */
   readonly to?: string | undefined
-  /** Asks the pool's promise to survive hosts; not for what was counted before. */
-  readonly admission: 'asked' | 'not-asked'
   /** Goes on by rank when the pool's scheduler fails. */
   readonly fallback: 'rank' | 'none'
   readonly signal: AbortSignal
@@ -51,7 +49,7 @@ export function refusals({ refused, problem }: Choice, nameOf: (machine: string)
 
 /** Throws KALI_ERR_NO_ROOM when no machine can take it, and whatever `write` throws but that and KALI_ERR_CHANGED. */
 export async function place<T>(desk: Desk, options: PlaceOptions<T>): Promise<Placed<T>> {
-  const { pool, vm, signal, to, admission, write } = options
+  const { pool, vm, signal, to, write } = options
   const avoid: Record<string, string> = { ...options.avoid }
   let last: unknown, choice: Choice | undefined
   for (let attempt = 0; attempt < LIMITS.cloudPlaceTriesMax; attempt++) {
@@ -66,11 +64,6 @@ export async function place<T>(desk: Desk, options: PlaceOptions<T>): Promise<Pl
     const wanted = to === undefined ? choice.chosen : asked(desk, pool, to, choice, vm)
     const machine = wanted === undefined ? undefined : desk.view.machine(wanted) ?? desk.view.machines(pool).find(({ name }) => name === wanted)
     if (machine === undefined) break
-    const breaks = admission === 'asked' ? desk.admit(snapshot, vm, machine.uuid) : undefined
-    if (breaks !== undefined) {
-      avoid[machine.uuid] = breaks
-      continue
-    }
     try {
       if (machine.asleep === true) await desk.seen(await desk.book.changeMachine(machine.uuid, ({ asleep: _asleep, ...present }) => present))
       const final = { ...choice, chosen: machine.uuid }
