@@ -5,8 +5,8 @@
 //   await dc.close()
 
 export { connect } from '../kali/mod.ts'
-export { defineFunction, from, range } from './function-api.ts'
-export type { CallInfo, FunctionContext, FunctionLog, FunctionSecrets, FunctionState, StateEntry } from './function-api.ts'
+export { byRank, defineFunction, defineScheduler, from, range } from './function-api.ts'
+export type { CallInfo, FunctionContext, FunctionLog, FunctionSecrets, FunctionState, SchedulableMachine, SchedulerChoice, SchedulerDefinition, StateEntry, UserScheduler } from './function-api.ts'
 export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/base.ts'
 export { errorCode } from '../fabric/base.ts'
 export type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectListing } from '../kali/contract.ts'

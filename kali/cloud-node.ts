@@ -76,7 +76,7 @@ export function startCloudBase({ fabric, store, data, timings, simulated }: Clou
     members: () => [...new Set([...membership.members().filter(({ state }) => state !== 'left').map(({ id }) => id), ...view.machines().map(({ node }) => node)])],
     askCutOff: askCutOff(fabric, timings.renewMs),
     // Nothing has been armed before there was an agent.
-    async fence() { await agent?.fence() },
+    async fence(vms) { await agent?.fence(vms) },
     ...(simulatedIn === undefined ? {} : { simulatedIn }),
   })
   view.start()

@@ -13,6 +13,7 @@ import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
 import { createDeployed, startDeployedBase } from './deployed.ts'
 import type { Deployed } from './deployed.ts'
+import { AGENT } from './agent/steps.ts'
 import { createCloud, startCloudBase } from './cloud-node.ts'
 import { kumoiKinds } from './kinds/index.ts'
 import { TIMINGS } from './lease/timings.ts'
@@ -21,6 +22,8 @@ import type { Hosts } from './hosts.ts'
 import type { HttpDoor } from './http.ts'
 import { httpToken } from './http-token.ts'
 
+/** Agents of member nodes carry out intents on one another's machines (migrations); no shell can call itself one. */
+const AGENT_RIGHTS = ['read', 'create', 'operate', 'update', 'delete'] as const
 /** How often this node's own load goes into gossip. */
 const LOAD_INTERVAL_MS = 2_000
 
@@ -118,7 +121,7 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger,
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
-    gate: createGate({ policy: rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy())), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
+    gate: createGate({ policy: rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy({ grants: { [AGENT]: AGENT_RIGHTS } }))), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
     unreadable: (kind, principal) => rules.unreadable(kind, principal),
     codec,
     openPeer,

@@ -13,7 +13,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import type { BuiltBundle } from '../deployed-api.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { runEsbuild } from './esbuild.ts'
-import { DEVICES_FILE, devicesFile, isBuiltin, KUMOI_FILE, kumoiModule, KUMOI_NAMES } from './kumoi-module.ts'
+import { isBuiltin, isKumoiFile, KUMOI_FILE, kumoiModule, KUMOI_NAMES, nameOfOurs } from './kumoi-module.ts'
 import { rewriteSites } from './sites.ts'
 import type { SourceMapText } from './splice.ts'
 import { checkTypes } from './type-check.ts'
@@ -64,7 +64,7 @@ async function bundle(path: string, packageRoot: string): Promise<Built> {
   const tidy = (input: string): string => portable(input, directory, packageRoot)
   const sources = map.sources.map(tidy)
   // Our own files have types in a checkout and none in an installed package: the map says the same of both.
-  const sourcesContent = map.sourcesContent.map((content, i) => (sources[i] === KUMOI_FILE || sources[i] === DEVICES_FILE ? null : content))
+  const sourcesContent = map.sourcesContent.map((content, i) => (isKumoiFile(sources[i] ?? '') ? null : content))
   const rewritten = rewriteSites(text, { ...map, sources, sourcesContent }, renames(Object.keys(metafile.inputs), tidy))
   const script = utf8.encode(rewritten.text)
   const inputs = Object.entries(output.inputs)
@@ -75,7 +75,7 @@ async function bundle(path: string, packageRoot: string): Promise<Built> {
   const used = inputs.map(([input]) => input)
   return {
     script, sourceMap: mapBytes(rewritten.map), packages: packagesOf(used, directory),
-    files: used.filter((input) => !input.startsWith('kumoi:') && !input.includes('node_modules/')).map(tidy).filter((input) => input !== DEVICES_FILE).sort(),
+    files: used.filter((input) => !input.startsWith('kumoi:') && !input.includes('node_modules/')).map(tidy).filter((input) => !isKumoiFile(input)).sort(),
     warnings: [...warnings.map(placed), ...rewritten.unknown.map((use) => `${use} is not there in a sandbox`)],
   }
 }
@@ -133,7 +133,8 @@ function wayTo(metafile: Metafile, entry: string, wanted: string): readonly stri
 /** A path as esbuild tells it, without what depends on where things lie. */
 function portable(input: string, directory: string, packageRoot: string): string {
   if (input.startsWith('kumoi:')) return KUMOI_FILE
-  if (resolve(directory, input) === devicesFile(packageRoot)) return DEVICES_FILE
+  const ours = nameOfOurs(packageRoot, resolve(directory, input))
+  if (ours !== undefined) return ours
   const at = input.lastIndexOf('node_modules/')
   return at < 0 ? input : input.slice(at)
 }

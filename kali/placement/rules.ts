@@ -17,7 +17,7 @@ import { byName } from './board.ts'
 import type { PlaceSnapshot } from './board.ts'
 import { selectorOf } from './rule-index.ts'
 
-interface Amount { readonly vcpus: number; readonly memoryMiB: number }
+type Amount = Pick<VmView, 'vcpus' | 'memoryMiB'>
 interface Selecting { readonly rule: RuleRecord; readonly vms: readonly VmView[] }
 /** VMs that must be on one machine. */
 interface Bloc { readonly vms: readonly VmView[]; readonly rules: readonly RuleRecord[]; readonly machines: readonly MachineView[] }
@@ -25,7 +25,8 @@ interface Bloc { readonly vms: readonly VmView[]; readonly rules: readonly RuleR
 /** Why a rule cannot be kept; undefined: it can. Of a soft one only its form is looked at. One of the same name is replaced by it. */
 export function ruleProblem(rule: RuleRecord, snapshot: PlaceSnapshot): string | undefined {
   const malformed = formProblem(rule, snapshot)
-  if (malformed !== undefined || !rule.hard) return malformed
+  // Where there are no machines yet, there is nothing to say.
+  if (malformed !== undefined || !rule.hard || snapshot.machines.length === 0) return malformed
   const others = snapshot.rules.filter(({ name, hard }) => hard && name !== rule.name)
   const before = new Set(problemsOf(others, snapshot))
   return problemsOf([...others, rule].sort((a, b) => (a.name < b.name ? -1 : 1)), snapshot).find((problem) => !before.has(problem))
@@ -45,14 +46,15 @@ function formProblem({ type, vms, machines = [] }: RuleRecord, { pool, machines:
 
 /** All that cannot be kept of these hard rules; empty: they can be kept, as far as is looked. */
 export function problemsOf(rules: readonly RuleRecord[], snapshot: PlaceSnapshot): readonly string[] {
-  const vms = snapshot.vms.filter(({ desired }) => desired !== 'absent').sort(byName)
-  const selecting = rules.map((rule): Selecting => ({ rule, vms: vms.filter(selectorOf(rule.vms, snapshot.groups ?? [])) }))
+  const there = snapshot.vms.filter(({ desired }) => desired !== 'absent').sort(byName)
+  const selecting = rules.map((rule): Selecting => ({ rule, vms: there.filter(selectorOf(rule.vms, snapshot.groups ?? [])) }))
+  const vms = [...new Set(selecting.flatMap(({ vms: selected }) => selected))]
   const machines = snapshot.machines.toSorted(byName)
   const blocOf = new Map<string, Bloc>()
   const blocs = blocsOf(vms, selecting, machines)
   for (const bloc of blocs) for (const vm of bloc.vms) blocOf.set(vm.uuid, bloc)
   return [
-    ...blocs.flatMap((bloc) => (bloc.machines.length > 0 || bloc.rules.length === 0 ? [] : [nowhere(bloc, machines)])),
+    ...blocs.flatMap((bloc) => (bloc.machines.length > 0 || bloc.rules.length === 0 ? [] : [nowhereText(bloc, machines)])),
     ...selecting.flatMap((one) => (one.rule.type === 'apart' ? apartProblem(one, blocOf) : one.rule.type === 'on' ? onProblem(one, machines) : [])),
   ]
 }
@@ -65,11 +67,17 @@ function blocsOf(vms: readonly VmView[], selecting: readonly Selecting[], machin
     parents.set(uuid, root)
     return root
   }
-  for (const { rule, vms: [first, ...rest] } of selecting) if (rule.type === 'together' && first !== undefined) for (const { uuid } of rest) parents.set(rootOf(uuid), rootOf(first.uuid))
+  const bound = new Map<string, RuleRecord[]>()
+  for (const { rule, vms: selected } of selecting) {
+    const [first, ...rest] = selected
+    if (rule.type === 'together') for (const { uuid } of rest) parents.set(rootOf(uuid), rootOf(first?.uuid ?? uuid))
+    if (rule.type === 'apart' || (rule.type === 'together' && rest.length === 0)) continue
+    for (const { uuid } of selected) bound.set(uuid, [...bound.get(uuid) ?? [], rule])
+  }
   return [...Map.groupBy(vms, ({ uuid }) => rootOf(uuid)).values()].map((members) => {
-    const inBloc = new Set(members.map(({ uuid }) => uuid))
-    const bound = selecting.filter(({ rule, vms: selected }) => rule.type !== 'apart' && selected.some(({ uuid }) => inBloc.has(uuid))).map(({ rule }) => rule)
-    return { vms: members, rules: bound, machines: machines.filter((machine) => isAllowed(bound, machine) && holds(machine, members)) }
+    const binding = [...new Set(members.flatMap(({ uuid }) => bound.get(uuid) ?? []))]
+    const needs = needed(members)
+    return { vms: members, rules: binding, machines: machines.filter((machine) => isAllowed(binding, machine) && fits(needs, bookable(machine))) }
   })
 }
 
@@ -77,16 +85,11 @@ const names = ({ machines = [] }: RuleRecord, { name, uuid }: MachineView): bool
 const isAllowed = (rules: readonly RuleRecord[], machine: MachineView): boolean =>
   rules.every((rule) => (rule.type === 'on' ? names(rule, machine) : rule.type === 'not-on' ? !names(rule, machine) : true))
 
-const sum = (vms: readonly VmView[], amount: (vm: VmView) => number): number => vms.reduce((total, vm) => total + (vm.desired === 'running' ? amount(vm) : 0), 0)
-
-const needed = (vms: readonly VmView[]): Amount => ({ vcpus: sum(vms, ({ vcpus }) => vcpus), memoryMiB: sum(vms, ({ memoryMiB }) => memoryMiB) })
+const sum = (amounts: readonly Amount[]): Amount => amounts.reduce((all, one) => ({ vcpus: all.vcpus + one.vcpus, memoryMiB: all.memoryMiB + one.memoryMiB }), { vcpus: 0, memoryMiB: 0 })
+const needed = (vms: readonly VmView[]): Amount => sum(vms.filter(({ desired }) => desired === 'running'))
+const fits = (needs: Amount, there: Amount): boolean => needs.vcpus <= there.vcpus && needs.memoryMiB <= there.memoryMiB
 /** Of a machine with nothing on it but what is not managed. */
 const bookable = ({ freeVcpus, freeMemoryMiB, booked }: MachineView): Amount => ({ vcpus: freeVcpus + booked.vcpus, memoryMiB: freeMemoryMiB + booked.memoryMiB })
-
-function holds(machine: MachineView, vms: readonly VmView[]): boolean {
-  const needs = needed(vms), there = bookable(machine)
-  return needs.vcpus <= there.vcpus && needs.memoryMiB <= there.memoryMiB
-}
 
 // ---------------------------------------------------------------- said for people
 
@@ -96,7 +99,7 @@ const listed = (of: readonly { readonly name: string }[]): string =>
 const amountText = ({ vcpus, memoryMiB }: Amount): string => `${vcpus} vcpus and ${memoryMiB} MiB`
 const rulesText = (rules: readonly RuleRecord[]): string => `${rules.length === 1 ? 'rule' : 'rules'} ${rules.map(({ name, type }) => `${name} (${type})`).join(', ')}`
 
-function nowhere({ vms, rules }: Bloc, machines: readonly MachineView[]): string {
+function nowhereText({ vms, rules }: Bloc, machines: readonly MachineView[]): string {
   const allowed = machines.filter((machine) => isAllowed(rules, machine))
   if (allowed.length === 0) return `there is no machine where ${listed(vms)} may be, by ${rulesText(rules)}`
   return `no machine where ${listed(vms)} may be, by ${rulesText(rules)}, can hold their ${amountText(needed(vms))}`
@@ -106,8 +109,8 @@ function nowhere({ vms, rules }: Bloc, machines: readonly MachineView[]): string
 function onProblem({ rule, vms }: Selecting, machines: readonly MachineView[]): readonly string[] {
   const meant = machines.filter((machine) => names(rule, machine))
   const needs = needed(vms)
-  const there = meant.map(bookable).reduce((all, one) => ({ vcpus: all.vcpus + one.vcpus, memoryMiB: all.memoryMiB + one.memoryMiB }), { vcpus: 0, memoryMiB: 0 })
-  if (needs.vcpus <= there.vcpus && needs.memoryMiB <= there.memoryMiB) return []
+  const there = sum(meant.map(bookable))
+  if (fits(needs, there)) return []
   return [`rule ${rule.name} (on) wants ${amountText(needs)} for ${listed(vms)}; ${listed(meant)} can have ${amountText(there)} in all`]
 }
 
@@ -125,14 +128,17 @@ function apartProblem({ rule, vms }: Selecting, blocOf: ReadonlyMap<string, Bloc
     if (bloc.machines.length > 0) blocs.push(bloc)
   }
   const holder = new Map<string, Bloc>()
-  const settle = (bloc: Bloc, tried: Set<string>): boolean => bloc.machines.some(({ uuid }) => {
-    if (tried.has(uuid)) return false
-    tried.add(uuid)
-    const present = holder.get(uuid)
-    if (present !== undefined && !settle(present, tried)) return false
-    holder.set(uuid, bloc)
-    return true
-  })
+  const settle = (bloc: Bloc, tried: Set<string>): boolean => {
+    const free = bloc.machines.find(({ uuid }) => !holder.has(uuid))
+    const machine = free ?? bloc.machines.find(({ uuid }) => {
+      if (tried.has(uuid)) return false
+      tried.add(uuid)
+      const present = holder.get(uuid)
+      return present !== undefined && settle(present, tried)
+    })
+    if (machine !== undefined) holder.set(machine.uuid, bloc)
+    return machine !== undefined
+  }
   const settled = blocs.filter((bloc) => settle(bloc, new Set())).length
   if (settled === blocs.length) return []
   const where = new Set(blocs.flatMap(({ machines }) => machines.map(({ uuid }) => uuid))).size

@@ -6,6 +6,7 @@
 // Travels as code: it imports nothing, and uses nothing but the language. The data is frozen, the list itself is the user's
 // own copy, so that `pms.sort(byRank)` works.
 
+import type { FunctionDefinition } from '../../functions/base.ts'
 import type { MachineView, VmNeed } from '../cloud/contract.ts'
 
 /** A machine as a scheduler of a user's sees it. cpuRatio counts what is in flight there; measuredCpuRatio does not. */
@@ -55,4 +56,14 @@ export function carry(scheduler: UserScheduler): (payload: SchedulerPayload) => 
     }
     return { machines, list }
   }
+}
+
+/** What defineScheduler() takes: a deployed function's definition with `schedule` for `run`. */
+export interface SchedulerDefinition extends Omit<FunctionDefinition, 'run' | 'trigger' | 'singleton'> { readonly schedule: UserScheduler }
+
+/** The deployed function that a scheduler is, for `pool.scheduler = 'NAME'`. Throws TypeError. */
+export function schedulerDefinition({ schedule, ...definition }: SchedulerDefinition): FunctionDefinition<unknown, SchedulerPayload, SchedulerAnswer> {
+  if (typeof schedule !== 'function') throw new TypeError('defineScheduler needs schedule(vm, pms), which answers a machine of pms, its name or uuid, a list of these with the best first, or nothing')
+  const decide = carry(schedule)
+  return { ...definition, run: (_context, payload) => decide(payload) }
 }

@@ -11,6 +11,7 @@ import type { Amounts, CloudView, GroupRecord, HaTimings, IntentRecord, MachineR
 import type { LeaseAge } from './lease-ages.ts'
 import { needsOf } from './needs.ts'
 import type { Observation } from './observation.ts'
+import type { ObservedKind } from './options.ts'
 
 export interface SnapshotInput {
   readonly view: CloudView
@@ -35,10 +36,18 @@ const textsOf = (references: readonly ReferenceRecord[], attribute: string): str
   references.flatMap(({ attributes }) => typeof attributes[attribute] === 'string' && attributes[attribute] !== '' ? [attributes[attribute]] : [])
 const uses = (state: unknown): boolean => state === 'running' || state === 'paused' || state === 'stopping'
 
+/** What a machine has of a kind; several machines of one node (a simulated fleet) are told apart by the objects' `host`. */
+export function seenOn(observation: Observation, kind: ObservedKind, { uuid, name, node }: Pick<MachineRecord, 'uuid' | 'name' | 'node'>): readonly ReferenceRecord[] | undefined {
+  const there = observation.of(kind, node)
+  if (kind === 'PhysicalMachine') return there?.filter((each) => each.uuid === uuid)
+  if ((observation.of('PhysicalMachine', node)?.length ?? 0) <= 1) return there
+  return there?.filter(({ attributes }) => attributes.host === undefined || attributes.host === name)
+}
+
 /** What runs on a machine without being booked there. */
 function foreignOn(machine: MachineRecord, { view, observation }: SnapshotInput): Amounts {
   let vms = 0, vcpus = 0, memoryMiB = 0
-  for (const { uuid, attributes } of observation.of('VM', machine.node) ?? []) {
+  for (const { uuid, attributes } of seenOn(observation, 'VM', machine) ?? []) {
     if (!uses(attributes.state)) continue
     const intent = view.intent(uuid)
     if (intent?.booked === true && intent.machine?.uuid === machine.uuid) continue
@@ -50,29 +59,29 @@ function foreignOn(machine: MachineRecord, { view, observation }: SnapshotInput)
 }
 
 /** Directories and names of the storage that can be used there. */
-export function storageOf(observation: Observation, node: NodeId): readonly string[] | undefined {
-  const pools = observation.of('StoragePool', node)?.filter(({ attributes }) => attributes.state !== 'inactive')
+export function storageOf(observation: Observation, machine: MachineRecord): readonly string[] | undefined {
+  const pools = seenOn(observation, 'StoragePool', machine)?.filter(({ attributes }) => attributes.state !== 'inactive')
   return pools === undefined ? undefined : [...pools.map(({ name }) => name), ...textsOf(pools, 'path')]
 }
 /** Names of switches, of networks, and of the networks' bridges. */
-export function bridgesOf(observation: Observation, node: NodeId): readonly string[] | undefined {
-  const switches = observation.of('Switch', node), networks = observation.of('Network', node)
+export function bridgesOf(observation: Observation, machine: MachineRecord): readonly string[] | undefined {
+  const switches = seenOn(observation, 'Switch', machine), networks = seenOn(observation, 'Network', machine)
   return switches === undefined || networks === undefined ? undefined : [...new Set([...switches, ...networks].map(({ name }) => name).concat(textsOf(networks, 'bridge')))]
 }
-export const imagesOf = (observation: Observation, node: NodeId): readonly string[] | undefined => observation.of('Image', node)?.map(({ name }) => name)
+export const imagesOf = (observation: Observation, machine: MachineRecord): readonly string[] | undefined => seenOn(observation, 'Image', machine)?.map(({ name }) => name)
 
 function machineView(machine: MachineRecord, input: SnapshotInput): MachineView {
   const { observation, pool } = input
   const { uuid, name, node, mode, cores, memoryMiB, booked } = machine
   const foreign = foreignOn(machine, input)
-  const images = imagesOf(observation, node), storage = storageOf(observation, node), bridges = bridgesOf(observation, node)
+  const images = imagesOf(observation, machine), storage = storageOf(observation, machine), bridges = bridgesOf(observation, machine)
   const vcpusMax = Math.floor(cores * pool.overcommit.cpuRatio) - pool.reserve.vcpus
   const memoryMax = Math.floor(memoryMiB * pool.overcommit.memoryRatio) - pool.reserve.memoryMiB
   return {
     uuid, name, node, mode, member: input.memberOf(node), lease: input.leaseOf(node), cores, memoryMiB, booked, foreign,
     freeVcpus: vcpusMax - booked.vcpus - foreign.vcpus,
     freeMemoryMiB: memoryMax - booked.memoryMiB - foreign.memoryMiB,
-    cpuRatio: numberOf(observation.of('PhysicalMachine', node)?.[0]?.attributes.cpuRatio) ?? 0,
+    cpuRatio: numberOf(seenOn(observation, 'PhysicalMachine', machine)?.[0]?.attributes.cpuRatio) ?? 0,
     ...(images === undefined ? {} : { images }), ...(storage === undefined ? {} : { storage }), ...(bridges === undefined ? {} : { bridges }),
     power: { ...input.powerOf(machine), asleep: machine.asleep === true },
   }

@@ -4,7 +4,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { rmoKinds } from '../../rmo/mod.ts'
+import { kumoiKinds } from '../../kali/mod.ts'
 import type { Kind } from '../../rmo/mod.ts'
 
 const BEGIN = '<!-- kinds:begin -->'
@@ -25,7 +25,7 @@ function row({ kind, plural, shape, events, streams }: Kind): string {
   return `| ${cells.map((cell) => (cell === '' ? '-' : cell)).join(' | ')} |`
 }
 
-export const kindsTable = (): string => ['| kind: collection | attributes (**bold**: can be set) | verbs | leads to | events |', '| --- | --- | --- | --- | --- |', ...rmoKinds.kinds.map(row)].join('\n')
+export const kindsTable = (): string => ['| kind: collection | attributes (**bold**: can be set) | verbs | leads to | events |', '| --- | --- | --- | --- | --- |', ...kumoiKinds.kinds.map(row)].join('\n')
 
 /** The table as it stands in the README; undefined without markers. */
 export function writtenTable(readme: string): string | undefined {

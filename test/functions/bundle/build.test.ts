@@ -96,16 +96,15 @@ t.test('a package that is a link into a store elsewhere', async (t) => {
 t.test('Kumoi elsewhere gives the same bytes too', async (t) => {
   const elsewhere = writeProject({})
   t.teardown(elsewhere.remove)
-  mkdirSync(join(elsewhere.directory, 'rmo'))
-  for (const file of ['devices.ts', 'settings.ts']) cpSync(join(packageRoot, 'rmo', file), join(elsewhere.directory, 'rmo', file))
-  const file: Files = { 'hot.ts': functionFile('() => [Bridge("br0"), mac(7)]', 'import { Bridge, mac } from \'kumoi\'') }
+  for (const path of ['rmo/devices.ts', 'rmo/settings.ts', 'kali/placement/user-scheduler.ts']) cpSync(join(packageRoot, path), join(elsewhere.directory, path), { recursive: true })
+  const file: Files = { 'hot.ts': functionFile('() => [Bridge("br0"), mac(7), byRank]', 'import { Bridge, byRank, mac } from \'kumoi\'') }
   const project = writeProject(file)
   t.teardown(project.remove)
   const there = await buildBundle({ file: join(project.directory, 'hot.ts'), types: 'skip', packageRoot: elsewhere.directory })
   const here = await buildFiles(file)
   t.equal(sha256(there.script), sha256(here.script))
   t.match(textOf(here.script), /function Bridge/)
-  t.notMatch(textOf(here.script), /FileDiskAuto/, 'only what is used')
+  t.notMatch(textOf(here.script), /FileDiskAuto|defineScheduler|availableFor/, 'only what is used')
   t.same(here.files, ['hot.ts'])
 })
 
