@@ -15,6 +15,7 @@ import { createDeployed, startDeployedBase } from './deployed.ts'
 import type { Deployed } from './deployed.ts'
 import { AGENT } from './agent/steps.ts'
 import { createCloud, startCloudBase } from './cloud-node.ts'
+import { createGlobalAccess } from './kinds/home/access.ts'
 import { kumoiKinds } from './kinds/index.ts'
 import { TIMINGS } from './lease/timings.ts'
 import { driverOf, startHosts } from './hosts.ts'
@@ -50,11 +51,11 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock, related: (kind) => hosts?.related(kind) ?? [] })
     stoppers.push(() => machine.stop())
     const localStore = await openLocalStore(storePath(data))
-    const ledger = createLedger({
+    const ownLedger = createLedger({
       store: localStore, clock: systemClock,
       failed: (error) => fabric.log.warn('the ledger could not be written', { reason: String(error) }),
     })
-    stoppers.push(() => ledger.close())
+    stoppers.push(() => ownLedger.close())
     const store = await openGlobalStore({
       data, self: fabric.id, fabricId: fabric.info().fabric, founder: fabric.founder, registry: fabric.registry, clock: systemClock, random: systemRandom, log: fabric.log,
       members: () => fabric.membership.members(), peer: (node) => fabric.peer(node),
@@ -65,10 +66,12 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
     stoppers.push(() => base.stop())
     const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
-    const capabilities = serveObjects(fabric, objects, ledger, base.rules)
-    stoppers.push(startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
     const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'], simulated: driverOf(options.hypervisor) === 'memory' })
     stoppers.push(() => cloudBase.stop())
+    const access = createGlobalAccess({ view: cloudBase.view, book: cloudBase.book, kinds: kumoiKinds, clock: systemClock })
+    const ledger = access.ledger(ownLedger)
+    const capabilities = serveObjects(fabric, objects, ledger, (otherwise) => access.policy(base.rules.policy(otherwise)), base.rules)
+    stoppers.push(startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
     hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' }, guardOf: cloudBase.guardOf })
     stoppers.push(hosts.stop)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
@@ -109,7 +112,7 @@ async function openHttp(fabric: FabricNode, { invoker, catalog, observation }: D
   return door
 }
 
-function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger, rules: FunctionRules): NodeCapabilities {
+function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger, policy: FunctionRules['policy'], rules: Pick<FunctionRules, 'unreadable'>): NodeCapabilities {
   const codec = createValueCodec()
   const openPeer: WatchesOptions['openPeer'] = (node, method, body, authority) => {
     const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
@@ -121,7 +124,7 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger,
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
-    gate: createGate({ policy: rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy({ grants: { [AGENT]: AGENT_RIGHTS } }))), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
+    gate: createGate({ policy: policy(aclPolicy((of) => ledger.rules(of), localPolicy({ grants: { [AGENT]: AGENT_RIGHTS } }))), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
     unreadable: (kind, principal) => rules.unreadable(kind, principal),
     codec,
     openPeer,

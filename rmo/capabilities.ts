@@ -52,6 +52,12 @@ export interface CapabilitiesOptions {
 
 export interface FoundObject { readonly kind: Kind; readonly object: LocalObject; readonly name: string }
 
+export interface ListOptions {
+  readonly withAttributes: boolean
+  /** Also what several machines have: storage that they share, an image there, a VM that stands on two. Default: listed once. */
+  readonly everyHome?: boolean
+}
+
 export interface NodeCapabilities extends Capabilities {
   readonly self: NodeId
   readonly kinds: KindRegistry
@@ -61,7 +67,7 @@ export interface NodeCapabilities extends Capabilities {
   /** As invokeEncoded(), for an object of this node only: what another node's rmo.invoke reaches. */
   invokeHere(target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
   /** All objects of a kind, with attributes asked of each home when wanted; homes that failed are named. */
-  list(kind: string, options: { readonly withAttributes: boolean }, authority: Authority): Promise<Listing>
+  list(kind: string, options: ListOptions, authority: Authority): Promise<Listing>
   /** This node's own objects of a kind. */
   listHere(kind: string): readonly ReferenceRecord[]
   /** An object of this node; throws RMO_ERR_MOVED, RMO_ERR_GONE (it was here) or RMO_ERR_OBJECT_UNKNOWN (it was not, as far as this node remembers). */
@@ -175,7 +181,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     const kind = kindOf(name)
     return objects.list(name).map((object) => recordOf(kind, object)).sort(byNameThenUuid)
   }
-  const list: NodeCapabilities['list'] = async (name, { withAttributes }, authority) => {
+  const list: NodeCapabilities['list'] = async (name, { withAttributes, everyHome = false }, authority) => {
     const kind = kindOf(name)
     const refused = await unreadable(name, authority.principal)
     if (refused !== undefined) throw refused
@@ -203,7 +209,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
         const told = await records()
         // A listing that has no room for all of a home's objects has none of them, and says so.
         if (found.size + told.length > LIMITS.listedMax) throw RMO.LIST_TOO_LONG({ kind: name, limit: LIMITS.listedMax })
-        for (const record of told) found.set(record.uuid, record)
+        for (const record of told) found.set(everyHome && kind.residence === 'hosted' ? `${record.uuid}@${record.home}` : record.uuid, record)
       } catch (error) {
         failures.push({ node: member.id, name: member.name, error: toErrorRecord(error, RMO.LIST_INCOMPLETE.code) })
       }

@@ -27,6 +27,9 @@ export function checkAssigned(kind: Kind, name: string, property: string, value:
   throw known ? RMO.READ_ONLY({ kind: kind.kind, name, property, settable }) : propertyUnknown(kind, name, property)
 }
 
+/** A value of an attribute as its holder sees it. */
+export const shownValue = (kind: Kind, attribute: string, value: unknown): unknown => kind.attributes[attribute]?.type.show?.(value) ?? value
+
 const withValues = (record: ReferenceRecord, values: Values): ReferenceRecord =>
   Object.freeze({ ...record, name: typeof values.name === 'string' ? values.name : record.name, attributes: Object.freeze({ ...record.attributes, ...values }) })
 
@@ -54,7 +57,7 @@ export class Held {
     if (attribute === 'name' || attribute === 'uuid') return record[attribute]
     if (attribute === 'state' && record.cold === true) return 'cold'
     // No attribute of a kind is named as something of Object.prototype.
-    return record.attributes[attribute]
+    return shownValue(this.kind, attribute, record.attributes[attribute])
   }
 
   assign(attribute: string, given: unknown): void {

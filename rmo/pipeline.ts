@@ -12,7 +12,7 @@ import { REFERENCE } from '../functions/base.ts'
 import type { ReferenceRecord } from '../functions/mod.ts'
 import { assignmentsOf } from './assignments.ts'
 import { openByteStream } from './byte-stream-client.ts'
-import { checkAssigned } from './held.ts'
+import { checkAssigned, shownValue } from './held.ts'
 import type { Kind } from './kind.ts'
 import type { ObjectDump, ObjectEvent, Watch } from './object.ts'
 import { unknownProperty } from './properties.ts'
@@ -61,7 +61,7 @@ export function createPipelined(source: Promise<ReferenceRecord> | (() => Promis
 
   const attribute = async (name: string): Promise<unknown> => {
     const found = await record()
-    if (Object.hasOwn(assigned, name)) return assigned[name]
+    if (Object.hasOwn(assigned, name)) return shownValue(kind, name, assigned[name])
     if (name === 'name' || name === 'uuid') return found[name]
     if (Object.hasOwn(found.attributes, name)) return found.attributes[name]
     // A listing may leave attributes out; the object itself has them all.

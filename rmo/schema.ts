@@ -25,6 +25,8 @@ export interface Type<T> {
   readonly expected: string
   readonly unit: Unit | undefined
   check(value: unknown, at: Place): T
+  /** As an attribute: what holders see of a value that was assigned in another form (a function, by its name). */
+  show?(value: unknown): unknown
   /** What is sent instead of a value that cannot travel as it is (a function becomes its captured text); at the caller, after check(). */
   travel?(value: unknown, at: Place): unknown
 }

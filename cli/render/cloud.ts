@@ -98,17 +98,18 @@ export const poolFields = (snapshot: PoolSnapshot, { style }: TableLayout): stri
 const scoreText = (score: number): string => String(Math.round(score * 1_000) / 1_000)
 
 /** Where it would go: best first with scores, then who was refused by which filter and why. */
-export function choiceText(choice: Choice, layout: TableLayout): string {
+export function choiceText(choice: Choice, names: ReadonlyMap<string, string>, layout: TableLayout): string {
+  const nameOf = (machine: string): string => names.get(machine) ?? machine
   const parts = [...new Set(choice.ranked.flatMap((one) => Object.keys(one.parts ?? {})))]
   const rows = [
-    ...choice.ranked.map((one) => [one.machine, one.machine === choice.chosen ? 'chosen' : 'can', scoreText(one.score), ...parts.map((part) => (one.parts?.[part] === undefined ? '' : scoreText(one.parts[part]))), '']),
-    ...choice.refused.map(({ machine, filter, reason }) => [machine, filter, '', ...parts.map(() => ''), reason]),
+    ...choice.ranked.map((one) => [nameOf(one.machine), one.machine === choice.chosen ? 'chosen' : 'can', scoreText(one.score), ...parts.map((part) => (one.parts?.[part] === undefined ? '' : scoreText(one.parts[part]))), '']),
+    ...choice.refused.map(({ machine, filter, reason }) => [nameOf(machine), filter, '', ...parts.map(() => ''), reason]),
   ]
   const columns: readonly Column[] = [
     { title: 'machine', whole: true }, { title: 'verdict', paint: (cell, style) => (cell.trim() === 'chosen' ? style.green(cell) : cell.trim() === 'can' ? cell : style.yellow(cell)) }, { title: 'score', ...RIGHT },
     ...parts.map((title) => ({ title, ...RIGHT })), { title: 'why not' },
   ]
-  const head = choice.chosen === undefined ? `No machine can take it (scheduler ${choice.scheduler}).` : `${choice.chosen}, by ${choice.scheduler} in ${Math.round(choice.tookMs)} ms.`
+  const head = choice.chosen === undefined ? `No machine can take it (scheduler ${choice.scheduler}).` : `${nameOf(choice.chosen)}, by ${choice.scheduler} in ${Math.round(choice.tookMs)} ms.`
   return [`${head}${choice.problem === undefined ? '' : ` ${choice.problem}`}`, ...(rows.length === 0 ? [] : [table(columns, rows, layout)])].join('\n')
 }
 
@@ -130,12 +131,12 @@ export function explanationText(explained: Explanation, names: ReadonlyMap<strin
     if (intent.error !== undefined) facts.push(['error', `${intent.error} (\`kumoi ha clear ${intent.name}\` begins anew)`])
   }
   if (status !== undefined) facts.push(['is', `${status.phase} for ${durationText(nowMs - status.sinceMs)}, epoch ${status.epoch}${status.attempts > 0 ? `, ${status.attempts} attempts` : ''}${status.error === undefined ? '' : `: ${status.error}`}`])
-  if (lease !== undefined) facts.push(['lease', `of ${lease.node}: ${lease.state === 'held' ? `held, last seen ${durationText(lease.ageMs)} ago` : `gone for ${durationText(lease.ageMs)}`} (${durationText(lease.leaseMs)} long)`])
+  if (lease !== undefined) facts.push(['lease', `of ${lease.node}: ${lease.state === 'held' ? `held for ${durationText(lease.ageMs)}` : `gone for ${durationText(lease.ageMs)}`} (${durationText(lease.leaseMs)} long)`])
   for (const [policy, noted] of Object.entries(notes)) facts.push([policy, Object.entries(noted).map(([key, value]) => `${key} ${cellText(value)}`).join(', ')])
   return [
     summary,
     ...(facts.length === 0 ? [] : [fields(facts, layout.style)]),
-    ...(placement === undefined ? [] : [`${layout.style.dim('where it could go now:')} ${choiceText(placement, layout)}`]),
+    ...(placement === undefined ? [] : [`${layout.style.dim('where it could go now:')} ${choiceText(placement, names, layout)}`]),
     ...(decisions.length === 0 ? [] : [decisionsTable(decisions, names, nowMs, layout)]),
   ].join('\n\n')
 }

@@ -107,7 +107,7 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
       if (text !== '') throw KALI.NOT_EMPTY({ what: `Pool ${pool.name}`, holds: text })
       return {
         write: [
-          gone(CLOUD_KEYS.pool(uuid)), gone(CLOUD_KEYS.poolName(pool.name)), gone(counterKey), gone(CLOUD_KEYS.quota(poolScope(uuid))),
+          gone(CLOUD_KEYS.pool(uuid)), gone(CLOUD_KEYS.poolName(pool.name)), gone(counterKey), gone(CLOUD_KEYS.quota(poolScope(uuid))), gone(CLOUD_KEYS.access('Pool', uuid)),
           ...[CLOUD_KEYS.rulesOf(uuid), CLOUD_KEYS.memoriesOf(uuid), CLOUD_KEYS.decisionsOf(uuid)].map((prefix) => ({ do: 'delete-prefix', prefix }) as const),
         ],
         done() {},
@@ -171,7 +171,7 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
       await transactions.run(`Group ${uuid}`, function* (): ReturnType<Body<void>> {
         const [found] = yield [CLOUD_KEYS.group(uuid)]
         if (found === undefined) throw KALI.GROUP_UNKNOWN({ group: uuid })
-        return { write: [gone(CLOUD_KEYS.group(uuid)), ...yield* touch(decodeRecord(RECORDS.group, found.value).pool)], done() {} }
+        return { write: [gone(CLOUD_KEYS.group(uuid)), gone(CLOUD_KEYS.access('Elasticity', uuid)), ...yield* touch(decodeRecord(RECORDS.group, found.value).pool)], done() {} }
       })
     },
 
@@ -201,6 +201,15 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
     },
 
     async setMode(mode) { await store.transact({ then: [put(CLOUD_KEYS.mode, RECORDS.mode, mode)] }) },
+
+    setAccess: ({ kind, uuid }, rules) => transactions.run(`The access rules of ${kind} ${uuid}`, function* (): ReturnType<Body<number>> {
+      const key = CLOUD_KEYS.access(kind, uuid)
+      const [found, pool, group] = yield [key, CLOUD_KEYS.pool(uuid), CLOUD_KEYS.group(uuid)]
+      if (kind === 'Pool' && pool === undefined) throw KALI.POOL_UNKNOWN({ pool: uuid })
+      if (kind === 'Elasticity' && group === undefined) throw KALI.GROUP_UNKNOWN({ group: uuid })
+      const nothing = rules.length === 0
+      return { write: nothing && found === undefined ? [] : [nothing ? gone(key) : put(key, RECORDS.access, { rules })], done: (revision) => revision }
+    }),
 
     // ---------------------------------------------------------------- memories of policies
 

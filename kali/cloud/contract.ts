@@ -2,15 +2,15 @@
 // given, and what policies may ask for. Types only.
 
 import type { NodeId } from '../../fabric/base.ts'
-import type { Amounts, DecisionRecord, GroupRecord, HaTimings, IntentRecord, LeaseRecord, MachineRecord, ModeRecord, PoolRecord, QuotaRecord, QuotaScope, RuleRecord, SchedulerRef, StatusRecord } from './records.ts'
+import type { AccessRecord, Amounts, DecisionRecord, GroupRecord, HaTimings, IntentRecord, LeaseRecord, MachineRecord, ModeRecord, PoolRecord, QuotaRecord, QuotaScope, RuleRecord, SchedulerRef, StatusRecord } from './records.ts'
 
 export type * from './records.ts'
 
 // ---------------------------------------------------------------- what a node knows
 
 export type Stored<T> = T & { /** modRevision of its key: the compare-and-swap value. */ readonly revision: number }
-/** `key`: uuid of the pool, machine, VM (also of a status) or group; node of a lease; POOL/NAME of a rule; scope of a quota; 'mode'. Told after all changes of one transaction are in the view. */
-export type CloudChange = { readonly type: 'pool' | 'machine' | 'vm' | 'status' | 'group' | 'rule' | 'lease' | 'mode' | 'quota'; readonly key: string }
+/** `key`: uuid of the pool, machine, VM (also of a status) or group; node of a lease; POOL/NAME of a rule; KIND/UUID of access rules; scope of a quota; 'mode'. Told after all changes of one transaction are in the view. */
+export type CloudChange = { readonly type: 'pool' | 'machine' | 'vm' | 'status' | 'group' | 'rule' | 'lease' | 'mode' | 'quota' | 'access'; readonly key: string }
 
 /** All records but decisions, memories and bookings, kept equal to the store by one watch. Answers from memory. */
 export interface CloudView {
@@ -29,6 +29,8 @@ export interface CloudView {
   rules(pool: string): readonly Stored<RuleRecord>[]
   lease(node: NodeId): Stored<LeaseRecord> | undefined
   quota(scope: QuotaScope): Stored<QuotaRecord> | undefined
+  /** Of an object of the cloud: Global, Pool, Elasticity, HighAvailability. */
+  access(kind: string, uuid: string): Stored<AccessRecord> | undefined
   mode(): ModeRecord
   /** Resolves when this view has everything up to a revision (that of a Stored record that was written; others may never be told); rejects with KALI_ERR_STORE_AWAY after LIMITS.cloudSeenMs. */
   until(revision: number): Promise<void>

@@ -11,6 +11,7 @@ import type { CloudView, Stored } from './contract.ts'
 import { bookings, equal, neededFor, NOTHING } from './bookings.ts'
 import { KALI } from '../errors.ts'
 import type { GlobalStore, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
+import { protectionUuidOf } from '../kinds/high-availability-settings.ts'
 import { CLOUD_KEYS, CLOUD_PREFIXES } from './keys.ts'
 import type { ChangeOptions, CloudBook } from './parts.ts'
 import { encodeRecord, RECORDS, decodeRecord, storedRecord } from './read.ts'
@@ -124,6 +125,7 @@ function* replace(before: Stored<IntentRecord> | undefined, after: IntentRecord 
   return [
     ...(after === undefined ? [{ do: 'delete', key: CLOUD_KEYS.vm(uuid) } as const, { do: 'delete', key: CLOUD_KEYS.status(uuid) } as const] : [{ do: 'put', key: CLOUD_KEYS.vm(uuid), value: encodeRecord(RECORDS.intent, after) } as const]),
     ...(names.from !== undefined && names.from !== names.to ? [{ do: 'delete', key: names.from } as const] : []),
+    ...(before?.protection !== undefined && after?.protection === undefined ? [{ do: 'delete', key: CLOUD_KEYS.access('HighAvailability', protectionUuidOf(uuid)) } as const] : []),
     ...(names.to !== undefined && names.to !== names.from ? [{ do: 'put', key: names.to, value: new TextEncoder().encode(uuid) } as const] : []),
     ...machines.map((machine) => ({ do: 'put', key: CLOUD_KEYS.machine(machine.uuid), value: encodeRecord(RECORDS.machine, machine) }) as const),
     ...counters.map(({ scope, amounts }) => (equal(amounts, NOTHING) && isAccount(scope) ? { do: 'delete', key: CLOUD_KEYS.booked(scope) } as const : { do: 'put', key: CLOUD_KEYS.booked(scope), value: encodeRecord(RECORDS.amounts, amounts) } as const)),

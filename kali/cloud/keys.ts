@@ -1,6 +1,6 @@
 // Keys of the cloud in the global store: the only place that writes them. records.ts names them without their front part.
 //
-//   cloud/...          watched by every node's view: pools, machines, intents, statuses, groups, rules, leases, quotas, mode
+//   cloud/...          watched by every node's view: pools, machines, intents, statuses, groups, rules, leases, quotas, access rules, mode
 //   cloud-name/...     uniqueness of names
 //   cloud-booked/...   counters of what is booked
 //   cloud-memory/...   what policies remember
@@ -31,6 +31,7 @@ export const CLOUD_KEYS = {
   rulesOf: (pool: string) => `cloud/rule/${pool}/`,
   lease: (node: NodeId) => `cloud/lease/${node}`,
   quota: (scope: QuotaScope) => `cloud/quota/${scope}`,
+  access: (kind: string, uuid: string) => `cloud/access/${kind}/${uuid}`,
   mode: 'cloud/mode',
   poolName: (name: string) => `cloud-name/pool/${name}`,
   vmName: (pool: string, name: string) => `cloud-name/vm/${pool}/${name}`,
@@ -46,8 +47,8 @@ export const leaseGone = (node: NodeId): StoreCompare => ({ key: CLOUD_KEYS.leas
 /** Condition of what only the holder of a lease may do. */
 export const leaseThere = (node: NodeId): StoreCompare => ({ key: CLOUD_KEYS.lease(node), field: 'createRevision', is: '!=', than: 0 })
 
-export type WatchedType = 'pool' | 'machine' | 'vm' | 'status' | 'group' | 'rule' | 'lease' | 'quota' | 'mode'
-const WATCHED: ReadonlySet<string> = new Set(['pool', 'machine', 'vm', 'status', 'group', 'rule', 'lease', 'quota'])
+export type WatchedType = 'pool' | 'machine' | 'vm' | 'status' | 'group' | 'rule' | 'lease' | 'quota' | 'access' | 'mode'
+const WATCHED: ReadonlySet<string> = new Set(['pool', 'machine', 'vm', 'status', 'group', 'rule', 'lease', 'quota', 'access'])
 
 /** What a watched key is of, and the rest of it; undefined: of nothing that is known (a newer node's). */
 export function watchedKey(key: string): { readonly type: WatchedType; readonly id: string } | undefined {

@@ -4,7 +4,7 @@
 import type { NodeId } from '../../fabric/base.ts'
 import type { StoreCompare } from '../../fabric/mod.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
-import type { DomainState, VmSettings } from '../../rmo/mod.ts'
+import type { AclRule, DomainState, VmSettings } from '../../rmo/mod.ts'
 import type {
   ActRequest, ActResult, Choice, CloudView, DecisionRecord, ElasticSpec, Explanation, GroupRecord, HaTimings, IntentRecord, MachineRecord, MemoryRecord, ModeRecord, PoolRecord, PoolSnapshot,
   Protection, QuotaRecord, RuleRecord, SchedulerRef, StatusRecord, Stored,
@@ -54,6 +54,8 @@ export interface CloudBook {
   putQuota(quota: QuotaRecord | { readonly scope: QuotaRecord['scope']; readonly limit: null }): Promise<void>
   booked(scope: QuotaRecord['scope']): Promise<{ readonly vms: number; readonly vcpus: number; readonly memoryMiB: number }>
   setMode(mode: ModeRecord): Promise<void>
+  /** Access rules of an object of the cloud, all of them; answers the revision at which they stand. They go with their object. */
+  setAccess(of: { readonly kind: string; readonly uuid: string }, rules: readonly AclRule[]): Promise<number>
   /** Memory of a policy for a pool; undefined: none yet. */
   memory(policy: string, pool: string): Promise<MemoryRecord | undefined>
   /** Replaces round n by n + 1 (n = 0: none yet); KALI_ERR_CHANGED when somebody else did. */

@@ -7,11 +7,11 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { GlobalStoreEntry } from '../../fabric/mod.ts'
-import type { VmSettings } from '../../rmo/mod.ts'
+import type { AclRule, VmSettings } from '../../rmo/mod.ts'
 import { KALI } from '../errors.ts'
 import type { Stored } from './contract.ts'
 import { nameProblem } from './keys.ts'
-import type { Amounts, DecisionRecord, ElasticSpec, GroupRecord, HaTimings, IntentRecord, LeaseRecord, MachineRecord, MemoryRecord, ModeRecord, PoolRecord, Protection, QuotaRecord, RuleRecord, SchedulerRef, StatusRecord } from './records.ts'
+import type { AccessRecord, Amounts, DecisionRecord, ElasticSpec, GroupRecord, HaTimings, IntentRecord, LeaseRecord, MachineRecord, MemoryRecord, ModeRecord, PoolRecord, Protection, QuotaRecord, RuleRecord, SchedulerRef, StatusRecord } from './records.ts'
 
 // ---------------------------------------------------------------- shapes
 
@@ -115,6 +115,8 @@ export const RECORDS = {
   rule: kind<RuleRecord>('rule', { name, pool: id, type: oneOf('together', 'apart', 'on', 'not-on'), hard: flag, vms: listOf(note, LIST_MAX), machines: optional(listOf(note, LIST_MAX)) }),
   lease: kind<LeaseRecord>('lease', { node: id, name: text(LIMITS.cloudTextCharsMax), boot: id, timings }),
   quota: kind<QuotaRecord>('quota', { scope, limit: fields<Partial<Amounts>>({ vms: optional(number(0)), vcpus: optional(number(0)), memoryMiB: optional(number(0)) }) }),
+  // Verbs as text: a rule about one that this node does not know yet must not take the others away.
+  access: kind<AccessRecord>('list of access rules', { rules: listOf(fields<AclRule>({ effect: oneOf('allow', 'deny'), principal: text(LIMITS.cloudAccountCharsMax, 1), verbs: listOf(text(KEY_CHARS_MAX, 1), LIST_MAX) }), LIMITS.aclRulesMax) }),
   mode: kind<ModeRecord>('mode', { mode: oneOf('armed', 'freeze', 'ignore'), by: note, atMs: ms, reason: note }),
   memory: kind<MemoryRecord>('memory of a policy', { round: whole(1), atMs: ms, memory: anything }, LIMITS.cloudMemoryBytesMax),
   decision: kind<DecisionRecord>('decision', { id: note, pool: id, policy: note, atMs: ms, about: listOf(note, LIST_MAX), action: text(KEY_CHARS_MAX, 1), reason: text(LIMITS.cloudRecordBytesMax), outcome: oneOf('done', 'refused', 'nothing'), choice: optional(check('an object', isPlain)), details: optional(check('an object', isPlain)) }),

@@ -17,7 +17,7 @@
 //   - what is booked on a machine, a pool, an account is counted in the transaction that books
 
 import type { NodeId } from '../../fabric/base.ts'
-import type { VmSettings } from '../../rmo/mod.ts'
+import type { AclRule, VmSettings } from '../../rmo/mod.ts'
 import type { Choice, CloudAction } from './contract.ts'
 
 // ---------------------------------------------------------------- store keys
@@ -212,6 +212,9 @@ export interface LeaseRecord { readonly node: NodeId; readonly name: string; /**
 
 /** Key `cloud/mode`: 'freeze': nothing is restarted or moved by policies; 'ignore': also the hosts do not fence themselves. */
 export interface ModeRecord { readonly mode: 'armed' | 'freeze' | 'ignore'; readonly by: string; readonly atMs: number; readonly reason: string }
+
+/** Key `access/KIND/UUID`: who may do what with an object of the cloud; none: only what the node itself allows. */
+export interface AccessRecord { readonly rules: readonly AclRule[] }
 
 /** Key `memory/POLICY/POOL`: what a policy remembers between two rounds; changed with its decisions, by compare-and-swap on `round`. */
 export interface MemoryRecord { readonly round: number; readonly atMs: number; readonly memory: unknown }

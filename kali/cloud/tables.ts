@@ -15,7 +15,7 @@ import type { ModeRecord } from './records.ts'
 const ARMED: ModeRecord = Object.freeze({ mode: 'armed', by: '', atMs: 0, reason: '' })
 
 export interface Tables {
-  readonly view: Pick<CloudView, 'pools' | 'pool' | 'machines' | 'machine' | 'intents' | 'intent' | 'status' | 'groups' | 'group' | 'rules' | 'lease' | 'quota' | 'mode'>
+  readonly view: Pick<CloudView, 'pools' | 'pool' | 'machines' | 'machine' | 'intents' | 'intent' | 'status' | 'groups' | 'group' | 'rules' | 'lease' | 'quota' | 'access' | 'mode'>
   /** Whether anything changed: an event that is older than what is known changes nothing. */
   put(key: { readonly type: WatchedType; readonly id: string }, entry: GlobalStoreEntry): boolean
   remove(key: { readonly type: WatchedType; readonly id: string }, modRevision: number): boolean
@@ -32,8 +32,9 @@ export function createTables(bad: (key: string, error: unknown) => void): Tables
   const rules = new Table(RECORDS.rule, { pool: ({ pool }) => pool })
   const leases = new Table(RECORDS.lease, {})
   const quotas = new Table(RECORDS.quota, {})
+  const accesses = new Table(RECORDS.access, {})
   const modes = new Table(RECORDS.mode, {})
-  const all: Readonly<Record<WatchedType, Pick<Table<unknown, string>, 'put' | 'remove' | 'ids'>>> = { pool: pools, machine: machines, vm: intents, status: statuses, group: groups, rule: rules, lease: leases, quota: quotas, mode: modes }
+  const all: Readonly<Record<WatchedType, Pick<Table<unknown, string>, 'put' | 'remove' | 'ids'>>> = { pool: pools, machine: machines, vm: intents, status: statuses, group: groups, rule: rules, lease: leases, quota: quotas, access: accesses, mode: modes }
 
   return {
     view: {
@@ -55,6 +56,7 @@ export function createTables(bad: (key: string, error: unknown) => void): Tables
       rules: (pool) => rules.of('pool', pool),
       lease: (node) => leases.get(node),
       quota: (scope) => quotas.get(scope),
+      access: (kind, uuid) => accesses.get(`${kind}/${uuid}`),
       mode: () => modes.get('mode') ?? ARMED,
     },
     put({ type, id }, entry) {

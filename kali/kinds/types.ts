@@ -55,6 +55,7 @@ export const schedulerAttribute: Type<string> = {
     const ref = schedulerFrom(value, at)
     return typeof value === 'string' ? value : ref as unknown as string
   },
+  show: (value) => (typeof value === 'object' && value !== null ? schedulerText(value as SchedulerRef) : value),
 }
 
 // ---------------------------------------------------------------- references

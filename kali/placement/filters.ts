@@ -23,11 +23,13 @@ const ALIVE: Check = { passes: ({ member }) => member === 'alive', reason: ({ me
 /** Everything that a VM needs is among what a machine has, as far as that is known. */
 function reach(what: string, needed: readonly string[], had: (machine: MachineView) => readonly string[] | undefined): Check | undefined {
   if (needed.length === 0) return undefined
-  const missing = (machine: MachineView): readonly string[] => {
-    const there = had(machine)
-    return there === undefined ? [] : needed.filter((name) => !there.includes(name))
+  return {
+    passes(machine) {
+      const there = had(machine)
+      return there === undefined || needed.every((name) => there.includes(name))
+    },
+    reason: (machine) => `it has no ${what} ${needed.filter((name) => had(machine)?.includes(name) !== true).join(', ')}`,
   }
-  return { passes: (machine) => missing(machine).length === 0, reason: (machine) => `it has no ${what} ${missing(machine).join(', ')}` }
 }
 
 export const FILTERS: readonly Filter[] = [
@@ -72,22 +74,22 @@ export const FILTERS: readonly Filter[] = [
 ]
 
 export interface Refusal { readonly filter: string; readonly reason: string }
-export type PreparedFilters = readonly (readonly [Filter, Check])[]
+export type PreparedFilters = readonly { readonly filter: Filter; readonly check: Check }[]
 
 export const prepareFilters = (vm: VmNeed, board: Board, avoid: Avoid | undefined): PreparedFilters =>
   FILTERS.flatMap((filter) => {
     const check = filter.prepare(vm, board, avoid)
-    return check === undefined ? [] : [[filter, check] as const]
+    return check === undefined ? [] : [{ filter, check }]
   })
 
 /** Whether all filters let the VM on a machine: what a user's scheduler sees as pm.availableFor(vm). */
 export function availableFor(filters: PreparedFilters, machine: MachineView): boolean {
-  for (const [, check] of filters) if (!check.passes(machine)) return false
+  for (const { check } of filters) if (!check.passes(machine)) return false
   return true
 }
 
 /** The first filter that refuses, with its reason; undefined: it passes them all. */
 export function refusalOf(filters: PreparedFilters, machine: MachineView): Refusal | undefined {
-  const found = filters.find(([, check]) => !check.passes(machine))
-  return found === undefined ? undefined : { filter: found[0].name, reason: found[1].reason(machine) }
+  const found = filters.find(({ check }) => !check.passes(machine))
+  return found === undefined ? undefined : { filter: found.filter.name, reason: found.check.reason(machine) }
 }

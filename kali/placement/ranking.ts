@@ -1,7 +1,7 @@
 // Filters and scores put together: where a VM goes on a board, and for people every machine once, ranked or refused. Pure;
 // the same board and request, the same answer: machines come by name, and only a better score beats an earlier one.
 //
-//   request -> Board -> prepared filters -> score of the scheduler + soft rules -> best, or all of them in order
+//   request -> Board -> prepared filters -> score of the scheduler + soft rules, sleep -> best, or all of them in order
 
 import type { Choice, MachineView, PlaceRequest, Scheduler, SchedulerRef, VmNeed } from '../cloud/contract.ts'
 import { nearest } from '../../fabric/base.ts'
@@ -19,6 +19,8 @@ export interface BoundScheduler { readonly scheduler: Scheduler; readonly option
 
 /** A broken soft rule outweighs all that a scheduler likes, and never a filter. */
 export const SOFT_RULE_WEIGHT = 1_000_000
+/** So does waking a machine, up to a soft rule: consolidation put it to sleep, and by its free share it would be the first to be woken. */
+export const WAKE_WEIGHT = 10_000
 
 /** Throws KALI_ERR_SCHEDULER_UNKNOWN, KALI_ERR_SCHEDULER_INVALID (an option that it does not have, or of another type). */
 export function bindScheduler({ name, options = {} }: Pick<BuiltinRef, 'name' | 'options'>): BoundScheduler {
@@ -33,10 +35,12 @@ export function bindScheduler({ name, options = {} }: Pick<BuiltinRef, 'name' | 
   return { scheduler, options: { ...scheduler.options, ...options } }
 }
 
-function softBroken(states: readonly RuleState[], own: Parameters<RuleState['keeps']>[1], machine: MachineView): number {
+/** What weighs with every scheduler, as parts of the score; undefined: nothing does on this machine. */
+function commonParts(soft: readonly RuleState[], own: Parameters<RuleState['keeps']>[1], machine: MachineView): { readonly rules?: number; readonly wake?: number } | undefined {
   let broken = 0
-  for (const state of states) if (!state.keeps(machine, own)) broken++
-  return broken
+  for (const state of soft) if (!state.keeps(machine, own)) broken++
+  if (broken === 0 && !machine.power.asleep) return undefined
+  return { ...(broken === 0 ? {} : { rules: -SOFT_RULE_WEIGHT * broken }), ...(machine.power.asleep ? { wake: -WAKE_WEIGHT } : {}) }
 }
 
 /** Where the VM goes; undefined: no machine passes the filters. Makes nothing but the scores: for many VMs in a row. */
@@ -49,7 +53,8 @@ export function bestMachine(board: Board, vm: VmNeed, { scheduler, options }: Bo
   for (const machine of board.machines) {
     if (!availableFor(filters, machine)) continue
     const liked = scheduler.score(vm, machine, request, options).score
-    const score = soft.length === 0 ? liked : liked - SOFT_RULE_WEIGHT * softBroken(soft, own, machine)
+    const common = commonParts(soft, own, machine)
+    const score = common === undefined ? liked : liked + (common.rules ?? 0) + (common.wake ?? 0)
     if (best !== undefined && score <= bestScore) continue
     best = machine
     bestScore = score
@@ -64,9 +69,9 @@ export function rankMachines(board: Board, vm: VmNeed, { scheduler, options }: B
   const request: PlaceRequest = { vm, snapshot: board.snapshot, ...(avoid === undefined ? {} : { avoid }) }
   const ranked = passed.map((machine) => {
     const { score, parts } = scheduler.score(vm, machine, request, options)
-    if (soft.length === 0) return { machine: machine.uuid, score, ...(parts === undefined ? {} : { parts }) }
-    const rules = -SOFT_RULE_WEIGHT * softBroken(soft, own, machine)
-    return { machine: machine.uuid, score: score + rules, parts: { ...(parts ?? { [scheduler.name]: score }), rules } }
+    const common = commonParts(soft, own, machine)
+    if (common === undefined) return { machine: machine.uuid, score, ...(parts === undefined ? {} : { parts }) }
+    return { machine: machine.uuid, score: score + (common.rules ?? 0) + (common.wake ?? 0), parts: { ...(parts ?? { [scheduler.name]: score }), ...common } }
   })
   // Stable: of equals the first by name.
   return { ranked: ranked.sort((a, b) => b.score - a.score), refused }

@@ -53,7 +53,7 @@ export function createPoolVerbs(desk: Desk): PoolVerbs {
 
     async putRule(rule) {
       desk.poolOf(rule.pool)
-      const reason = rule.hard ? desk.infeasible(rule, await desk.snapshot(rule.pool)) : undefined
+      const reason = desk.infeasible(rule, await desk.snapshot(rule.pool))
       if (reason !== undefined) throw KALI.RULE_INFEASIBLE({ rule: rule.name, reason: reason.replace(/\.$/, '') })
       await book.putRule(rule)
       const text = JSON.stringify(rule.vms)

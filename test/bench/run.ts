@@ -27,6 +27,7 @@ const BENCHES: Readonly<Record<string, string>> = {
   'idle': 'idle.ts',
   'crash': 'crash.ts',
   'simulated': 'simulated.ts',
+  'placement': 'placement.ts',
   'objects-query': 'objects-query.ts',
   'objects-fleet': 'objects-fleet.ts',
   'objects-vms': 'objects-vms.ts',

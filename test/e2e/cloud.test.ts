@@ -10,11 +10,10 @@ import type { LabNode } from '../support/fabric-lab.ts'
 
 t.setTimeout(240_000)
 const lab = await openLab(t)
-const FLEET = { hosts: 1, vmsPerHost: 0 }
 /** The store's machine is in no pool: what is killed here is never the witness. */
-const store = await lab.up({ name: 'store', fleet: FLEET })
+const store = await lab.up({ name: 'store', driver: 'memory' })
 const ticket = await lab.ticket(store)
-let hpc = await Promise.all(['hpc1', 'hpc2', 'hpc3'].map((name) => lab.up({ name, join: ticket, fleet: FLEET })))
+let hpc = await Promise.all(['hpc1', 'hpc2', 'hpc3'].map((name) => lab.up({ name, join: ticket, driver: 'memory' })))
 await lab.settled([store, ...hpc])
 const dc: DataCenter = await lab.connect(store)
 const { global, pms } = dc
@@ -35,7 +34,7 @@ t.test('Figures 2 and 3 of the paper', async (t) => {
   const p = await global.createPool({ name: 'pool1' }); await global.add(p)
   const pool = global.pools.at(0)
   await pool.add(pms.filter(pm => pm.name.startsWith('hpc')))
-  t.equal(await pool.machinesCount, 3)
+  t.equal((await global.pools.at(0)).machinesCount, 3)
 
   const v = await pool.createVM({ name: 'web', memoryMiB: 128, vcpus: 1, image: 'guest', simulate: { cpuRatios: [1], stepMs: 1_000 } })
   const w = await pool.createVM({ name: 'db', memoryMiB: 128, vcpus: 1, image: 'guest' })
@@ -47,6 +46,7 @@ t.test('Figures 2 and 3 of the paper', async (t) => {
   pool.scheduler = (vm, pms) => pms.filter(pm => pm.availableFor(vm)).sort(byRank).at(0)      // Figure 3
   await dc.settled()
   t.match(await pool.scheduler, /^closure/)
+  t.match((await global.pools.at(0)).scheduler, /^closure/)
 
   await until('the group has grown to its greatest size', async () => (await dc.elasticities)[0]?.membersCount === 3, BOUND_MS)
   await until('all members run', async () => (await pool.vms).filter((vm) => vm.name.startsWith('web') && vm.state === 'running').length === 3, BOUND_MS)
@@ -67,7 +67,7 @@ t.test('a machine that dies: its VM runs elsewhere, once its lease is over', asy
   const why = await pool.why('db')
   t.equal(why.intent?.machine?.name, after)
   t.ok(why.decisions.some(({ action, outcome }) => action === 'relocate' && outcome === 'done'), why.summary)
-  hpc = [...hpc.filter((node) => node !== lost), await lab.up({ name: lost.name, fleet: FLEET })]
+  hpc = [...hpc.filter((node) => node !== lost), await lab.up({ name: lost.name, driver: 'memory' })]
   await lab.settled([store, ...hpc])
   t.equal(await runsOn('db', [after]), after, 'and stays there when the machine is back')
 })

@@ -118,3 +118,17 @@ test('a home with more than a listing holds is named as failed, the others are t
   t.match(failures, [{ name: 'c', error: { code: 'RMO_ERR_LIST_TOO_LONG' } }])
   t.equal(failures.length, 1)
 })
+
+test('what machines share is listed once, and for each of them when asked', async (t) => {
+  const fabric = createTestFabric(['a', 'b', 'c'], { kinds: boxKinds })
+  t.teardown(() => fabric.close())
+  for (const name of ['b', 'c']) {
+    const home = must(fabric.node(name))
+    const room = addRack(home.objects, home.member.id)
+    home.objects.add({ kind: 'Box', uuid: uuidOf(1), local: { uuid: uuidOf(1), settings: { name: 'shared', sizeMiB: 1, things: [], labels: {} }, room, rack: record(1) } })
+  }
+  const { capabilities } = fabric.node('a')
+  t.equal((await capabilities.list('Box', { withAttributes: true }, authority())).references.length, 1)
+  const { references } = await capabilities.list('Box', { withAttributes: true, everyHome: true }, authority())
+  t.same(references.map(({ uuid, home }) => ({ uuid, home })).sort((a, b) => (a.home < b.home ? -1 : 1)), ['b', 'c'].map((name) => ({ uuid: uuidOf(1), home: must(fabric.node(name)).member.id })).sort((a, b) => (a.home < b.home ? -1 : 1)))
+})

@@ -23,13 +23,15 @@ import { startHostLease } from '../../kali/lease/keeper.ts'
 import type { Watchdog } from '../../kali/lease/watchdog/client.ts'
 import { createChoose } from '../../kali/placement/choose.ts'
 import { policyRound } from '../../kali/policies/policy.ts'
-import type { Observed, ObservedKind } from '../../kali/service/options.ts'
+import type { PolicyPool } from '../../kali/policies/policy.ts'
+import { admissionProblem } from '../../kali/placement/admission.ts'
+import { ruleProblem } from '../../kali/placement/rules.ts'
+import type { Observed, ObservedKind, RunningCloudService } from '../../kali/service/options.ts'
+import { createCloudService } from '../../kali/service/service.ts'
 import type { HypervisorDriver } from '../../rmo/driver/contract.ts'
 import { createHost } from '../../rmo/host/host.ts'
 import type { Host } from '../../rmo/host/host.ts'
 import { createLedger, createLocalObjects, rmoKinds } from '../../rmo/mod.ts'
-import { startCloudDesk } from './cloud-desk.ts'
-import type { CloudDesk } from './cloud-desk.ts'
 import { Life } from './cloud-life.ts'
 import type { Network, SimStore } from './cloud-link.ts'
 import type { SimMachine } from './cloud-machine.ts'
@@ -75,7 +77,7 @@ export interface SimNode {
   readonly lease: HostLease
   readonly host: Host
   readonly agent: Agent
-  readonly desk: CloudDesk
+  readonly service: RunningCloudService
   readonly handlers: Map<string, (body: unknown, context: CallContext) => unknown>
   authority(principal: string, timeoutMs: number): Authority
   /** As on SIGTERM: VMs go on. */
@@ -83,7 +85,11 @@ export interface SimNode {
 }
 
 const POLICY_EVERY_MS = 1_000
+const ROUND_MS = 10_000
 const HOLDER_LEASE_MS = 6_000
+/** A connection over which nothing comes is given up after so many looks. */
+const LINK_LOOK_MS = 1_000
+const LINK_LOOKS = 4
 const HOLDER_KEY = 'sim-holder'
 
 export function startSimNode(options: NodeOptions): SimNode {
@@ -120,14 +126,21 @@ export function startSimNode(options: NodeOptions): SimNode {
     const endsAtMs = clock.nowMs() + timeoutMs
     return { principal, trace: Buffer.from(random.bytes(8)).toString('hex'), hop: 0, signal: new AbortController().signal, remainingMs: () => Math.max(0, endsAtMs - clock.nowMs()) }
   }
-  /** One method of another node: lost either way, it is not answered. */
+  /** One method of another node: lost either way, it is not answered, until the connection is given up. */
   function call(to: NodeId, method: string, body: unknown, by: Pick<Authority, 'principal' | 'remainingMs'>): Promise<unknown> {
     const lost = (): Error => new CodedError(`node ${to.slice(0, 2)} is unreachable`, { code: 'FABRIC_ERR_UNREACHABLE', retryable: true, outcome: 'unknown' })
     return new Promise((resolve, reject) => {
-      const late = clock.after(by.remainingMs(), () => reject(lost()))
+      const there = nodes().find((node) => node.life.id === to)
+      let silent = 0
+      const look = (): void => {
+        const isThere = there !== undefined && there.life.state === 'running' && network.reaches(id, to) && network.reaches(to, id)
+        silent = isThere ? 0 : silent + 1
+        if (by.remainingMs() <= 0 || silent >= LINK_LOOKS) reject(lost())
+        else late = clock.after(Math.min(LINK_LOOK_MS, by.remainingMs()), look)
+      }
+      let late = clock.after(Math.min(LINK_LOOK_MS, by.remainingMs()), look)
       sim.after(network.lagMs(), () => {
-        const there = nodes().find((node) => node.life.id === to)
-        if (there === undefined || !network.reaches(id, to) || there.life.state === 'dead') return
+        if (there === undefined || !network.reaches(id, to)) return
         there.life.run(() => {
           const context = { caller: { via: 'link', node: id, name }, principal: by.principal, trace: '00', hop: 1, signal: new AbortController().signal, remainingMs: () => by.remainingMs() } as CallContext
           const work = (async () => structuredClone(await there.handlers.get(method)?.(structuredClone(body), context)))()
@@ -169,11 +182,15 @@ export function startSimNode(options: NodeOptions): SimNode {
     }))
     return { references: answers.flatMap(({ references }) => references ?? []), failures: answers.filter(({ references }) => references === undefined).map(({ node }) => ({ node })) }
   }
-  const desk = startCloudDesk({
-    view, book, clock, random, log, timings, observe, random32: () => random.int(2 ** 32),
+  const service = createCloudService({
+    view, book, clock, random, log, timings, observe: (kind) => observe(kind),
     choose: createChoose({ clock, run: async () => { throw new Error('no sandbox in simulation') } }),
-    members: () => nodes().map((node) => ({ id: node.life.id, name: node.machine.name, state: options.memberOf(node.life.id, id) })).filter((member): member is { id: NodeId; name: string; state: 'alive' | 'suspect' | 'dead' | 'left' } => member.state !== 'unknown'),
-    authority: () => authority('local:0', 20_000),
+    members: () => nodes().flatMap((node) => {
+      const state = options.memberOf(node.life.id, id)
+      return state === 'unknown' ? [] : [{ id: node.life.id, name: node.machine.name, state }]
+    }),
+    async metric() { throw new Error('no deployed functions in simulation') },
+    async ensurePolicies() {}, admit: admissionProblem, infeasible: ruleProblem,
   })
   const policies = options.policies.map((policy) => seams.policy?.(policy) ?? policy)
   let stopped = false
@@ -183,9 +200,10 @@ export function startSimNode(options: NodeOptions): SimNode {
     try {
       await hold()
       if (holds === undefined || clock.nowMs() >= holds.untilMs) return
-      const reach = { name: pool, uuid: pool, snapshot: () => desk.snapshot(pool), memory: (policy: string) => desk.memory(pool, policy), act: (request: Parameters<CloudDesk['act']>[1]) => desk.act(pool, request) }
+      const by = authority('system:policy', ROUND_MS)
+      const reach: PolicyPool = { name: pool, uuid: pool, snapshot: () => service.snapshot(pool, by), memory: (policy) => service.memory(pool, policy, by), act: (request) => service.act(pool, request, by) }
       for (const { name: policy, decide } of policies) {
-        const late = new Promise<never>((_, reject) => { clock.after(10_000, () => reject(new Error('the round took too long'))) })
+        const late = new Promise<never>((_, reject) => { clock.after(ROUND_MS, () => reject(new Error('the round took too long'))) })
         late.catch(() => {})
         await Promise.race([policyRound(policy, decide, reach), late])
       }
@@ -212,11 +230,11 @@ export function startSimNode(options: NodeOptions): SimNode {
   tick()
 
   return {
-    life, machine, view, book, lease, host, agent, desk, handlers, authority,
+    life, machine, view, book, lease, host, agent, service, handlers, authority,
     async down() {
       stopped = true
       await agent?.stop()
-      desk.stop()
+      service.stop()
       await host.stop()
       await lease.stop()
       await view.stop()

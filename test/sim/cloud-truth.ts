@@ -7,7 +7,7 @@
 
 import type { NodeId } from '../../fabric/base.ts'
 import type { SimClock } from '../../fabric/sim-clock.ts'
-import type { IntentRecord } from '../../kali/cloud/contract.ts'
+import type { IntentRecord, StatusRecord } from '../../kali/cloud/contract.ts'
 import { CLOUD_PREFIX, watchedKey } from '../../kali/cloud/keys.ts'
 import { RECORDS, decodeRecord } from '../../kali/cloud/read.ts'
 import type { SimStore } from './cloud-link.ts'
@@ -16,7 +16,6 @@ import type { DomainEvent, SimMachine } from './cloud-machine.ts'
 export interface TruthOptions {
   readonly sim: SimClock
   readonly store: SimStore
-  readonly machines: () => readonly SimMachine[]
   readonly note: (text: string) => void
   /** Something was done to this node, or to all, at most so long ago: whatever happens there now may have its reason. */
   disturbed(node: NodeId, withinMs: number): boolean
@@ -33,9 +32,8 @@ export interface Truth {
   intents(): ReadonlyMap<string, IntentRecord>
   violate(text: string): void
   happened(machine: SimMachine, event: DomainEvent): void
-  /** A user was told that this is done. */
-  acknowledged(vm: string, what: Partial<Pick<IntentRecord, 'desired'>> & { readonly protected?: boolean }): void
-  /** Longest time of a running copy after its own host's lease was gone from the store, ms: how near to the edge it was. */
+  /** A user was told that what he asked for at that moment is done. */
+  acknowledged(vm: string, what: { readonly desired?: IntentRecord['desired']; readonly isProtected?: boolean }, askedAtMs: number): void
   stop(): void
 }
 
@@ -43,14 +41,16 @@ const BEGIN: ReadonlySet<string> = new Set(['started', 'migratedIn'])
 const END: ReadonlySet<string> = new Set(['stopped', 'crashed', 'saved', 'migratedOut', 'undefined'])
 const VIOLATIONS_MAX = 8
 
-export function watchTruth({ sim, store, machines, note, disturbed, isUser, leaseMs }: TruthOptions): Truth {
+export function watchTruth({ sim, store, note, disturbed, isUser, leaseMs }: TruthOptions): Truth {
   const violations: string[] = []
   const counts = { starts: 0, takeovers: 0, fences: 0, falseRestarts: 0, migrations: 0, crashes: 0 }
   const running = new Map<string, Set<string>>()
   const highest = new Map<string, number>()
   const intents = new Map<string, IntentRecord>()
   const leases = new Set<string>()
-  const wishes = new Map<string, { desired?: IntentRecord['desired']; protected?: boolean }>()
+  const promises = new Map<string, Pick<StatusRecord, 'epoch' | 'phase'>>()
+  /** What the store said of each, and when. */
+  const history = new Map<string, { readonly atMs: number; readonly desired: IntentRecord['desired'] | 'forgotten'; readonly isProtected: boolean }[]>()
   const ended = new AbortController()
   const short = (vm: string): string => vm.slice(-4)
   const violate = (text: string): void => { note(`VIOLATION ${text}`); if (violations.length < VIOLATIONS_MAX) violations.push(`at ${Math.round(sim.nowMs())}: ${text}`) }
@@ -69,13 +69,15 @@ export function watchTruth({ sim, store, machines, note, disturbed, isUser, leas
     if (epoch === undefined) return
     if (epoch < (highest.get(uuid) ?? 0)) violate(`${short(uuid)} was started on ${machine.name} in epoch ${epoch}, after epoch ${highest.get(uuid)}`)
     highest.set(uuid, Math.max(epoch, highest.get(uuid) ?? 0))
-    if (present !== undefined && (present.machine?.uuid !== machine.uuid || present.epoch !== epoch)) violate(`${short(uuid)} was started on ${machine.name} in epoch ${epoch}, and belongs to ${present.machine?.name} in ${present.epoch}`)
+    // Asked to be moved in the very moment of its start: it is the source's until it has been moved, and no other can start it.
+    const leaves = present?.origin === 'migrate' && present.epoch === epoch + 1
+    if (present !== undefined && !leaves && (present.machine?.uuid !== machine.uuid || present.epoch !== epoch)) violate(`${short(uuid)} was started on ${machine.name} in epoch ${epoch}, and belongs to ${present.machine?.name} in ${present.epoch}`)
   }
 
   // ---------------------------------------------------------------- what the store says, in its order
 
   const changed = (before: IntentRecord | undefined, after: IntentRecord | undefined): void => {
-    if (before !== undefined && after === undefined) { if (before.desired !== 'absent' && !isUser(before.decidedBy)) violate(`${before.name} was forgotten, and was to be ${before.desired}`); highest.delete(before.uuid); wishes.delete(before.uuid); return }
+    if (before !== undefined && after === undefined) { if (before.desired !== 'absent' && !isUser(before.decidedBy)) violate(`${before.name} was forgotten, and was to be ${before.desired}`); highest.delete(before.uuid); return }
     if (before === undefined || after === undefined) return
     if (after.epoch < before.epoch) violate(`the epoch of ${after.name} fell from ${before.epoch} to ${after.epoch}`)
     const from = before.machine, to = after.machine
@@ -84,14 +86,14 @@ export function watchTruth({ sim, store, machines, note, disturbed, isUser, leas
       note(`takeover of ${after.name}: ${from.name} -> ${to.name} in epoch ${after.epoch}`)
       const on = [...running.get(after.uuid) ?? []]
       if (on.length > 0) violate(`${after.name} was taken from ${from.name} to ${to.name} while it runs on ${on.join(', ')}`)
-      if (before.protection?.armed === true && leases.has(from.node)) violate(`${after.name} was taken from ${from.name}, whose lease stands`)
+      const promise = promises.get(after.uuid)
+      if (before.protection?.armed === true && leases.has(from.node) && !(promise?.epoch === before.epoch && (promise.phase === 'crashed' || before.desired !== 'running'))) violate(`${after.name} was taken from ${from.name}, whose lease stands and whose agent promises nothing`)
       if (after.epoch <= before.epoch) violate(`${after.name} was taken from ${from.name} without a new epoch`)
     }
     if (after.desired !== before.desired && !isUser(after.decidedBy)) {
       const leaves = after.desired === 'stopped' && after.decidedBy === 'guest'
       const shrinks = after.group !== undefined && after.desired !== 'running'
       if (!leaves && !shrinks) violate(`${after.decidedBy} made ${after.name} ${after.desired}, which was to be ${before.desired}`)
-      wishes.delete(after.uuid)
     }
     if ((after.protection === undefined) !== (before.protection === undefined) && !isUser(after.decidedBy)) violate(`${after.decidedBy} changed whether ${after.name} is protected`)
   }
@@ -100,10 +102,14 @@ export function watchTruth({ sim, store, machines, note, disturbed, isUser, leas
       for (const event of events) {
         const watched = watchedKey(event.type === 'put' ? event.entry.key : event.key)
         if (watched?.type === 'lease') { if (event.type === 'put') leases.add(watched.id); else leases.delete(watched.id) }
+        if (watched?.type === 'status' && event.type === 'put') promises.set(watched.id, decodeRecord(RECORDS.status, event.entry.value))
         if (watched?.type !== 'vm') continue
         const before = intents.get(watched.id)
         const after = event.type === 'put' ? decodeRecord(RECORDS.intent, event.entry.value) : undefined
         if (after === undefined) intents.delete(watched.id); else intents.set(watched.id, after)
+        const said = history.get(watched.id) ?? []
+        history.set(watched.id, said)
+        said.push({ atMs: sim.nowMs(), desired: after?.desired ?? 'forgotten', isProtected: after?.protection !== undefined })
         changed(before, after)
       }
     }
@@ -128,16 +134,12 @@ export function watchTruth({ sim, store, machines, note, disturbed, isUser, leas
         if (present.protection.armed && !disturbed(machine.node, 3 * leaseMs)) { counts.falseRestarts++; violate(`${short(uuid)} was destroyed on ${machine.name}, to which nothing had happened`) }
       }
     },
-    acknowledged(vm, what) { wishes.set(vm, { ...wishes.get(vm), ...what }) },
-    stop() {
-      for (const [vm, { desired, protected: isProtected }] of wishes) {
-        const present = intents.get(vm)
-        if (present === undefined) { if (desired !== 'absent') violate(`${short(vm)} was acknowledged as ${desired}, and is not there`); continue }
-        if (desired !== undefined && present.desired !== desired) violate(`${short(vm)} was acknowledged as ${desired}, and is ${present.desired}`)
-        if (isProtected !== undefined && (present.protection !== undefined) !== isProtected) violate(`${short(vm)} was acknowledged as ${isProtected ? '' : 'not '}protected`)
-      }
-      ended.abort()
-      void machines
+    acknowledged(vm, { desired, isProtected }, askedAtMs) {
+      const said = history.get(vm) ?? []
+      const first = Math.max(0, said.findLastIndex(({ atMs }) => atMs <= askedAtMs))
+      const held = said.slice(first).some((each) => (desired === undefined || each.desired === desired || (desired === 'absent' && each.desired === 'forgotten')) && (isProtected === undefined || each.isProtected === isProtected))
+      if (!held) violate(`${short(vm)} was acknowledged as ${desired ?? (isProtected === true ? 'protected' : 'not protected')}, and never was`)
     },
+    stop: () => ended.abort(),
   }
 }

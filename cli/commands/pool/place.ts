@@ -4,7 +4,7 @@ import { findPool } from '../../cloud.ts'
 import { defineCommand, integer, text } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { findVm } from '../../objects.ts'
-import { choiceText } from '../../render/cloud.ts'
+import { choiceText, namesIn } from '../../render/cloud.ts'
 import { withDataCenter } from '../../session.ts'
 
 export const placeCommand = defineCommand({
@@ -24,7 +24,8 @@ export const placeCommand = defineCommand({
     const pool = await findPool(dc, shell.out, name)
     const need = vm === undefined ? { vcpus: vcpus ?? 1, memoryMiB: memory ?? 512 } : await findVm(dc, shell.out, vm)
     const choice = await pool.place(need, scheduler === undefined ? {} : { scheduler })
-    shell.out.result(choice, (layout) => choiceText(choice, layout))
+    const names = namesIn(await pool.snapshot())
+    shell.out.result(choice, (layout) => choiceText(choice, names, layout))
     return choice.chosen === undefined ? EXIT.failed : EXIT.done
   }),
 })

@@ -28,7 +28,7 @@ t.test('each filter, with its reason', async (t) => {
     ['exactly', { freeVcpus: 4, freeMemoryMiB: 4_096 }, undefined],
     ['image', { images: ['other.qcow2'] }, 'image: it has no image debian.qcow2'],
     ['storage', { storage: [] }, 'storage: it has no storage /nfs'],
-    ['bridge', { bridges: ['br1'] }, 'bridge: it has no bridges br0'],
+    ['bridge', { bridges: ['br1'] }, 'bridge: it has no bridge br0'],
     ['has all', { images: ['debian.qcow2'], storage: ['/nfs', '/ssd'], bridges: ['br0'] }, undefined],
     ['maintenance first', { mode: 'maintenance', member: 'dead', freeVcpus: 0 }, 'in-service: it is in maintenance'],
   ]
@@ -62,6 +62,10 @@ t.test('hard rules', async (t) => {
   for (const [name, one, change, [a, b]] of cases) {
     const said = refusals(snapshot({ machines, vms, rules: [one], groups: [group()] }), needOf(pending('new', change)))
     t.same([said['m-a'], said['m-b']], [a, b], name)
+  }
+  for (const type of ['together', 'apart'] as const) {
+    const alone = refusals(snapshot({ machines, vms, rules: [rule('r', type, ['web-1', 'elsewhere'])] }), needOf(vm('web-1', { machine: 'm-a' })))
+    t.same([alone['m-a'], alone['m-b']], [undefined, undefined], `${type}: its own place speaks against no machine`)
   }
   const lost = snapshot({ machines: [machine('a', { member: 'dead' }), machine('b')], vms, rules: [rule('r', 'together', ['new', 'web-1'])] })
   t.equal(refusals(lost, needOf(pending('new')))['m-b'], undefined, 'what is on a lost machine has to move itself')
