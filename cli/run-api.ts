@@ -26,6 +26,6 @@ export async function connect(options: ConnectOptions = {}): Promise<DataCenter>
 export const connections = (): readonly DataCenter[] => opened
 
 export { errorCode } from '../fabric/base.ts'
-export { defineFunction, from, range } from './function-api.ts'
+export { byRank, defineFunction, defineScheduler, from, range } from './function-api.ts'
 export { Bridge, Cdrom, FileDisk, FileDiskAuto, load, mac, NetworkInterface, VolumeDisk } from '../rmo/base.ts'
 export type * from './api.ts'

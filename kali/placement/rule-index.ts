@@ -57,7 +57,7 @@ export class RuleState {
     const here = (this.#there.get(machine.uuid) ?? 0) - (own?.machine === machine.uuid ? 1 : 0)
     switch (this.rule.type) {
       case 'together': return here > 0 || this.#settled - (own?.settled === true ? 1 : 0) === 0
-      case 'apart': return true
+      case 'apart': return here === 0
       case 'on': return this.names(machine)
       case 'not-on': return !this.names(machine)
     }

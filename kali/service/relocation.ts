@@ -34,7 +34,7 @@ export function permissionFor(desk: Pick<Desk, 'view' | 'contactMs' | 'timings' 
   const { view, timings } = desk
   const { name, machine, protection } = intent
   const refuse = (reason: string): Error => KALI.NOT_TAKEABLE({ vm: name, reason })
-  if (false) throw KALI.EPOCH_STALE({ vm: name, epoch, present: `it is in epoch ${intent.epoch} on ${machine?.name ?? 'no machine'}` })
+  if (intent.epoch !== epoch) throw KALI.EPOCH_STALE({ vm: name, epoch, present: `it is in epoch ${intent.epoch} on ${machine?.name ?? 'no machine'}` })
   if (intent.desired !== 'running' || intent.error !== undefined) throw KALI.VM_REFUSED({ vm: name, doing: 'taken over', reason: intent.error === undefined ? `it is meant to be ${intent.desired}` : `it was given up: ${intent.error}`, remedy: 'A human clears it (kumoi ha clear)' })
   if (machine === undefined) throw KALI.VM_REFUSED({ vm: name, doing: 'taken over', reason: 'it has no machine', remedy: 'Place it' })
   if (protection === undefined) throw KALI.VM_REFUSED({ vm: name, doing: 'taken over', reason: 'it is not protected', remedy: 'Protect it (kumoi ha add)' })

@@ -19,6 +19,7 @@ t.test('refused, with the reason', async (t) => {
     ['fine', rule('r', 'apart', ['v1', 'v2', 'v3']), [], undefined],
     ['more apart than machines', rule('r', 'apart', ['v1', 'v2', 'v3', 'v4']), [], /rule r \(apart\) wants 4 machines for v1, v2, v3, v4; of the 3 where they may be, 3 can be given at most/],
     ['as many, but two of them on one', rule('r', 'apart', ['v1', 'v2', 'v3']), [rule('here', 'on', ['v1', 'v2'], ['a'])], /wants 3 machines .* 2 can be given/],
+    ['one makes way for another', rule('r', 'apart', ['v1', 'v2']), [rule('here', 'on', ['v2'], ['a'])], undefined],
     ['together and apart', rule('r', 'apart', ['v1', 'tier=back']), [rule('pair', 'together', ['v1', 'v2'])], /v1 and v2 must be together by rule pair \(together\), and apart by rule r/],
     ['by way of a third', rule('r', 'together', ['v2', 'v3']), [rule('pair', 'together', ['v1', 'v2']), rule('not', 'apart', ['v1', 'v3'])], /v1 and v3 must be together by rules pair \(together\), r \(together\), and apart by rule not/],
     ['no machine left', rule('r', 'not-on', ['v1'], ['a']), [rule('only', 'on', ['v1'], ['a'])], /no machine where v1 may be, by rules only \(on\), r \(not-on\)/],
@@ -91,6 +92,8 @@ t.test('a placement that breaks the promise', async (t) => {
   t.equal(admissionProblem(pool, { ...plain, memoryMiB: 5_000 }, 'm-b'), undefined)
   t.equal(admissionProblem(snapshot({ ...pool, pool: snapshot().pool }), plain, 'm-b'), undefined, 'no promise')
   t.equal(admissionProblem(promising(pool, 2), plain, 'm-b'), undefined, 'broken already: it binds nobody')
+  const moves = promising({ machines: [holding('a', 60_000), machine('b')], vms: [guarded('x', 'a', 60_000)] })
+  t.equal(admissionProblem(moves, needOf(guarded('x', 'a', 60_000)), 'm-b'), undefined, 'what it leaves is free again')
   const unprotected = promising({ ...pool, machines: [holding('a', 65_000), holding('b', 60_000)], vms: [vm('x', { machine: 'm-a', memoryMiB: 65_000 })] })
   t.match(admissionProblem(unprotected, { ...needOf(vm('x', { memoryMiB: 65_000 })), protection }, 'm-a'), /^if a were lost, there would be no room for x$/, 'one that gets protected where it is')
 })
