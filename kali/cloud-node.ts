@@ -122,7 +122,7 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
     view, book, timings, clock: systemClock, random: systemRandom, log,
     choose: createChoose({ run: createUserRun({ sandbox, invoker, clock: systemClock, random: systemRandom }), clock: systemClock }),
     members: () => membership.members(),
-    observe: (kind, signal) => capabilities.list(kind, { withAttributes: true, everyHome: true }, own(signal, LIMITS.listTimeoutMs)),
+    observe: (kind, signal, answerMs) => capabilities.list(kind, { withAttributes: true, everyHome: true }, own(signal, answerMs)),
     async settingsOf(vm, by) { return ((await capabilities.invoke(vm, 'info', [], by)) as VmInfo).settings },
     async metric(name, payload, signal) {
       const outcome = await invoker.invoke({ reference: name, payload: encodeArray([payload]), cause: { type: 'call' }, timeoutMs: LIMITS.metricTimeoutMs }, own(signal, LIMITS.metricTimeoutMs))

@@ -37,7 +37,7 @@ export interface Plot {
   readonly marks: readonly Mark[]
 }
 
-const WIDTH = 960, LEFT = 72, RIGHT = 176, HEAD = 52, MARK_ROW = 17, PANEL = 190, GAP = 48, FOOT = 56
+const WIDTH = 960, LEFT = 72, RIGHT = 176, HEAD = 52, SUBTITLE_ROW = 17, MARK_ROW = 17, PANEL = 190, GAP = 48, FOOT = 56
 const INNER = WIDTH - LEFT - RIGHT
 const CHAR_WIDTH = 6.3
 const TICKS_MAX = 13
@@ -56,6 +56,20 @@ export function niceMax(value: number): number {
 export function ticksOf(endSeconds: number): readonly number[] {
   const step = STEPS.find((one) => endSeconds / one < TICKS_MAX) ?? Math.ceil(endSeconds / TICKS_MAX)
   return Array.from({ length: Math.floor(endSeconds / step) + 1 }, (_, i) => i * step)
+}
+
+/** Into how many the axis is cut, so that round numbers stand there: 0, 10, ... 50, and 0, 20, ... 80. */
+const partsOf = (max: number): number => (/^[15]/.test(max.toExponential()) ? 5 : 4)
+
+/** Words on lines of so many letters; a longer word has a line of its own. */
+export function linesOf(text: string, letters: number): readonly string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > letters) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines
 }
 
 const highest = ({ kind, curves }: Panel): number => {
@@ -86,7 +100,8 @@ function drawPanel(panel: Panel, { seconds, endSeconds }: Plot, top: number): st
   const point = (second: number, value: number): string => `${place(x(second))},${place(y(value))}`
   const out = [`<text class="h" x="${LEFT}" y="${place(top - 10)}">${escaped(panel.title)}</text>`]
   // Whole numbers where few are counted: 0, 1, 2, 3 rather than 0, 0.75, 1.5.
-  const rows = panel.words?.map((_, i) => i) ?? (max <= 8 && Number.isInteger(max) && max > 1 ? Array.from({ length: max + 1 }, (_, i) => i) : [0, 0.25, 0.5, 0.75, 1].map((share) => share * max))
+  const parts = max <= 8 && Number.isInteger(max) && max > 1 ? max : partsOf(max)
+  const rows = panel.words?.map((_, i) => i) ?? Array.from({ length: parts + 1 }, (_, i) => i / parts * max)
   for (const row of rows) {
     const at = place(y(row))
     out.push(`<line class="grid" x1="${LEFT}" y1="${at}" x2="${LEFT + INNER}" y2="${at}"/>`, `<text class="y" x="${LEFT - 8}" y="${place(y(row) + 4)}">${escaped(panel.words?.[row] ?? String(Math.round(row * 100) / 100))}</text>`)
@@ -146,7 +161,9 @@ export function plotSvg(plot: Plot, theme: Theme): string {
   const { title, subtitle, xLabel, endSeconds, panels } = plot
   const marks = plot.marks.filter(({ atSeconds }) => atSeconds >= 0 && atSeconds <= endSeconds).toSorted((a, b) => a.atSeconds - b.atSeconds)
   const rows = markRows(marks, endSeconds)
-  const first = HEAD + (Math.max(-1, ...rows) + 1) * MARK_ROW + 26
+  const under = linesOf(subtitle, Math.floor((WIDTH - LEFT) / CHAR_WIDTH) - 1)
+  const head = HEAD + (under.length - 1) * SUBTITLE_ROW
+  const first = head + (Math.max(-1, ...rows) + 1) * MARK_ROW + 26
   const bottom = first + panels.length * PANEL + Math.max(0, panels.length - 1) * GAP
   const height = bottom + FOOT
   const x = (second: number): number => LEFT + second / endSeconds * INNER
@@ -155,9 +172,9 @@ export function plotSvg(plot: Plot, theme: Theme): string {
     `<style>${styleOf(theme)}</style>`,
     `<rect class="bg" width="${WIDTH}" height="${height}"/>`,
     `<text class="t" x="${LEFT}" y="24">${escaped(title)}</text>`,
-    `<text class="soft" x="${LEFT}" y="42">${escaped(subtitle)}</text>`,
+    ...under.map((line, i) => `<text class="soft" x="${LEFT}" y="${42 + i * SUBTITLE_ROW}">${escaped(line)}</text>`),
     ...marks.flatMap(({ atSeconds, label, whose }, i) => {
-      const at = place(x(atSeconds)), row = HEAD + 12 + (rows[i] ?? 0) * MARK_ROW
+      const at = place(x(atSeconds)), row = head + 12 + (rows[i] ?? 0) * MARK_ROW
       return [`<line class="${whose}" x1="${at}" y1="${row - 9}" x2="${at}" y2="${bottom}"/>`, `<text class="${whose === 'paper' ? 'paper-text small' : 'small'}" x="${place(x(atSeconds) + 4)}" y="${row}">${escaped(label)}</text>`]
     }),
     ...panels.flatMap((panel, i) => drawPanel(panel, plot, first + i * (PANEL + GAP))),

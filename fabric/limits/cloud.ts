@@ -37,7 +37,8 @@ export const CLOUD_LIMITS = {
   /** Age of what other machines said of themselves that a snapshot may be made from; of what seldom changes (images, storage, bridges). */
   cloudObserveMs: 1_000,
   cloudObserveSlowMs: 5_000,
-  /** One round of questions to all machines; who has not answered has no figures in the snapshot. */
+  /** What one machine has to answer in: who is late has no figures in the snapshot. The whole round; over it nobody has any. */
+  cloudObserveAnswerMs: 2_000,
   cloudObserveTimeoutMs: 4_000,
   /** A group's own metric: one call, and how many at once. */
   cloudMetricTimeoutMs: 5_000,

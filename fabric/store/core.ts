@@ -9,7 +9,8 @@
 import { FABRIC } from '../errors-table.ts'
 import { LIMITS } from '../limits.ts'
 import { utf8Bytes } from './check.ts'
-import type { StoreBatch, StoreCompare, StoreEntry, StoreEvent, StoreOperation, StoreRange, StoreTransaction, TransactionAnswer } from './contract.ts'
+import { conditionHolds } from './compare.ts'
+import type { StoreBatch, StoreEntry, StoreEvent, StoreOperation, StoreRange, StoreTransaction, TransactionAnswer } from './contract.ts'
 import { COPYING_KEY, isAboutMove, MOVED_KEY, RESERVED_PREFIX, writesUserKeys } from './engine.ts'
 import { History } from './history.ts'
 import { compareKeys, EntryTable } from './table.ts'
@@ -97,7 +98,7 @@ export class StoreCore {
   /** The transaction was checked (check.ts). Throws STORE_LEASE_GONE, STORE_FULL, STORE_MOVED; then nothing has changed. */
   transact(transaction: StoreTransaction): Step<TransactionAnswer> {
     this.#refuseSealed(transaction)
-    const succeeded = (transaction.when ?? []).every((compare) => this.#holds(compare))
+    const succeeded = (transaction.when ?? []).every((compare) => conditionHolds(compare, this.#table.get(compare.key)))
     const operations = succeeded ? transaction.then : transaction.otherwise ?? []
     for (const operation of operations) {
       if (operation.do === 'put' && operation.lease !== undefined && !this.#leases.has(operation.lease)) throw FABRIC.STORE_LEASE_GONE({ lease: operation.lease })
@@ -147,18 +148,6 @@ export class StoreCore {
     const edit = new Edit(this.#table, this.#revision + 1)
     for (const { keys } of leases) for (const key of [...keys].sort(compareKeys)) edit.run({ do: 'delete', key })
     return { ...this.#commit(edit, leases), answer: undefined }
-  }
-
-  #holds(compare: StoreCompare): boolean {
-    const entry = this.#table.get(compare.key)
-    if (compare.field === 'value') return entry !== undefined && (Buffer.compare(entry.value, compare.than) === 0) === (compare.is === '=')
-    const value = entry?.[compare.field] ?? 0
-    switch (compare.is) {
-      case '=': return value === compare.than
-      case '!=': return value !== compare.than
-      case '<': return value < compare.than
-      case '>': return value > compare.than
-    }
   }
 
   #refuseMoved(key: string): void {

@@ -9,7 +9,7 @@
 // pauses are bounded (LIMITS.cloudAttempts), with jitter; changes of one pool on one node wait for each other, so that
 // they do not make each other try again. Source: software transactional memory as in etcd's clientv3/concurrency STM.
 
-import { FABRIC, LIMITS } from '../../fabric/base.ts'
+import { conditionHolds, FABRIC, LIMITS, pause } from '../../fabric/base.ts'
 import type { Clock, Random } from '../../fabric/base.ts'
 import type { GlobalStore, GlobalStoreEntry, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
 import { KALI } from '../errors.ts'
@@ -60,7 +60,7 @@ export function createTransactions({ store, clock, random }: TransactionsOptions
       const answer = await store.transact({ when: [...bound, ...when], then: write, otherwise: watched.map((key) => ({ do: 'get', key })) }, options)
       if (answer.succeeded) return done(answer.revision)
       known = new Map(watched.map((key, at) => [key, answer.entries[at]]))
-      if (tries >= LIMITS.cloudAttempts || !when.every((compare) => holds(compare, known.get(compare.key)))) throw KALI.CHANGED({ what })
+      if (tries >= LIMITS.cloudAttempts || !when.every((compare) => conditionHolds(compare, known.get(compare.key)))) throw KALI.CHANGED({ what })
       // The first time somebody was just faster; from then on there is a crowd.
       if (tries > 1) await pause(clock, Math.min(LIMITS.cloudRetryMsMax, LIMITS.cloudRetryMs * 2 ** (tries - 2)) * (0.5 + random.next()), signal)
     }
@@ -68,18 +68,6 @@ export function createTransactions({ store, clock, random }: TransactionsOptions
 
   return {
     run: (what, body, { lane, signal } = {}) => (lane === undefined ? attempt(what, body, signal) : lanes.run(lane, () => attempt(what, body, signal))),
-  }
-}
-
-/** As the store judges it (fabric/store/core.ts). */
-export function holds(compare: StoreCompare, entry: Found): boolean {
-  if (compare.field === 'value') return entry !== undefined && (Buffer.compare(entry.value, compare.than) === 0) === (compare.is === '=')
-  const value = entry?.[compare.field] ?? 0
-  switch (compare.is) {
-    case '=': return value === compare.than
-    case '!=': return value !== compare.than
-    case '<': return value < compare.than
-    case '>': return value > compare.than
   }
 }
 
@@ -96,17 +84,4 @@ function createLanes(): { run<T>(lane: string, work: () => Promise<T>): Promise<
       try { return await mine } finally { if (--lane.waiting === 0) lanes.delete(name) }
     },
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const done = (): void => {
-    timer.cancel()
-    signal?.removeEventListener('abort', done)
-    resolve()
-  }
-  const timer = clock.after(ms, done)
-  signal?.addEventListener('abort', done, { once: true })
-  if (signal?.aborted === true) done()
-  return promise
 }

@@ -35,13 +35,18 @@ const ALWAYS = (): boolean => true
 /** What a user's verb wants of a VM from now on. */
 const WANTED: Readonly<Record<Exclude<GuardedVerb, 'migrate'>, IntentRecord['desired']>> = { start: 'running', stop: 'stopped', destroy: 'stopped', save: 'stopped', remove: 'absent' }
 
-/** The next intent; undefined: it says so already. A human who starts a VM begins its tries anew. */
+/**
+ * The next intent; undefined: it says so already. A human who starts a VM begins its tries anew. While it was off its host may
+ * have let go of the lease, so it is not armed until the agent says so again: else a policy would find it armed, its host
+ * without a lease, and "lost".
+ */
 function wanted(present: Stored<IntentRecord>, verb: Exclude<GuardedVerb, 'migrate'>, by: { readonly principal: string; readonly decision: string; readonly atMs: number }): IntentRecord | undefined {
   const desired = WANTED[verb]
   if (present.desired === desired && (desired !== 'running' || present.error === undefined)) return undefined
   const { revision: _revision, error: _error, ...rest } = present
   return {
     ...rest, desired, booked: desired === 'running',
+    ...desired === 'running' && present.protection !== undefined ? { protection: { ...present.protection, armed: false } } : {},
     ...desired === 'running' ? { tries: { restarts: 0, relocations: 0, sinceMs: by.atMs } } : present.error === undefined ? {} : { error: present.error },
     decision: by.decision, decidedBy: by.principal, decidedAtMs: by.atMs, reason: `${by.principal} asked for ${verb}`,
   }

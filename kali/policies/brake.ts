@@ -16,6 +16,8 @@ export interface Brake { readonly sinceMs: number; /** Uuids of what was lost wh
 export interface Losses {
   /** Machine -> since when. */
   readonly lost: Readonly<Record<string, number>>
+  /** Those of them that gossip has called dead since. */
+  readonly dead?: readonly string[]
   readonly brake?: Brake
 }
 
@@ -33,8 +35,11 @@ export function lostNow({ machines, vms }: PoolSnapshot): ReadonlySet<string> {
   }).map(({ uuid }) => uuid))
 }
 
-/** A machine that is alive and without a lease may still be cut off from the store: only a held lease says that it is back. */
-const isBack = (machine: MachineView | undefined): boolean => machine === undefined || (machine.member === 'alive' && machine.lease.state === 'held')
+/**
+ * A machine that was alive all the time and is without a lease may still be cut off from the store: a held lease says that it is
+ * back. One that was dead and is alive again is back without: it has nothing to protect any more, and takes no lease until it has.
+ */
+const isBack = (machine: MachineView | undefined, wasDead: boolean): boolean => machine === undefined || (machine.member === 'alive' && (wasDead || machine.lease.state === 'held'))
 
 export function followLosses(snapshot: PoolSnapshot, before: Losses | undefined): Losses {
   const { atMs, machines, modeAtMs = 0 } = snapshot
@@ -43,15 +48,17 @@ export function followLosses(snapshot: PoolSnapshot, before: Losses | undefined)
   const lost: Record<string, number> = {}
   for (const uuid of gone) lost[uuid] = before?.lost[uuid] ?? atMs
   for (const [uuid, sinceMs] of Object.entries(before?.lost ?? {})) {
-    if (!gone.has(uuid) && !isBack(byUuid.get(uuid)) && atMs - sinceMs < LIMITS.haBrakeWindowMs) lost[uuid] = sinceMs
+    if (!gone.has(uuid) && !isBack(byUuid.get(uuid), before?.dead?.includes(uuid) === true) && atMs - sinceMs < LIMITS.haBrakeWindowMs) lost[uuid] = sinceMs
   }
+  const dead = Object.keys(lost).filter((uuid) => byUuid.get(uuid)?.member === 'dead' || before?.dead?.includes(uuid) === true).sort()
+  const followed: Losses = dead.length === 0 ? { lost } : { lost, dead }
   const limit = lossLimit(machines.filter(({ uuid, mode }) => mode !== 'maintenance' || gone.has(uuid)).length)
   // What a human has seen when he set the mode is not counted again.
   const recent = Object.entries(lost).filter(([, sinceMs]) => sinceMs > modeAtMs && atMs - sinceMs < LIMITS.haBrakeWindowMs).map(([uuid]) => uuid)
   const held = before?.brake
   if (held !== undefined && held.sinceMs >= modeAtMs) {
     const still = [...new Set([...held.machines.filter((uuid) => lost[uuid] !== undefined), ...recent])].sort()
-    return still.length > limit ? { lost, brake: { sinceMs: held.sinceMs, machines: still } } : { lost }
+    return still.length > limit ? { ...followed, brake: { sinceMs: held.sinceMs, machines: still } } : followed
   }
-  return recent.length > limit ? { lost, brake: { sinceMs: atMs, machines: recent.sort() } } : { lost }
+  return recent.length > limit ? { ...followed, brake: { sinceMs: atMs, machines: recent.sort() } } : followed
 }

@@ -27,6 +27,8 @@ const ID_BYTES = 6
 export interface Desk extends CloudServiceOptions {
   readonly observer: Observer
   readonly leases: LeaseAges
+  /** Machines that VMs on their way have left by this node's order, by VM; no record has them once the target has spoken. */
+  readonly leaving: Map<string, { readonly epoch: number; readonly from: string }>
   /** KALI_ERR_POOL_UNKNOWN. */
   poolOf(uuid: string): Stored<PoolRecord>
   /** By uuid or name; KALI_ERR_MACHINE_UNKNOWN. */
@@ -56,7 +58,7 @@ export function createDesk(options: CloudServiceOptions): Desk {
   const leases = createLeaseAges({ view, clock })
 
   const desk: Desk = {
-    ...options, observer, leases,
+    ...options, observer, leases, leaving: new Map(),
     poolOf(uuid) {
       const pool = view.pool(uuid)
       if (pool === undefined) throw KALI.POOL_UNKNOWN({ pool: uuid })

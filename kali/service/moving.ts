@@ -5,7 +5,8 @@
 //                                                             `--refused by the hypervisor--> intent back, epoch + 1
 //
 // A VM on its way is armed nowhere: nobody can take it over until its target has armed it (cloud.md 5.8). The limits of a pool
-// are looked at, not booked: two nodes that begin at once may exceed them by one.
+// are looked at, not booked, and another node's moves count at their source only until their target has spoken: two nodes that
+// begin at once may exceed them.
 
 import type { Authority } from '../../functions/mod.ts'
 import { leaseThere } from '../cloud/keys.ts'
@@ -27,10 +28,14 @@ export const isMoving = (desk: Pick<Desk, 'view'>, intent: IntentRecord): boolea
 export function overLimit(desk: Desk, pool: Pick<PoolRecord, 'uuid' | 'migrations'>, machines: readonly string[]): string | undefined {
   const { perHost, perPool } = pool.migrations
   const moving = desk.view.intents({ pool: pool.uuid }).filter((intent) => isMoving(desk, intent))
+  for (const [vm, { epoch }] of desk.leaving) {
+    const intent = desk.view.intent(vm)
+    if (intent === undefined || intent.epoch > epoch || (intent.epoch === epoch && !isMoving(desk, intent))) desk.leaving.delete(vm)
+  }
   if (moving.length >= perPool) return `${moving.length} VMs of the pool are being moved, of ${perPool} at once`
   for (const machine of machines) {
-    // A status of an older epoch is the source's.
-    const here = moving.filter(({ uuid, machine: to }) => to?.uuid === machine || desk.view.status(uuid)?.machine === machine).length
+    // A status of an older epoch is the source's, until the target speaks.
+    const here = moving.filter(({ uuid, machine: to }) => to?.uuid === machine || desk.view.status(uuid)?.machine === machine || desk.leaving.get(uuid)?.from === machine).length
     if (here >= perHost) return `${here} VMs are being moved from or to ${desk.view.machine(machine)?.name ?? machine}, of ${perHost} at once`
   }
   return undefined
@@ -63,6 +68,7 @@ export async function beginMove(desk: Desk, intent: Stored<IntentRecord>, { to, 
         const { revision: _revision, ...record } = present
         return { ...record, ...decided, machine: placeOn(machine), epoch: present.epoch + 1, origin: 'migrate', ...(present.protection === undefined ? {} : { protection: { ...present.protection, armed: false } }) }
       }, { signal, ...(intent.protection?.armed === true ? { when: [leaseThere(from.node)] } : {}) })
+      if (written !== undefined) desk.leaving.set(intent.uuid, { epoch: written.epoch, from: from.uuid })
       return desk.seen(written)
     },
   })

@@ -2,9 +2,9 @@
 //
 //   snapshot(), protect(), ... --read()--> one round of questions at a time, shared by all who ask meanwhile
 //
-// A round that fails or hangs leaves what is known of before for as long as nothing newer came, marked as not answered: a
-// machine that does not answer is a machine without figures, never one that is not there. Kinds that seldom change
-// (images, storage, bridges) are asked less often; `fresh` asks now.
+// Who has not answered within LIMITS.cloudObserveAnswerMs has no figures in that round: a machine that does not answer is a
+// machine without figures, never one that is not there. Kinds that seldom change (images, storage, bridges) are asked less
+// often; `fresh` asks now.
 
 import { LIMITS, errorCode } from '../../fabric/base.ts'
 import type { Clock, NodeId } from '../../fabric/base.ts'
@@ -44,6 +44,7 @@ class Kept {
   readonly #ageMs: number
   #askedAtMs = -Infinity
   #current: Promise<ByNode> | undefined
+  #underWay = false
 
   constructor(clock: Clock, ageMs: number, ask: () => Promise<ByNode>) {
     this.#clock = clock
@@ -53,9 +54,11 @@ class Kept {
 
   read(fresh: boolean): Promise<ByNode> {
     const nowMs = this.#clock.nowMs()
-    if (this.#current === undefined || fresh || nowMs - this.#askedAtMs >= this.#ageMs) {
+    if (this.#current === undefined || fresh || (!this.#underWay && nowMs - this.#askedAtMs >= this.#ageMs)) {
       this.#askedAtMs = nowMs
-      this.#current = this.#ask()
+      this.#underWay = true
+      const round = this.#ask().finally(() => { if (this.#current === round) this.#underWay = false })
+      this.#current = round
     }
     return this.#current
   }
@@ -67,7 +70,7 @@ export function createObserver({ observe, members, clock, log }: Pick<CloudServi
     const timer = clock.after(LIMITS.cloudObserveTimeoutMs, () => ended.abort(), { background: true })
     const given = new Promise<undefined>((resolve) => { ended.signal.addEventListener('abort', () => resolve(undefined), { once: true }) })
     try {
-      const answer = await Promise.race([observe(kind, ended.signal), given])
+      const answer = await Promise.race([observe(kind, ended.signal, LIMITS.cloudObserveAnswerMs), given])
       return answer === undefined ? new Map() : byNode(answer, members().filter(({ state }) => state === 'alive' || state === 'suspect').map(({ id }) => id))
     } catch (error) {
       log.warn('machines could not be observed', { kind, code: errorCode(error) ?? String(error) })

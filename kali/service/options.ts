@@ -23,8 +23,8 @@ export interface CloudServiceOptions {
   /** In force on every node; contact and leases are measured against them. */
   readonly timings: HaTimings
   members(): readonly Pick<Member, 'id' | 'name' | 'state'>[]
-  /** By the node's own authority: the answer is shared by all who ask. Each node's own part is allowed to be some ms old. */
-  observe(kind: ObservedKind, signal: AbortSignal): Promise<Observed>
+  /** By the node's own authority: the answer is shared by all who ask. Who has not answered within `answerMs` is among the failures; after the signal nobody listens any more. */
+  observe(kind: ObservedKind, signal: AbortSignal, answerMs: number): Promise<Observed>
   /** All settings of a live VM as its home says (its context is not among its attributes). Default: from its attributes. */
   settingsOf?(vm: ReferenceRecord, by: Authority): Promise<VmSettings>
   /** Calls a deployed function. */

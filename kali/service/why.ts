@@ -36,16 +36,19 @@ async function placementOf(desk: Desk, snapshot: PoolSnapshot, intent: IntentRec
   }
 }
 
-function sentenceOfVm(desk: Desk, intent: IntentRecord, said: StatusRecord | undefined, lease: Explanation['lease']): string {
+/** What policies say of it themselves: a brake, no room, a back-off. */
+const heldBy = (notes: Notes): string => Object.entries(notes).flatMap(([policy, { reason }]) => typeof reason === 'string' ? [`; ${policy}: ${reason}`] : []).join('')
+
+function sentenceOfVm(desk: Desk, intent: IntentRecord, said: StatusRecord | undefined, lease: Explanation['lease'], notes: Notes): string {
   const { name, machine, desired, error, protection, epoch } = intent
   if (error !== undefined) return `vm ${name} was given up: ${error}; it waits for a human ("kumoi ha clear ${name}")`
   if (desired === 'absent') return `vm ${name} is on its way out: ${intent.reason}`
-  if (machine === undefined) return desired === 'running' ? `vm ${name} is pending: ${intent.reason}` : `vm ${name} is off, and on no machine`
+  if (machine === undefined) return desired === 'running' ? `vm ${name} is pending: ${intent.reason}${heldBy(notes)}` : `vm ${name} is off, and on no machine`
   if (desired === 'stopped') return said?.phase === 'stopped' || said?.phase === 'shut-down' ? `vm ${name} is off, as is wanted: ${intent.reason}` : `vm ${name} is to stop on ${machine.name}: ${said?.phase ?? 'its machine has not taken it up yet'}`
   if (protection?.armed === true && lease?.state === 'gone') {
     const missingMs = desk.timings.leaseMs - desk.contactMs()
     const when = desk.view.mode().mode !== 'armed' ? `nothing is taken over while the cloud is set to ${desk.view.mode().mode}` : missingMs <= 0 ? 'it can be taken over now' : `it can be taken over in ${seconds(missingMs)}, when this node has had the store for a whole lease`
-    return `vm ${name} is not running: host ${machine.name} lost its lease ${seconds(lease.ageMs)} ago; ${when}`
+    return `vm ${name} is not running: host ${machine.name} lost its lease ${seconds(lease.ageMs)} ago; ${when}${heldBy(notes)}`
   }
   const member = desk.memberOf(machine.node)
   if (member !== 'alive') {
@@ -96,7 +99,7 @@ export async function why(desk: Desk, pool: string, about: string | undefined, b
     const lease = intent.machine === undefined ? undefined : leaseOf(intent.machine)
     const [explained, placement] = await Promise.all([rest(intent.uuid), desk.snapshot(pool).then((snapshot) => placementOf(desk, snapshot, intent, by.signal))])
     return {
-      about: intent.name, summary: sentenceOfVm(desk, intent, said, lease), intent: bareOf(intent), ...(said === undefined ? {} : { status: bareOf(said) }),
+      about: intent.name, summary: sentenceOfVm(desk, intent, said, lease, explained.notes), intent: bareOf(intent), ...(said === undefined ? {} : { status: bareOf(said) }),
       ...(lease === undefined ? {} : { lease }), placement, ...explained,
     }
   }

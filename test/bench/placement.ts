@@ -32,13 +32,16 @@ const answer = ({ placed, left }: ReturnType<typeof placeAll>): string => JSON.s
 
 async function batch(name: string): Promise<Figure> {
   const first = answer(placeAll(needs, pool, { name }))
+  const before = process.cpuUsage()
   const times = await timed(RUNS, () => {
     if (answer(placeAll(needs, pool, { name })) !== first) throw new Error(`${name}: the same request, another answer`)
   })
+  const used = process.cpuUsage(before)
+  const processorS = (used.user + used.system) / 1e6 / RUNS
   const spread = low(times.map((ms) => ms / 1_000))
   return {
     name: `placement, ${name}`, what: `placement: 10,000 VMs on 1,000 machines in one go by ${name}, the same answer each time`, ...(name === 'rank' ? { toReach: `<= ${GOAL_S} s`, reached: spread.p50 <= GOAL_S } : {}),
-    unit: 's', ...spread, peers: [], note: `${Math.round(MACHINES * VMS / spread.p50 / 1e5) / 10} million filters and scores a second`, why: 'not profiled',
+    unit: 's', ...spread, peers: [], note: `${Math.round(MACHINES * VMS / processorS / 1e5) / 10} million filters and scores a second of processor time, of which ${processorS.toFixed(1)} s were used`, why: 'other work on the same processors',
   }
 }
 

@@ -103,6 +103,11 @@ export const FAULTS: readonly Fault[] = [
     network.latencyMs = 200 + random.int(1_500)
     return () => { network.latencyMs = 20 }
   } },
+  { name: 'answers are late', weight: 2, strike(ground, at) {
+    const { life: { id } } = nodeAt(ground, at)
+    ground.network.answerLagMs.set(id, 1_000 + ground.random.int(6_000))
+    return () => { ground.network.answerLagMs.delete(id) }
+  } },
   { name: 'answers are lost', wide: true, weight: 2, strike({ network, random }) {
     network.lostRatio = 0.1 + random.next() * 0.4
     return () => { network.lostRatio = 0 }

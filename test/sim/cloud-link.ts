@@ -26,6 +26,8 @@ export interface Network {
   lagMs(): number
   /** At most; usually a tenth of it. */
   latencyMs: number
+  /** Of the store's answers to a node, beyond that. */
+  readonly answerLagMs: Map<NodeId, number>
   /** Of the store's answers, from 0 to 1. */
   lostRatio: number
   /** Until it is true again the store answers nobody. */
@@ -35,7 +37,7 @@ export interface Network {
 export function createNetwork(random: Random): Network {
   const cuts = new Set<string>()
   const network: Network = {
-    latencyMs: 20, lostRatio: 0, storeUp: true,
+    latencyMs: 20, answerLagMs: new Map(), lostRatio: 0, storeUp: true,
     cut: (from, to) => { cuts.add(`${from}>${to}`) },
     mend: (from, to) => { cuts.delete(`${from}>${to}`) },
     mendAll: () => cuts.clear(),
@@ -88,7 +90,7 @@ export function createSimStore({ sim, random, network, rate }: { readonly sim: S
         if (!network.storeUp || !network.reaches(life.id, 'store')) return
         work().then((answer) => () => resolve(answer), (error: unknown) => () => reject(error as Error)).then((settle) => {
           if (network.lostRatio > 0 && random.next() < network.lostRatio) return
-          sim.after(network.lagMs(), () => {
+          sim.after(network.lagMs() + (network.answerLagMs.get(life.id) ?? 0), () => {
             if (network.reaches('store', life.id)) life.run(() => { late.cancel(); signal?.removeEventListener('abort', aborted); settle() })
           })
         }, () => {})

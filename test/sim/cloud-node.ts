@@ -90,6 +90,7 @@ const HOLDER_LEASE_MS = 6_000
 /** A connection over which nothing comes is given up after so many looks. */
 const LINK_LOOK_MS = 1_000
 const LINK_LOOKS = 4
+const RESEND_MS = 200
 const HOLDER_KEY = 'sim-holder'
 
 export function startSimNode(options: NodeOptions): SimNode {
@@ -131,20 +132,22 @@ export function startSimNode(options: NodeOptions): SimNode {
     const lost = (): Error => new CodedError(`node ${to.slice(0, 2)} is unreachable`, { code: 'FABRIC_ERR_UNREACHABLE', retryable: true, outcome: 'unknown' })
     return new Promise((resolve, reject) => {
       const there = nodes().find((node) => node.life.id === to)
-      let silent = 0
+      let silent = 0, over = false
       const look = (): void => {
         const isThere = there !== undefined && there.life.state === 'running' && network.reaches(id, to) && network.reaches(to, id)
         silent = isThere ? 0 : silent + 1
-        if (by.remainingMs() <= 0 || silent >= LINK_LOOKS) reject(lost())
+        over = by.remainingMs() <= 0 || silent >= LINK_LOOKS
+        if (over) reject(lost())
         else late = clock.after(Math.min(LINK_LOOK_MS, by.remainingMs()), look)
       }
       let late = clock.after(Math.min(LINK_LOOK_MS, by.remainingMs()), look)
-      sim.after(network.lagMs(), () => {
-        if (there === undefined || !network.reaches(id, to)) return
-        there.life.run(() => {
+      // A stream: what does not get through is sent again, until the connection is given up.
+      const sent = (from: NodeId, at: NodeId, arrived: () => void, again = false): void => { sim.after(network.lagMs() + RESEND_MS * Number(again), () => { if (network.reaches(from, at)) arrived(); else if (!over) sent(from, at, arrived, true) }) }
+      sent(id, to, () => {
+        there?.life.run(() => {
           const context = { caller: { via: 'link', node: id, name }, principal: by.principal, trace: '00', hop: 1, signal: new AbortController().signal, remainingMs: () => by.remainingMs() } as CallContext
           const work = (async () => structuredClone(await there.handlers.get(method)?.(structuredClone(body), context)))()
-          const answer = (settle: () => void): void => { sim.after(network.lagMs(), () => { if (network.reaches(to, id)) life.run(() => { late.cancel(); settle() }) }) }
+          const answer = (settle: () => void): void => sent(to, id, () => life.run(() => { over = true; late.cancel(); settle() }))
           work.then((value) => answer(() => resolve(value)), (error: unknown) => { const record = structuredClone(toErrorRecord(error, 'SIM_ERR')); answer(() => reject(fromErrorRecord(record))) })
         })
       })

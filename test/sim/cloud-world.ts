@@ -30,11 +30,15 @@ export interface CloudRunOptions {
   readonly nodes?: number
   readonly vms?: number
   readonly faults?: number
-  /** Clocks are wrong by at most so much; beyond S when it is planted. */
+  /** Clocks are wrong by at most so much. */
   readonly rateError?: number
+  /** Of all machines and of the store, in place of that. */
+  readonly rates?: { readonly machines: number; readonly store: number }
   /** Faults by name; default: all. */
   readonly only?: readonly string[]
   readonly users?: boolean
+  /** Until all that is wanted must run again; 0: not looked at. */
+  readonly quietMs?: number
   /** Wrong on purpose. */
   readonly seams?: Seams
   readonly policies?: readonly Policy[]
@@ -72,14 +76,14 @@ const DEAD_MS = 6_000
 
 export async function runCloud(seed: number, options: CloudRunOptions = {}): Promise<CloudRun> {
   const random = seededRandom(seed)
-  const { nodes: nodesCount = 4 + random.int(2), vms: vmsCount = 4 + random.int(4), faults: faultsCount = 12, rateError = RATE_ERROR, users = true, seams = {} } = options
+  const { nodes: nodesCount = 4 + random.int(2), vms: vmsCount = 4 + random.int(4), faults: faultsCount = 12, rateError = RATE_ERROR, users = true, quietMs = QUIET_MS, seams = {} } = options
   const policies = options.policies ?? [{ name: 'kali-ha', decide: ha as unknown as Policy['decide'] }]
   const sim = createSimClock({ startMs: 1_000_000 })
   const trace: string[] = []
   const note = (text: string): void => { const line = `${Math.round(sim.nowMs() - 1_000_000)} ${text}`; trace.push(line); options.onNote?.(line) }
   const rate = (): number => 1 + (random.next() * 2 - 1) * rateError
   const network = createNetwork(seededRandom(seed + 1))
-  const store = createSimStore({ sim, random: seededRandom(seed + 2), network, rate: rate() })
+  const store = createSimStore({ sim, random: seededRandom(seed + 2), network, rate: options.rates?.store ?? rate() })
 
   // ---------------------------------------------------------------- machines, truth
 
@@ -90,7 +94,7 @@ export async function runCloud(seed: number, options: CloudRunOptions = {}): Pro
     disturbed: (node, withinMs) => (disturbedUntil.get(node) ?? -Infinity) + withinMs > sim.nowMs(),
   })
   const machines = Array.from({ length: nodesCount }, (_, i): SimMachine => createSimMachine({
-    sim, clock: rated(sim, rate(), random.int(400) - 200), random: seededRandom(seed + 100 + i), name: `host${i}`, node: (i + 1).toString(16).padStart(2, '0').repeat(32), uuid: `00000000-0000-4000-8000-00000000ff${String(i).padStart(2, '0')}`,
+    sim, clock: rated(sim, options.rates?.machines ?? rate(), random.int(400) - 200), random: seededRandom(seed + 100 + i), name: `host${i}`, node: (i + 1).toString(16).padStart(2, '0').repeat(32), uuid: `00000000-0000-4000-8000-00000000ff${String(i).padStart(2, '0')}`,
     cores: 8, memoryMiB: 4_096, giveUpMs: SIM_TIMINGS.giveUpMs, killMs: SIM_TIMINGS.killMs, note,
     onDomain: (event): void => truth.happened(machines[i] as SimMachine, event),
   }))
@@ -199,13 +203,13 @@ export async function runCloud(seed: number, options: CloudRunOptions = {}): Pro
   await ownBook.setMode({ mode: 'armed', by: 'user', atMs: Math.round(sim.wallMs()) + 1_000, reason: 'all is healed' })
   for (const { uuid: machine } of machines) await ownBook.changeMachine(machine, (present) => ({ ...present, mode: 'in-service' }))
   let restless = 'nothing was looked at'
-  while (truth.violations.length === 0 && sim.nowMs() - quietSinceMs < QUIET_MS) {
+  while (truth.violations.length === 0 && sim.nowMs() - quietSinceMs < quietMs) {
     await pass(1_000)
     restless = whatIsNotQuiet(truth.intents(), truth.running(), ownView.status)
     if (restless === '') break
   }
   const quietAfterMs = Math.round(sim.nowMs() - quietSinceMs)
-  if (truth.violations.length === 0 && restless !== '') truth.violate(`not quiet after ${QUIET_MS / 1_000} s: ${restless}`)
+  if (truth.violations.length === 0 && restless !== '' && quietMs > 0) truth.violate(`not quiet after ${quietMs / 1_000} s: ${restless}`)
 
   for (const { life } of nodes) life.die()
   truth.stop()

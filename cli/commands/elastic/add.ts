@@ -48,7 +48,7 @@ export const addCommand = defineCommand({
   summary: 'Let a VM get company as its load grows: clones, as many as --max',
   operands: '<vm>',
   details: 'Members are made of the same image by overlay, with uuid, name, MAC addresses and instance id of their own, where the pool\'s scheduler places them.',
-  options: { ...OPTIONS, pool: { flags: '--pool <name>', help: 'pool that the VM is in (default: the only one)', parse: text }, group: { flags: '--name <name>', help: 'of the group and, with a number, of its members (default: the VM\'s)', parse: text } },
+  options: { ...OPTIONS, pool: { flags: '--pool <name>', help: 'pool that the VM is in (default: the only one)', parse: text }, name: { flags: '--name <name>', help: 'of the group and, with a number, of its members (default: VM-group)', parse: text } },
   examples: [{ command: 'kumoi elastic add web1 --out 0.8 --in 0.3 --max 4', does: 'the paper\'s: by mean CPU' }, { command: 'kumoi elastic add web1 --metric queue-length --out 0.9 --max 8', does: 'by a function of yours' }],
   output: 'value',
   run: (shell, [name = ''], wish) => withDataCenter(shell, async (dc) => {
@@ -56,7 +56,7 @@ export const addCommand = defineCommand({
     if (max === undefined) throw CLI.USAGE({ problem: 'kumoi elastic add: how many at most?', hint: 'Say --max: load that does not spread would never stop growing it.' })
     const pool = await findPool(dc, shell.out, wish.pool)
     const vm = await findVm(dc, shell.out, name)
-    const group = await pool.createElasticity(vm, { ...DEFAULTS, ...specOf(wish), max, ...(wish.group === undefined ? {} : { name: wish.group }) })
+    const group = await pool.createElasticity(vm, { ...DEFAULTS, ...specOf(wish), max, ...(wish.name === undefined ? {} : { name: wish.name }) })
     await pool.add(group)
     shell.out.result({ name: group.name, uuid: group.uuid, pool: pool.name }, () => `${group.name} is elastic in ${pool.name}, at most ${max} members`)
     return EXIT.done

@@ -15,6 +15,7 @@ import { killHost } from '../lab.ts'
 import { hostOf } from '../record.ts'
 import type { Finding, Outcome, Sample } from './contract.ts'
 import { burningContext, guestUptimeSeconds } from './guest.ts'
+import type { FindVm } from './guest.ts'
 import { PAPER, PAPER_RESTART_SECONDS } from './paper.ts'
 import { inOrder, startSampler } from './sampler.ts'
 import { killEmulator, makePool } from './stage.ts'
@@ -29,10 +30,15 @@ const NAME = 'db'
 const SAMPLE_MS = 500
 const LOAD = 0.3
 const TAIL_SECONDS = 15
+/** Over the blows: a guest that dies by itself on the way is no end of the experiment. */
+const RESTARTS = 1
+/** Between two blows: as long as a blow's end may take, and a rest. */
+const AGAIN_SECONDS = 120, REST_SECONDS = 3
 const STATES = ['off', 'starting', 'running', 'answers'] as const
 const RUNNING: ReadonlySet<string> = new Set(['running', 'ready'])
 
-export interface AvailabilityRun { readonly samples: readonly Sample[]; readonly vm: string; readonly victim: Victim; readonly killedSeconds: number; readonly runningSeconds: number | undefined; readonly answersSeconds: number | undefined; readonly from: string; readonly to: string | undefined; readonly times: AvailabilityTimes; readonly guests: string }
+export interface AvailabilityRun { readonly samples: readonly Sample[]; readonly vm: string; readonly victim: Victim; readonly killedSeconds: number; readonly runningSeconds: number | undefined; readonly answersSeconds: number | undefined; readonly from: string; readonly to: string | undefined; readonly times: AvailabilityTimes; readonly guests: string; /** Of the blows after the one in the figure: seconds until it ran, and answered; undefined: it did not. */ readonly again: readonly Return[] }
+export interface Return { readonly runningSeconds: number | undefined; readonly answersSeconds: number | undefined }
 
 /** Height of the state's curve: what the samples say, but between the kill and the new start nothing runs, whatever the last word of a dead host was. */
 function stateOf(sample: Sample, { vm, killedSeconds, runningSeconds, answersSeconds }: AvailabilityRun): number {
@@ -46,10 +52,16 @@ function stateOf(sample: Sample, { vm, killedSeconds, runningSeconds, answersSec
 
 const secondsText = (seconds: number | undefined): string => (seconds === undefined ? 'never' : `${seconds.toFixed(1)} s`)
 
+/** "1.2 s (1.0 to 1.6 s)": the middle one, and the ends; one that never came is longer than all. */
+function spread(values: readonly (number | undefined)[]): string {
+  const sorted = values.toSorted((a, b) => (a ?? Infinity) - (b ?? Infinity))
+  return `${secondsText(sorted[Math.floor((sorted.length - 1) / 2)])} (${secondsText(sorted[0])} to ${secondsText(sorted.at(-1))})`
+}
+
 /** Everything that is drawn, written and told, from what was measured. Pure. */
 export function figure5(run: AvailabilityRun): Outcome {
-  const { vm, victim, killedSeconds, runningSeconds, answersSeconds, from, to, times, guests } = run
-  const samples = inOrder(run.samples)
+  const { vm, victim, killedSeconds, runningSeconds, answersSeconds, from, to, times, guests, again } = run
+  const samples = inOrder(run.samples).filter((sample) => sample.seconds <= times.endSeconds)
   const seconds = samples.map((sample) => sample.seconds)
   const cpuOf = (sample: Sample): number => {
     const down = sample.seconds >= killedSeconds && (runningSeconds === undefined || sample.seconds < runningSeconds)
@@ -74,23 +86,28 @@ export function figure5(run: AvailabilityRun): Outcome {
     ],
   }
   const live = victim === 'emulator'
+  const all: readonly Return[] = [{ runningSeconds: after(runningSeconds), answersSeconds: after(answersSeconds) }, ...again]
   const findings: Finding[] = [
     { what: live ? 'VM destroyed at' : 'host lost at', ours: secondsText(killedSeconds), paper: live ? `${PAPER.destroyedAtSeconds} s` : '-' },
     { what: 'running again after', ours: secondsText(after(runningSeconds)), paper: live ? `${PAPER_RESTART_SECONDS} s` : '-' },
     { what: 'guest answers again after', ours: secondsText(after(answersSeconds)), paper: '-' },
+    ...(again.length === 0 ? [] : [
+      { what: `running again, median of ${all.length}`, ours: spread(all.map((one) => one.runningSeconds)), paper: '-' },
+      { what: `guest answers again, median of ${all.length}`, ours: spread(all.map((one) => one.answersSeconds)), paper: '-' },
+    ]),
     { what: 'machine before, after', ours: `${from}, ${to ?? 'none'}`, paper: live ? 'the same' : '-' },
   ]
   return {
     name: victim === 'emulator' ? 'figure5' : 'figure5-host', plot, findings,
     header: ['seconds', 'cpu %', 'state', 'machine', 'epoch'],
     rows: samples.map((sample, i) => { const one = sample.vms.find(({ uuid }) => uuid === vm); return [sample.seconds, cpuOf(sample), STATES[states[i] ?? 0], one?.machine, one?.epoch] }),
-    seconds: { killed: killedSeconds, running: runningSeconds, answers: answersSeconds, restart: after(runningSeconds), restartToAnswer: after(answersSeconds) },
-    complete: runningSeconds !== undefined && answersSeconds !== undefined && (victim === 'emulator' || to !== from),
+    seconds: { killed: killedSeconds, running: runningSeconds, answers: answersSeconds, restart: after(runningSeconds), restartToAnswer: after(answersSeconds), ...Object.fromEntries(again.flatMap((one, i) => [[`restart${i + 2}`, one.runningSeconds], [`restartToAnswer${i + 2}`, one.answersSeconds]])) },
+    complete: runningSeconds !== undefined && answersSeconds !== undefined && (victim === 'emulator' || to !== from) && again.every((one) => one.runningSeconds !== undefined && one.answersSeconds !== undefined),
   }
 }
 
 /** The lab, the protected VM, the blow, the return; answers what was measured. */
-export async function runAvailability(stage: Stage, clock: Clock, victim: Victim, times: AvailabilityTimes): Promise<AvailabilityRun> {
+export async function runAvailability(stage: Stage, clock: Clock, victim: Victim, times: AvailabilityTimes, blows = 1): Promise<AvailabilityRun> {
   const { world, record, tell, signal, pause, driver } = stage
   const simulated = driver === 'memory'
   if (simulated && victim === 'emulator') throw CLI.LAB_REFUSED({ what: 'No emulator can be killed', reason: 'the guests of a memory lab have none', advice: 'Make it of libvirt (as root), or lose a host: --host.' })
@@ -98,8 +115,9 @@ export async function runAvailability(stage: Stage, clock: Clock, victim: Victim
   const pool = await makePool(stage, 'figure5', hosts.map(({ name }) => name))
   tell('starting the VM')
   const vm: VM = await pool.add(await pool.createVM({ name: NAME, image: 'guest', memoryMiB: 128, vcpus: 1, ...(simulated ? { simulate: { cpuRatios: [LOAD], stepMs: 1_000 } } : { context: burningContext(LOAD) }) }), { start: true })
-  if (!simulated) await guestUptimeSeconds(vm, pause)
-  await pool.add(await pool.createHighAvailability(vm))
+  const find: FindVm = async () => (await pool.vms).find(({ uuid }) => uuid === vm.uuid)
+  if (!simulated) await guestUptimeSeconds(find, pause)
+  await pool.add(await pool.createHighAvailability(vm, { restarts: RESTARTS + blows }))
   const sampler = startSampler(pool, { clock, everyMs: SAMPLE_MS, signal, onSample: (seconds) => tell(`figure 5: ${Math.round(seconds)} of at most ${times.endSeconds} s`, seconds / times.endSeconds) })
   try {
     const one = (snapshot: PoolSnapshot) => snapshot.vms.find(({ uuid }) => uuid === vm.uuid)
@@ -109,18 +127,31 @@ export async function runAvailability(stage: Stage, clock: Clock, victim: Victim
     await Promise.race([tooLate, sampler.seen((snapshot) => (one(snapshot)?.protection?.armed === true ? true : undefined))])
     await sampler.at(times.killAtSeconds)
     const from = await sampler.seen((snapshot) => nameOf(snapshot, one(snapshot)?.machine))
-    const killedSeconds = sampler.seconds(), killedAtMs = clock.wallMs()
-    await (victim === 'emulator' ? killEmulator(stage, from, NAME) : killHost(world, record, hostOf(record, from)))
-    const end = sampler.at(times.endSeconds).then(() => undefined)
-    const back = await Promise.race([end, sampler.seen((snapshot) => {
-      const now = one(snapshot)
-      return now?.phase !== undefined && RUNNING.has(now.phase) && now.phaseSinceMs !== undefined && now.phaseSinceMs > killedAtMs ? { atMs: now.phaseSinceMs, to: nameOf(snapshot, now.machine) } : undefined
-    })])
-    const answered = back === undefined ? undefined : await Promise.race([end, simulated ? Promise.resolve(sampler.seconds()) : guestUptimeSeconds(vm, pause).then(() => sampler.seconds(), () => end)])
-    if (answered !== undefined) await Promise.race([end, sampler.at(Math.max(sampler.seconds(), killedSeconds + PAPER_RESTART_SECONDS) + TAIL_SECONDS)])
+    /** Ends the VM or its host, and sees it come back, at most until that second. */
+    const blow = async (untilSeconds: number): Promise<Return & { readonly killedSeconds: number; readonly to: string | undefined }> => {
+      const killedSeconds = sampler.seconds(), killedAtMs = clock.wallMs()
+      await (victim === 'emulator' ? killEmulator(stage, from, NAME) : killHost(world, record, hostOf(record, from)))
+      const end = sampler.at(untilSeconds).then(() => undefined)
+      const back = await Promise.race([end, sampler.seen((snapshot) => {
+        const now = one(snapshot)
+        return now?.phase !== undefined && RUNNING.has(now.phase) && now.phaseSinceMs !== undefined && now.phaseSinceMs > killedAtMs ? { atMs: now.phaseSinceMs, to: nameOf(snapshot, now.machine) } : undefined
+      })])
+      const answersSeconds = back === undefined ? undefined : await Promise.race([end, simulated ? Promise.resolve(sampler.seconds()) : guestUptimeSeconds(find, pause).then(() => sampler.seconds(), () => end)])
+      return { killedSeconds, runningSeconds: back === undefined ? undefined : (back.atMs - sampler.startMs) / 1_000, answersSeconds, to: back?.to }
+    }
+    const first = await blow(times.endSeconds)
+    if (first.answersSeconds !== undefined) await Promise.race([sampler.at(times.endSeconds), sampler.at(Math.max(sampler.seconds(), first.killedSeconds + PAPER_RESTART_SECONDS) + TAIL_SECONDS)])
+    const endSeconds = Math.ceil(Math.min(times.endSeconds, sampler.seconds()))
+    const again: Return[] = []
+    for (let no = 2; no <= blows; no++) {
+      tell(`figure 5: kill ${no} of ${blows}`)
+      await sampler.at(sampler.seconds() + REST_SECONDS)
+      const { killedSeconds, runningSeconds, answersSeconds } = await blow(sampler.seconds() + AGAIN_SECONDS)
+      again.push({ runningSeconds: runningSeconds === undefined ? undefined : runningSeconds - killedSeconds, answersSeconds: answersSeconds === undefined ? undefined : answersSeconds - killedSeconds })
+    }
     return {
-      samples: sampler.samples, vm: vm.uuid, victim, killedSeconds, runningSeconds: back === undefined ? undefined : (back.atMs - sampler.startMs) / 1_000, answersSeconds: answered, from, to: back?.to,
-      times: { ...times, endSeconds: Math.ceil(Math.min(times.endSeconds, sampler.seconds())) }, guests: simulated ? 'simulated guests' : 'QEMU guests',
+      ...first, samples: sampler.samples, vm: vm.uuid, victim, from, again,
+      times: { ...times, endSeconds }, guests: simulated ? 'simulated guests' : 'QEMU guests',
     }
   } finally {
     sampler.stop()

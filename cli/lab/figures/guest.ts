@@ -33,19 +33,23 @@ async function answerOf(vm: VM, line: string): Promise<string | undefined> {
   return new RegExp(`<:${no}\\s+(.*?):${no}>`, 's').exec(said)?.[1]?.replaceAll('\r', '')
 }
 
+/** The VM as it is now: a reference of before leads to the machine of before. Undefined, or a refusal: not to be found this time. */
+export type FindVm = () => Promise<VM | undefined>
+
 /** Asks until the guest answers; CLI_ERR_LAB_FAILED when it does not in some minutes. */
-export async function ask(vm: VM, line: string, pause: () => Promise<void>): Promise<string> {
+export async function ask(find: FindVm, line: string, pause: () => Promise<void>): Promise<string> {
   for (let asked = 0; asked < LIMITS.figureAsksMax; asked++) {
-    const answer = await answerOf(vm, line)
+    const vm = await find().catch((error: unknown) => { if (errorCode(error) === undefined) throw error })
+    const answer = vm === undefined ? undefined : await answerOf(vm, line)
     if (answer !== undefined) return answer
     await pause()
   }
-  throw CLI.LAB_FAILED({ step: `Asking the guest of ${vm.name} "${line}"`, reason: 'it does not answer on its serial console' })
+  throw CLI.LAB_FAILED({ step: `Asking the guest "${line}"`, reason: 'it does not answer on its serial console' })
 }
 
-export const startLoad = (vm: VM, pause: () => Promise<void>): Promise<string> => ask(vm, 'sh touch /run/load', pause)
+export const startLoad = (find: FindVm, pause: () => Promise<void>): Promise<string> => ask(find, 'sh touch /run/load', pause)
 
 /** Seconds since the guest's kernel started; asks until it answers. */
-export async function guestUptimeSeconds(vm: VM, pause: () => Promise<void>): Promise<number> {
-  return Number(/(\d+\.\d+)/.exec(await ask(vm, 'cat /proc/uptime', pause))?.[1] ?? NaN)
+export async function guestUptimeSeconds(find: FindVm, pause: () => Promise<void>): Promise<number> {
+  return Number(/(\d+\.\d+)/.exec(await ask(find, 'cat /proc/uptime', pause))?.[1] ?? NaN)
 }

@@ -48,8 +48,8 @@ t.test('figure 4: the group comes with the load, and it ends when all members ar
     vms: (nowMs) => [vmView('web', { machine: 'uuid-host1', cpuRatio: 0.3, phase: 'ready' }), ...clone(2, 30_000, nowMs), ...clone(3, 60_000, nowMs), ...clone(4, 90_000, nowMs)],
     decisions: [30_000, 60_000, 90_000].map((atMs, i) => decision({ action: 'grow', policy: 'kali-elasticity', atMs: start + atMs - 1_500, about: [`uuid-web-${i + 2}`] })),
   })
-  const measured = await run(clock, runElasticity(stage, clock, QUICK, 0.3))
-  t.same(said, ['0 add host1 host2 host3 host4 host5', '0 add vm', `${QUICK.loadAtSeconds * 1_000} add group`])
+  const measured = await run(clock, runElasticity(stage, clock, QUICK, { load: 0.3 }))
+  t.same(said, ['0 add host2 host3 host4 host5', '0 add vm', `${QUICK.loadAtSeconds * 1_000} add group`])
   const { complete, seconds, plot } = figure4(measured)
   t.ok(complete)
   t.match(seconds, { load: 20, clone1Asked: 28.5, clone1: 30, clone2: 60, clone3: 90 })
@@ -59,7 +59,7 @@ t.test('figure 4: the group comes with the load, and it ends when all members ar
 t.test('figure 4: a group that never grows ends at its time', async (t) => {
   const clock = new SimClock()
   const { stage } = stageOf(clock, { vms: () => [vmView('web', { phase: 'ready' })] })
-  const { complete, plot } = figure4(await run(clock, runElasticity(stage, clock, { ...QUICK, endSeconds: 60 }, 0.3)))
+  const { complete, plot } = figure4(await run(clock, runElasticity(stage, clock, { ...QUICK, endSeconds: 60 }, { load: 0.3, threshold: 0.2 })))
   t.same([complete, plot.endSeconds], [false, 60])
 })
 
@@ -94,7 +94,7 @@ t.test('figure 5: what does not come back is told', async (t) => {
 t.test('an interruption ends it', async (t) => {
   const clock = new SimClock()
   const { stage, over } = stageOf(clock, { vms: () => [] })
-  const work = run(clock, runElasticity(stage, clock, QUICK, 0.3))
+  const work = run(clock, runElasticity(stage, clock, QUICK, { load: 0.3 }))
   setImmediate(() => over.abort(new Error('Ctrl-C')))
   await t.rejects(work, { message: 'Ctrl-C' })
   await t.rejects(runAvailability({ ...stage, signal: new AbortController().signal }, clock, 'emulator', { killAtSeconds: 1, endSeconds: 2 }), { code: 'CLI_ERR_LAB_REFUSED' }, 'simulated guests have no emulator')

@@ -4,7 +4,7 @@ import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { csvText } from '../../../cli/plot/csv.ts'
 import { pngOf } from '../../../cli/plot/png.ts'
-import { escaped, markRows, niceMax, plotSvg, ticksOf } from '../../../cli/plot/svg.ts'
+import { escaped, linesOf, markRows, niceMax, plotSvg, ticksOf } from '../../../cli/plot/svg.ts'
 import type { Plot } from '../../../cli/plot/svg.ts'
 
 const PLOT: Plot = {
@@ -57,6 +57,8 @@ t.test('whatever is measured, the picture is whole', async (t) => {
 })
 
 t.test('axes', async (t) => {
+  t.same(linesOf('a long subtitle of words', 8), ['a long', 'subtitle', 'of words'])
+  t.doesNotThrow(() => fc.assert(fc.property(fc.string(), fc.integer({ min: 1, max: 40 }), (text, letters) => linesOf(text, letters).join(' ') === text)))
   t.same([0, 0.3, 1, 37, 80, 81, 1_234].map(niceMax), [1, 0.4, 1, 40, 80, 100, 2_000])
   t.doesNotThrow(() => fc.assert(fc.property(fc.double({ min: 1e-6, max: 1e9, noNaN: true }), (value) => niceMax(value) >= value * 0.999 && niceMax(value) <= value * 10)))
   t.doesNotThrow(() => fc.assert(fc.property(fc.integer({ min: 1, max: 20_000 }), (end) => { const ticks = ticksOf(end); return ticks[0] === 0 && ticks.length <= 14 && ticks.every((tick) => tick <= end) })))

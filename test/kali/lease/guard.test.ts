@@ -140,3 +140,15 @@ test('a store that does not answer: nothing is done behind its back', async (t) 
   t.equal(await codeOf(guard.asked(VM, 'stop', user)), 'FABRIC_ERR_STORE_UNREACHABLE')
   t.equal(await codeOf(guard.beforeRun({ ...VM, epoch: 3 })), 'FABRIC_ERR_STORE_UNREACHABLE')
 })
+
+test('a protected VM that was off is not armed from the moment it is wanted again', async (t) => {
+  // Its host may have let go of its lease meanwhile: running, armed and without a lease is a lost host to a policy.
+  const { guard, state } = bench({ desired: 'stopped', booked: false, protection: PROTECTION })
+  await guard.asked(VM, 'start', user)
+  t.same([state.intent?.desired, state.intent?.protection?.armed], ['running', false])
+  await guard.asked(VM, 'start', user)
+  t.equal(state.writes, 1, 'one that is wanted already is left as it is')
+  state.intent = { ...INTENT, protection: PROTECTION }
+  await guard.asked(VM, 'stop', user)
+  t.equal(state.intent.protection?.armed, true, 'only what its host says takes it away from one that may still run')
+})

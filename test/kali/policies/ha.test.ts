@@ -74,6 +74,20 @@ test('a reason is told once, and what is tried is tried again with back-off', (t
   t.end()
 })
 
+test('rule 11: a machine that died and is back empty, and so without a lease, is no loss any more', (t) => {
+  const three = (a: Partial<MachineView>, b: Partial<MachineView> = {}): MachineView[] => [machine('a', a), machine('b', b), machine('c', { freeMemoryMiB: 0 })]
+  const died = decide({ machines: three({ member: 'dead', lease: GONE }), vms: [on('w')] })
+  t.same(deeds(died), ['relocate v-w'])
+  const moved = (atMs: number): Partial<PoolSnapshot> => ({ atMs, vms: [on('w', { machine: 'm-b', epoch: 2 })] })
+  const back = decide({ ...moved(START_MS + 20_000), machines: three({ lease: GONE }) }, died.memory)
+  t.same([back.memory.lost, back.memory.dead], [{}, undefined])
+  const again = decide({ ...moved(START_MS + 60_000), machines: three({ lease: GONE }, { member: 'dead', lease: GONE }) }, back.memory)
+  t.same([deeds(again), again.memory.brake], [['relocate v-w'], undefined], 'the next loss is one loss, and the first machine takes')
+  const cutOff = decide({ machines: three({ lease: GONE }), vms: [on('w')] })
+  t.match(decide({ ...moved(START_MS + 20_000), machines: three({ lease: GONE }) }, cutOff.memory).memory.lost, { 'm-a': START_MS }, 'alive all the time, it may still be cut off from the store')
+  t.end()
+})
+
 test('rule 11: the brake holds until machines are back, or a human sets the mode', (t) => {
   const vms = [on('w'), on('x', { machine: 'm-b' })]
   const lost: Partial<MachineView> = { lease: GONE, member: 'dead' }

@@ -2,6 +2,7 @@
 
 import { test } from 'tap'
 import { auditCloud } from '../../../kali/cloud/audit.ts'
+import { placed } from '../../support/cloud-book.ts'
 import { failure } from '../../support/rpc-pair.ts'
 import { coldVm, liveVm, obedient, secondService, serviceLab } from './service-lab.ts'
 
@@ -110,4 +111,19 @@ test('moved live by the intent: epoch + 1, not armed on the way, answered when i
   await new Promise<void>((resolve) => { const stop = view.onChange(() => { if (view.intent(vm)?.epoch === 3) { stop(); resolve() } }) })
   await book.change(vm, ({ revision: _, ...present }) => ({ ...present, machine: { ...view.machine(to)!, uuid: to }, epoch: 4, origin: 'present', reason: 'it could not be moved: no route' }))
   t.match(await moving, { ...code('VM_REFUSED'), message: /no route/ })
+})
+
+test('migrations of a machine and of the pool are limited: users wait their turn, policies are refused', async (t) => {
+  const { service, view, by, agent, book } = await serviceLab(t)
+  agent(({ epoch }) => ({ phase: epoch === 1 ? 'running' : 'migrating' }))
+  for (const name of ['a', 'b']) await view.until((await book.intend(placed(name, 'm1'))).revision)
+  await view.until((await book.changeMachine('m2', (present) => present)).revision)
+  t.match(await failure(service.migrateVm('p1', 'a', 'm2', by({ remainingMs: 400 }))), { ...code('UNFINISHED'), message: /before it ran there/ })
+  t.match(await failure(service.migrateVm('p1', 'b', 'm3', by({ remainingMs: 400 }))), { ...code('UNFINISHED'), message: /before a place among the migrations/ })
+  t.match((await service.act('p1', { policy: 'x', round: 0, memory: {}, proposals: [{ action: { do: 'migrate', vm: 'b', epoch: 1, to: 'm3' }, reason: 'r' }] }, by())).results, [{ outcome: 'refused', reason: /from or to m1, of 1 at once/ }])
+  t.equal(view.intent('b')?.epoch, 1)
+  const turn = service.migrateVm('p1', 'b', 'm3', by())
+  agent(obedient)
+  await turn
+  t.match([view.intent('a'), view.intent('b')], [{ machine: { uuid: 'm2' } }, { machine: { uuid: 'm3' } }])
 })
