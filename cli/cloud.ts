@@ -8,12 +8,16 @@ import { findObjects, pick, warnOfFailures } from './objects.ts'
 import type { Named } from './objects.ts'
 import type { Output } from './output.ts'
 import { nearest } from './suggest.ts'
+import { unknownFunction } from './unknown-function.ts'
 
 export const globalOf = (dc: DataCenter): DataCenter['global'] => dc.global
 
 const POOLS = { kind: 'Pool', one: 'pool', many: 'pools' } as const
 const ELASTICITIES = { kind: 'Elasticity', one: 'elastic group', many: 'elastic groups' } as const
 const PROTECTED = { kind: 'HighAvailability', one: 'highly available VM', many: 'highly available VMs' } as const
+
+/** Those that come with Kumoi (kali/placement/schedulers). */
+const SCHEDULERS: readonly string[] = ['rank', 'packing', 'striping', 'load', 'energy']
 
 const only = <T>(found: readonly T[]): T => {
   const [one] = found
@@ -35,6 +39,19 @@ export async function findPool(dc: DataCenter, out: Output, name: string | undef
   if (first === undefined) throw CLI.NO_POOL({})
   if (pools.length > 1) throw CLI.USAGE({ problem: 'Which pool?', hint: `Name one with --pool: ${pools.map((pool) => pool.name).join(', ')}.` })
   return first
+}
+
+/** The pool of that name; without a name the one that manages the VM, else the only one there is. */
+export async function poolOfVm(dc: DataCenter, out: Output, vm: Named, name: string | undefined): Promise<Pool> {
+  const manages = name !== undefined ? undefined : (await poolsNow(dc, out, undefined)).find(({ snapshot }) => snapshot.vms.some(({ uuid }) => uuid === vm.uuid))
+  return manages?.pool ?? findPool(dc, out, name)
+}
+
+/** A scheduler by name: one that comes with Kumoi, or a deployed function; a typing error must not become a pool that places nothing. */
+export async function refuseUnknownScheduler(dc: DataCenter, name: string | undefined): Promise<void> {
+  if (name === undefined || SCHEDULERS.includes(name)) return
+  const called = name.replace(/^(function|fn):/, '').replace(/@.*$/, '')
+  if (await unknownFunction(dc, called) !== undefined) throw CLI.NOT_FOUND({ what: 'scheduler', name, near: nearest(name, SCHEDULERS), known: [...SCHEDULERS, 'function:NAME of a deployed one'], more: 0 })
 }
 
 export const findElasticity = async (dc: DataCenter, out: Output, name: string): Promise<Elasticity> => only(await findObjects<Elasticity>(dc, out, ELASTICITIES, [name]))

@@ -37,6 +37,10 @@ export type AnyCommand = Omit<CommandSpec, 'run'> & { run(shell: Shell, operands
 /** Types `run`'s options from the table. */
 export const defineCommand = <const O extends OptionTable>(spec: CommandSpec<O>): AnyCommand => spec as unknown as AnyCommand
 
+/** The same options where what is not given stays as it is: their help names no default. */
+export const withoutDefaults = <O extends OptionTable>(table: O): O =>
+  Object.fromEntries(Object.entries(table).map(([key, option]) => [key, { ...option, help: option.help.replace(/ \(default: [^)]*\)$/, '') }])) as unknown as O
+
 const refuse = (message: string): never => { throw new InvalidArgumentError(message) }
 
 export const text = (value: string): string => (value === '' ? refuse('It must not be empty.') : value)

@@ -27,6 +27,7 @@ import { systemBootClock } from './lease/boot-clock.ts'
 import { createGuard } from './lease/guard.ts'
 import { startHostLease } from './lease/keeper.ts'
 import { askCutOff, registerCutOff } from './lease/survival.ts'
+import { watchdogGraceMs } from './lease/timings.ts'
 import { createWatchdog } from './lease/watchdog/client.ts'
 import { processName } from './lease/watchdog/processes.ts'
 import { admissionProblem } from './placement/admission.ts'
@@ -66,7 +67,7 @@ export function startCloudBase({ fabric, store, data, timings, simulated }: Clou
   const { id: self, log, registry, membership } = fabric
   const view = createCloudView({ store, clock: systemClock, log })
   const book = createCloudBook({ store, view, clock: systemClock, random: systemRandom, log })
-  const watchdog = createWatchdog({ directory: join(data, 'ha'), giveUpMs: timings.giveUpMs, clock: systemClock, log })
+  const watchdog = createWatchdog({ directory: join(data, 'ha'), giveUpMs: timings.giveUpMs + watchdogGraceMs(timings, simulated), clock: systemClock, log })
   let agent: Agent | undefined
   const simulatedIn = simulated ? processName(process.pid) : undefined
   registerCutOff(registry, () => view.contactSinceMs() === undefined)

@@ -3,7 +3,7 @@
 import type { Amounts, Choice, DecisionRecord, Explanation, GroupRecord, MachineView, PoolSnapshot, RuleRecord, SchedulerRef, VmView } from '../../kali/contract.ts'
 import type { Column, TableLayout } from './table.ts'
 import { table } from './table.ts'
-import { durationText, mebibytesText, ratioText } from './units.ts'
+import { countText, durationText, mebibytesText, ratioText } from './units.ts'
 import { cellText, fields } from './value.ts'
 
 const RIGHT = { align: 'right', whole: true } as const
@@ -47,15 +47,24 @@ export const machinesTable = (snapshot: PoolSnapshot, layout: TableLayout): stri
 
 export const machineName = (snapshot: Pick<PoolSnapshot, 'machines'>, uuid: string | undefined): string => (uuid === undefined ? '-' : snapshot.machines.find((one) => one.uuid === uuid)?.name ?? uuid.slice(0, 8))
 
-/** One word for how a VM does: its trouble before its phase before its hypervisor's state. */
-export const vmStateText = (vm: VmView): string => (vm.error !== undefined ? 'error' : vm.machine === undefined && vm.desired === 'running' ? 'pending' : vm.phase ?? vm.state ?? vm.desired)
+/**
+ * One word for how a VM does: its trouble before its phase before its hypervisor's state. What a dead machine said last is
+ * no news: "lost" is what cannot run there any more (its lease is over), "unknown" all else.
+ */
+export function vmStateText(vm: VmView, { machines }: Pick<PoolSnapshot, 'machines'>): string {
+  if (vm.error !== undefined) return 'error'
+  if (vm.machine === undefined && vm.desired === 'running') return 'pending'
+  const host = machines.find(({ uuid }) => uuid === vm.machine)
+  if (host?.member === 'dead') return vm.protection?.armed === true && host.lease.state === 'gone' ? 'lost' : 'unknown'
+  return vm.phase ?? vm.state ?? vm.desired
+}
 
 const kindOfVm = (vm: VmView, groups: readonly GroupRecord[]): string =>
   [vm.protection === undefined ? undefined : vm.protection.armed ? 'ha' : 'ha, not armed yet', vm.group === undefined ? undefined : groups.find(({ uuid }) => uuid === vm.group)?.name ?? 'elastic'].filter((word) => word !== undefined).join(', ')
 
 export const vmsTable = (snapshot: PoolSnapshot, layout: TableLayout): string => table(
-  [{ title: 'vm', whole: true }, { title: 'wanted' }, { title: 'state', paint: (cell, style) => (/^(error|failed|crashed)/.test(cell) ? style.red(cell) : cell) }, { title: 'machine' }, { title: 'cpu', ...RIGHT }, { title: 'vcpus', ...RIGHT }, { title: 'memory', ...RIGHT }, { title: 'epoch', ...RIGHT }, { title: 'kept by' }],
-  snapshot.vms.map((vm) => [vm.name, vm.desired, vmStateText(vm), machineName(snapshot, vm.machine), ratioText(vm.cpuRatio), String(vm.vcpus), mebibytesText(vm.memoryMiB), String(vm.epoch), orDash(kindOfVm(vm, snapshot.groups))]), layout)
+  [{ title: 'vm', whole: true }, { title: 'wanted' }, { title: 'state', paint: (cell, style) => (/^(error|failed|crashed|lost)/.test(cell) ? style.red(cell) : cell) }, { title: 'machine' }, { title: 'cpu', ...RIGHT }, { title: 'vcpus', ...RIGHT }, { title: 'memory', ...RIGHT }, { title: 'epoch', ...RIGHT }, { title: 'kept by' }],
+  snapshot.vms.map((vm) => [vm.name, vm.desired, vmStateText(vm, snapshot), machineName(snapshot, vm.machine), ratioText(vm.cpuRatio), String(vm.vcpus), mebibytesText(vm.memoryMiB), String(vm.epoch), orDash(kindOfVm(vm, snapshot.groups))]), layout)
 
 export const ruleText = ({ type, vms, machines = [], hard }: Omit<RuleRecord, 'pool'>): string =>
   `${vms.join(', ')} ${type === 'together' ? 'on one machine' : type === 'apart' ? 'on machines of their own' : `${type === 'on' ? 'on' : 'not on'} ${machines.join(', ')}`}${hard ? '' : ', if possible'}`
@@ -87,9 +96,9 @@ export const poolFields = (snapshot: PoolSnapshot, { style }: TableLayout): stri
   return fields([
     ['name', pool.name], ['uuid', pool.uuid], ...(pool.description === '' ? [] : [['about', pool.description] as const]),
     ...(mode === 'armed' ? [] : [['mode', mode === 'freeze' ? 'freeze: policies move and restart nothing' : 'ignore: policies do nothing, and hosts do not fence themselves'] as const]),
-    ['scheduler', schedulerText(pool.scheduler)], ['booked', `${booked.vms} VMs, ${ofWhole(booked.vcpus, vcpus)} vcpus, ${mebibytesText(booked.memoryMiB)} of ${mebibytesText(memoryMiB)}`],
+    ['scheduler', schedulerText(pool.scheduler)], ['booked', `${countText(booked.vms, 'VM')}, ${ofWhole(booked.vcpus, vcpus)} vcpus, ${mebibytesText(booked.memoryMiB)} of ${mebibytesText(memoryMiB)}`],
     ['over-commit', `${pool.overcommit.cpuRatio} vcpus a core, ${pool.overcommit.memoryRatio} of memory; kept free on each machine: ${pool.reserve.vcpus} vcpus, ${mebibytesText(pool.reserve.memoryMiB)}`],
-    ['survives', pool.survivesHosts === 0 ? 'no promise' : `the loss of ${pool.survivesHosts} ${pool.survivesHosts === 1 ? 'machine' : 'machines'}`],
+    ['survives', pool.survivesHosts === 0 ? 'no promise' : `the loss of ${countText(pool.survivesHosts, 'machine')}`],
     ['migrations', `${pool.migrations.perHost} at once a machine, ${pool.migrations.perPool} in the pool`], ['policies', orDash(pool.policies.join(', '))],
     ...snapshot.rules.map((rule) => [`rule ${rule.name}`, ruleText(rule)] as const),
   ], style)
@@ -113,7 +122,8 @@ export function choiceText(choice: Choice, names: ReadonlyMap<string, string>, l
   return [`${head}${choice.problem === undefined ? '' : ` ${choice.problem}`}`, ...(rows.length === 0 ? [] : [table(columns, rows, layout)])].join('\n')
 }
 
-const outcomeText = ({ action, outcome }: DecisionRecord): string => (outcome === 'done' ? action : `${action}: ${outcome}`)
+/** What changed no VM (protected, grouped, paused, ...) is a note. */
+export const outcomeText = ({ action, outcome }: Pick<DecisionRecord, 'action' | 'outcome'>): string => { const what = action === 'none' ? 'note' : action; return outcome === 'done' ? what : `${what}: ${outcome}` }
 export const decisionsTable = (decisions: readonly DecisionRecord[], names: ReadonlyMap<string, string>, nowMs: number, layout: TableLayout): string => table(
   [{ title: 'when', whole: true }, { title: 'by' }, { title: 'what', paint: (cell, style) => (cell.includes('refused') ? style.yellow(cell) : cell) }, { title: 'about' }, { title: 'because' }],
   decisions.map((one) => [agoText(one.atMs, nowMs), one.policy, outcomeText(one), one.about.map((uuid) => names.get(uuid) ?? uuid.slice(0, 8)).join(', '), one.reason]), layout)
@@ -130,8 +140,10 @@ export function explanationText(explained: Explanation, names: ReadonlyMap<strin
     if (intent.protection !== undefined) facts.push(['protection', `${intent.protection.armed ? 'armed' : 'not armed yet'}; restarts ${intent.tries.restarts} of ${intent.protection.restarts}, other machines ${intent.tries.relocations} of ${intent.protection.relocations}, in ${durationText(intent.protection.windowMs)}`])
     if (intent.error !== undefined) facts.push(['error', `${intent.error} (\`kumoi ha clear ${intent.name}\` begins anew)`])
   }
-  if (status !== undefined) facts.push(['is', `${status.phase} for ${durationText(nowMs - status.sinceMs)}, epoch ${status.epoch}${status.attempts > 0 ? `, ${status.attempts} attempts` : ''}${status.error === undefined ? '' : `: ${status.error}`}`])
-  if (lease !== undefined) facts.push(['lease', `of ${lease.node}: ${lease.state === 'held' ? `held for ${durationText(lease.ageMs)}` : `gone for ${durationText(lease.ageMs)}`} (${durationText(lease.leaseMs)} long)`])
+  if (status !== undefined) facts.push(['is', `${status.phase} for ${durationText(nowMs - status.sinceMs)}, epoch ${status.epoch}${status.attempts > 0 ? `, ${countText(status.attempts, 'attempt')}` : ''}${status.error === undefined ? '' : `: ${status.error}`}`])
+  // Only the host of a VM that is protected has to hold one.
+  const needed = intent === undefined ? lease?.state === 'held' : intent.protection !== undefined
+  if (lease !== undefined && needed) facts.push(['lease', `of ${lease.node}: ${lease.state === 'held' ? 'held' : 'gone'} for ${durationText(lease.ageMs)} (${durationText(lease.leaseMs)} long)`])
   for (const [policy, noted] of Object.entries(notes)) facts.push([policy, Object.entries(noted).map(([key, value]) => `${key} ${cellText(value)}`).join(', ')])
   return [
     summary,

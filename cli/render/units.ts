@@ -12,6 +12,9 @@ export function bytesText(bytes: number | undefined): string {
 
 export const mebibytesText = (mebibytes: number): string => bytesText(mebibytes * 1_048_576)
 
+/** "1 VM", "2 VMs". */
+export const countText = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
+
 /** 0 to 1 -> percent. */
 export const ratioText = (ratio: number | undefined): string => (ratio === undefined || !Number.isFinite(ratio) ? '-' : `${Math.round(ratio * 100)}%`)
 

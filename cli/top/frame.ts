@@ -14,7 +14,7 @@ import type { Style } from '../render/style.ts'
 import { table } from '../render/table.ts'
 import type { Column } from '../render/table.ts'
 import { neutralLine, truncate, width as cellsOf } from '../render/text.ts'
-import { durationText, mebibytesText, ratioText } from '../render/units.ts'
+import { countText, durationText, mebibytesText, ratioText } from '../render/units.ts'
 import { SECTIONS } from './contract.ts'
 import type { Fleet, Look, Section } from './contract.ts'
 
@@ -23,7 +23,7 @@ export interface Frame { readonly lines: readonly string[]; /** Of the focused s
 
 const RIGHT = { align: 'right', whole: true } as const
 const BUSY_RATIO = 0.9
-const bad = (cell: string, style: Style): string => (/^(dead|error|failed|crashed)/.test(cell) ? style.red(cell) : /^(suspect|pending|draining|maintenance)/.test(cell) ? style.yellow(cell) : cell)
+const bad = (cell: string, style: Style): string => (/^(dead|error|failed|crashed|lost)/.test(cell) ? style.red(cell) : /^(suspect|unknown|pending|draining|maintenance)/.test(cell) ? style.yellow(cell) : cell)
 const busy = (cell: string, style: Style): string => (Number.parseInt(cell.trim(), 10) >= BUSY_RATIO * 100 ? style.red(cell) : cell)
 
 const COLUMNS: Readonly<Record<Section, readonly Column[]>> = {
@@ -67,7 +67,7 @@ function headOf({ atMs, mode, machines, vms, silent }: Fleet): string {
   const loads = machines.flatMap(({ cpuRatio }) => (cpuRatio === undefined ? [] : [cpuRatio]))
   const mean = loads.length === 0 ? undefined : loads.reduce((sum, ratio) => sum + ratio, 0) / loads.length
   return [
-    `kumoi top  ${new Date(atMs).toISOString().slice(11, 19)}`, `${machines.length} machines${dead === 0 ? '' : ` (${dead} dead)`}`, `${vms.length} VMs, ${running} running`,
+    `kumoi top  ${new Date(atMs).toISOString().slice(11, 19)}`, `${countText(machines.length, 'machine')}${dead === 0 ? '' : ` (${dead} dead)`}`, `${countText(vms.length, 'VM')}, ${running} running`,
     ...(mean === undefined ? [] : [`cpu ${bar(mean)}`]), ...(mode === 'armed' || mode === '' ? [] : [`mode ${mode}`]), ...(silent.length === 0 ? [] : [`no answer: ${silent.join(', ')}`]),
   ].join('   ')
 }

@@ -7,7 +7,7 @@ import type { PoolNow } from '../cloud.ts'
 import { attributeOf, hostOf } from '../objects.ts'
 import type { Named } from '../objects.ts'
 import type { Output } from '../output.ts'
-import { machineName, membersOf, namesIn, schedulerText, sumsOf, vmStateText } from '../render/cloud.ts'
+import { machineName, membersOf, namesIn, outcomeText, schedulerText, sumsOf, vmStateText } from '../render/cloud.ts'
 import { durationText } from '../render/units.ts'
 import type { DecisionRow, Fleet, MachineRow, PoolRow, VmRow } from './contract.ts'
 
@@ -36,7 +36,7 @@ function otherMachine(machine: Named, vms: number): MachineRow {
 const deadMember = ({ name }: Member): MachineRow => ({ name, pool: '', state: 'dead', cpuRatio: undefined, vms: 0, lease: '', memoryMiB: undefined, memoryUsedMiB: undefined })
 
 const pooledVms = ({ snapshot }: PoolNow): readonly (VmRow & { readonly uuid: string })[] => snapshot.vms.map((vm) => ({
-  uuid: vm.uuid, name: vm.name, pool: snapshot.pool.name, machine: vm.machine === undefined ? '' : machineName(snapshot, vm.machine), state: vmStateText(vm), cpuRatio: vm.cpuRatio, vcpus: vm.vcpus, memoryMiB: vm.memoryMiB,
+  uuid: vm.uuid, name: vm.name, pool: snapshot.pool.name, machine: vm.machine === undefined ? '' : machineName(snapshot, vm.machine), state: vmStateText(vm, snapshot), cpuRatio: vm.cpuRatio, vcpus: vm.vcpus, memoryMiB: vm.memoryMiB,
   keptBy: [vm.protection === undefined ? '' : 'ha', snapshot.groups.find(({ uuid }) => uuid === vm.group)?.name ?? ''].filter((word) => word !== '').join(' '),
 }))
 const otherVm = (vm: Named): VmRow => ({ name: vm.name, pool: '', machine: hostOf(vm), state: String(attributeOf(vm, 'state') ?? ''), cpuRatio: numberOf(vm, 'cpuRatio'), vcpus: numberOf(vm, 'vcpus') ?? 0, memoryMiB: numberOf(vm, 'memoryMiB') ?? 0, keptBy: '' })
@@ -46,7 +46,7 @@ export async function gather(dc: DataCenter, out: Output, { nowMs, decisionsMax 
   const now = async (): Promise<readonly (PoolNow & { readonly decided: readonly DecisionRow[] })[]> => Promise.all((await allPools(dc, out)).map(async (pool) => {
     const [snapshot, decisions] = await Promise.all([pool.snapshot(), pool.decisions({ limit: decisionsMax })])
     const names = namesIn(snapshot)
-    return { pool, snapshot, decided: decisions.map((one) => ({ atMs: one.atMs, pool: pool.name, by: one.policy, what: one.outcome === 'done' ? one.action : `${one.action}: ${one.outcome}`, about: one.about.map((uuid) => names.get(uuid) ?? uuid.slice(0, 8)).join(', '), because: one.reason })) }
+    return { pool, snapshot, decided: decisions.map((one) => ({ atMs: one.atMs, pool: pool.name, by: one.policy, what: outcomeText(one), about: one.about.map((uuid) => names.get(uuid) ?? uuid.slice(0, 8)).join(', '), because: one.reason })) }
   }))
   const [pools, members, hosts, listing] = await Promise.all([now(), dc.members(), dc.list('PhysicalMachine'), dc.list('VM')])
   const pooled = pools.flatMap(pooledMachines), vms = pools.flatMap(pooledVms)

@@ -14,6 +14,7 @@
 import { LIMITS } from '../../fabric/base.ts'
 import type { IntentRecord, StatusRecord } from '../cloud/contract.ts'
 import type { AgentDomain } from '../cloud/parts.ts'
+import { triesNow, withTry } from '../cloud/tries.ts'
 import { backoffMs, isOff } from './memory.ts'
 import { hasArrived, standingOf } from './standing.ts'
 import type { Decision, Memory, Report, Seen, Step } from './steps.ts'
@@ -128,7 +129,9 @@ function off(seen: Present, memory: Memory): Decision {
   const end = endOf(domain)
   if (again && end === 'shut-down' && (protection?.onGuestShutdown ?? 'leave') === 'leave') return paced(memory, seen, { do: 'leave' })
   if (again && protection !== undefined && end === 'crashed') {
-    if (!memory.counted) return tries.restarts < protection.restarts ? paced(memory, seen, { do: 'count' }, { phase: 'starting' }, 'starting') : left(seen)
+    // Once it is promised to the HA policy a window that ends changes nothing: that one decides.
+    const { restarts } = phase === 'crashed' ? tries : triesNow(tries, protection.windowMs, seen.wallMs)
+    if (!memory.counted) return restarts < protection.restarts ? paced(memory, seen, { do: 'count' }, { phase: 'starting' }, 'starting') : left(seen)
   } else if (again) {
     const dueMs = (memory.startedAtMs ?? nowMs) + backoffMs(memory.crashes)
     if (memory.crashes > 0 && nowMs < dueMs) return rest({ phase: 'failed', error: 'it keeps ending soon after its start' }, dueMs)
@@ -187,6 +190,6 @@ function readiness(seen: Present, memory: Memory): { readonly report: Report; re
 /** Of the intent, what an agent's own restart makes of it; undefined: not its to restart any more. */
 export function withRestart(present: IntentRecord, epoch: number, nowWallMs: number): IntentRecord['tries'] | undefined {
   const { protection, tries, desired } = present
-  if (present.epoch !== epoch || desired !== 'running' || protection === undefined || tries.restarts >= protection.restarts) return undefined
-  return { ...tries, restarts: tries.restarts + 1, sinceMs: tries.restarts + tries.relocations === 0 ? nowWallMs : tries.sinceMs }
+  if (present.epoch !== epoch || desired !== 'running' || protection === undefined || triesNow(tries, protection.windowMs, nowWallMs).restarts >= protection.restarts) return undefined
+  return withTry(tries, 'restarts', protection.windowMs, nowWallMs)
 }

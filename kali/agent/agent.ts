@@ -94,7 +94,7 @@ export function startAgent({ view, viewReady, book, lease, hosts, clock, random,
     const { site: { host }, vm, armed } = worker
     const intent = intentOf(worker), domain = host.domain(vm)
     return {
-      self: host.machine.uuid, connected: host.connected(), intent, domain, armed, held: lease.held, nowMs: clock.nowMs(),
+      self: host.machine.uuid, connected: host.connected(), intent, domain, armed, held: lease.held, nowMs: clock.nowMs(), wallMs: clock.wallMs(),
       status: worker.status.known() ?? view.status(vm),
       group: intent?.group === undefined ? undefined : view.group(intent.group),
       sameSettings: intent === undefined || domain === undefined || versionOfSettings(intent.settings) === versionOfSettings(domain.settings),

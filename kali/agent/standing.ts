@@ -29,7 +29,8 @@ export function hasArrived({ epoch }: Pick<IntentRecord, 'epoch'>, status: Statu
 
 export function standingOf({ epoch = 0 }: Pick<AgentDomain, 'epoch'>, intent: IntentRecord | undefined, status: StatusRecord | undefined, self: string): Standing {
   if (intent === undefined) return epoch > 0 ? 'released' : 'foreign'
-  if (epoch > intent.epoch) return 'ahead'
+  // Taken over as it stands: what an earlier life in the cloud wrote into it says nothing.
+  if (epoch > intent.epoch) return intent.origin === 'present' && intent.machine?.uuid === self ? 'unstamped' : 'ahead'
   const before = epoch === 0 || epoch === intent.epoch - 1
   // Without a place it is nobody's: what stands here is neither started nor destroyed.
   if (intent.machine === undefined) return 'foreign'

@@ -27,6 +27,8 @@ export interface Seen {
   readonly sameSettings: boolean
   /** Monotonic. */
   readonly nowMs: number
+  /** Wall clock: what records are dated by. */
+  readonly wallMs: number
 }
 
 /** What no record and no hypervisor knows; lost with the agent's process, and safe to lose. */

@@ -117,7 +117,7 @@ export const RECORDS = {
   quota: kind<QuotaRecord>('quota', { scope, limit: fields<Partial<Amounts>>({ vms: optional(number(0)), vcpus: optional(number(0)), memoryMiB: optional(number(0)) }) }),
   // Verbs as text: a rule about one that this node does not know yet must not take the others away.
   access: kind<AccessRecord>('list of access rules', { rules: listOf(fields<AclRule>({ effect: oneOf('allow', 'deny'), principal: text(LIMITS.cloudAccountCharsMax, 1), verbs: listOf(text(KEY_CHARS_MAX, 1), LIST_MAX) }), LIMITS.aclRulesMax) }),
-  mode: kind<ModeRecord>('mode', { mode: oneOf('armed', 'freeze', 'ignore'), by: note, atMs: ms, reason: note }),
+  mode: kind<ModeRecord>('mode', { mode: oneOf('armed', 'freeze'), by: note, atMs: ms, reason: note }),
   memory: kind<MemoryRecord>('memory of a policy', { round: whole(1), atMs: ms, memory: anything }, LIMITS.cloudMemoryBytesMax),
   decision: kind<DecisionRecord>('decision', { id: note, pool: id, policy: note, atMs: ms, about: listOf(note, LIST_MAX), action: text(KEY_CHARS_MAX, 1), reason: text(LIMITS.cloudRecordBytesMax), outcome: oneOf('done', 'refused', 'nothing'), choice: optional(check('an object', isPlain)), details: optional(check('an object', isPlain)) }),
   amounts: kind<Amounts>('counter', { vms: number(0), vcpus: number(0), memoryMiB: number(0) }),

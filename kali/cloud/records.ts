@@ -120,7 +120,7 @@ export interface IntentRecord {
   readonly origin: 'present' | 'create' | 'restore' | 'migrate'
   /** As last known: what another machine needs to define it again. */
   readonly settings: VmSettings
-  /** Booked on machine, pool and account while desired is 'running'. */
+  /** Booked on machine, pool and account while desired is 'running', and from there until it is gone ('absent'). */
   readonly booked: boolean
   /** Highly available; `armed` by its host, once watchdog and lease stand in this epoch: from then on only a lost lease moves it. */
   readonly protection?: Protection & { readonly armed: boolean }
@@ -210,8 +210,8 @@ export interface HaTimings {
 /** Key `lease/NODE`, on a store lease of `leaseMs`: there while the node may run protected VMs. */
 export interface LeaseRecord { readonly node: NodeId; readonly name: string; /** New at each start of the agent. */ readonly boot: string; readonly timings: HaTimings }
 
-/** Key `cloud/mode`: 'freeze': nothing is restarted or moved by policies; 'ignore': also the hosts do not fence themselves. */
-export interface ModeRecord { readonly mode: 'armed' | 'freeze' | 'ignore'; readonly by: string; readonly atMs: number; readonly reason: string }
+/** Key `cloud/mode`: 'freeze': nothing is restarted or moved by policies; hosts fence themselves as ever. */
+export interface ModeRecord { readonly mode: 'armed' | 'freeze'; readonly by: string; readonly atMs: number; readonly reason: string }
 
 /** Key `access/KIND/UUID`: who may do what with an object of the cloud; none: only what the node itself allows. */
 export interface AccessRecord { readonly rules: readonly AclRule[] }

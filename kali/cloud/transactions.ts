@@ -9,8 +9,9 @@
 // pauses are bounded (LIMITS.cloudAttempts), with jitter; changes of one pool on one node wait for each other, so that
 // they do not make each other try again. Source: software transactional memory as in etcd's clientv3/concurrency STM.
 
-import { conditionHolds, FABRIC, LIMITS, pause } from '../../fabric/base.ts'
+import { FABRIC, LIMITS } from '../../fabric/base.ts'
 import type { Clock, Random } from '../../fabric/base.ts'
+import { conditionHolds, pause } from '../../fabric/mod.ts'
 import type { GlobalStore, GlobalStoreEntry, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
 import { KALI } from '../errors.ts'
 

@@ -35,7 +35,7 @@ export const GLOBAL_UUID = '6b756d6f-6900-4000-8000-676c6f62616c'
 
 // ---------------------------------------------------------------- declaration
 
-const mode = oneOf('armed', 'freeze', 'ignore')
+const mode = oneOf('armed', 'freeze')
 const limits = record({ vms: optional(count), vcpus: optional(count), memoryMiB: optional(integer({ unit: 'mebibytes' })) })
 export const decisionOptions = record({ about: optional(shortText), limit: optional(integer({ unit: 'count', min: 1, max: 1_000 })) })
 const aPool = asObject<Pool>(referenceTo('Pool'))
@@ -49,7 +49,7 @@ export const globalKind = defineKind<Global, LocalGlobal>({
   example: 'globals.map(global => global.poolsCount)',
   observe: (local) => local.attributes(),
   attributes: {
-    state: { doc: '"armed"; "freeze": policies neither restart nor move anything; "ignore": hosts do not fence themselves either.', type: mode, column: column('STATE') },
+    state: { doc: '"armed"; "freeze": policies neither restart nor move anything.', type: mode, column: column('STATE') },
     reason: { doc: 'Why it is in that state.', type: text(), column: column('REASON', 'text', true) },
     store: { doc: 'Whether this node reaches the global store.', type: oneOf('reachable', 'away'), column: column('STORE') },
     poolsCount: { doc: 'Pools.', type: count, column: column('POOLS', 'number') },
@@ -82,7 +82,7 @@ export const globalKind = defineKind<Global, LocalGlobal>({
     },
     mode: {
       doc: 'What policies and hosts may do by themselves.', acl: 'administer', idempotent: true,
-      parameters: [parameter('mode', mode, '"armed", "freeze" or "ignore".'), parameter('reason', reasonText, 'For the others.')],
+      parameters: [parameter('mode', mode, '"armed" or "freeze".'), parameter('reason', reasonText, 'For the others.')],
       result: { doc: 'nothing', type: nothing() },
       run: (local, [to, reason], authority) => local.mode(to, reason, authority),
     },

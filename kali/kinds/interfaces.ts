@@ -42,7 +42,7 @@ export interface NewPool {
 
 /** The data center as one object: what is not any single machine's. There is one; `dc.global`. */
 export interface Global extends ResourceObject<GlobalInfo, GlobalStats, GlobalEvent> {
-  /** 'freeze': policies neither restart nor move anything; 'ignore': hosts do not fence themselves either. */
+  /** 'freeze': policies neither restart nor move anything. */
   readonly state: ModeRecord['mode']
   /** Why it is in that state, as whoever set it said. */
   readonly reason: string

@@ -159,7 +159,7 @@ export const pool = defineKind<Pool, LocalPool>({
       run: (local, [about], authority) => local.why(about as unknown as ReferenceRecord | string | undefined, authority),
     },
     drain: modeVerb('Moves its VMs off; resolves when it is empty and in maintenance.', 'draining') as never,
-    maintain: modeVerb('Nothing new is placed there; what runs goes on.', 'maintenance') as never,
+    maintain: modeVerb('Nothing is placed there any more; one that runs VMs of the pool is refused (drain it).', 'maintenance') as never,
     serve: modeVerb('It is in service again.', 'in-service') as never,
     rule: {
       doc: 'VMs together or apart, on machines or not; infeasible ones are refused.', acl: 'update', idempotent: true,

@@ -46,6 +46,7 @@ function wanted(present: Stored<IntentRecord>, verb: Exclude<GuardedVerb, 'migra
   const { revision: _revision, error: _error, ...rest } = present
   return {
     ...rest, desired, booked: desired === 'running',
+    // Its host has let go of the lease, and takes one now: until that stands, the VM is not lost with a lease that is not there.
     ...desired === 'running' && present.protection !== undefined ? { protection: { ...present.protection, armed: false } } : {},
     ...desired === 'running' ? { tries: { restarts: 0, relocations: 0, sinceMs: by.atMs } } : present.error === undefined ? {} : { error: present.error },
     decision: by.decision, decidedBy: by.principal, decidedAtMs: by.atMs, reason: `${by.principal} asked for ${verb}`,

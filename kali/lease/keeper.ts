@@ -21,7 +21,7 @@ import type { BootClock } from './boot-clock.ts'
 import { IDLE, ageMs, isHeld, nextTickMs, step } from './lease-core.ts'
 import type { LeaseAction, LeaseEvent, LeaseState } from './lease-core.ts'
 import { allCutOff } from './survival.ts'
-import { checkTimings } from './timings.ts'
+import { checkTimings, watchdogGraceMs } from './timings.ts'
 import type { Watchdog } from './watchdog/client.ts'
 import type { Guest, ProcessName } from './watchdog/deadlines.ts'
 import { processName } from './watchdog/processes.ts'
@@ -63,6 +63,7 @@ const reasonOf = (error: unknown): string => error instanceof Error ? error.mess
 export function startHostLease(options: HostLeaseOptions): HostLease {
   const { store, clock, bootClock, self, name, log, watchdog } = options
   const timings = checkTimings(options.timings)
+  const graceMs = watchdogGraceMs(timings, options.simulatedIn !== undefined)
   const boot = Buffer.from(options.random.bytes(BOOT_BYTES)).toString('hex')
   const armed = new Map<string, Armed>()
   const listeners = new Set<(held: boolean) => void>()
@@ -198,7 +199,7 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   const feed = async (untilMs: number): Promise<void> => {
     const fed = [...armed].filter(([uuid]) => state.vms.has(uuid))
     try {
-      const refused = await watchdog.feed(fed.map(([, { guest }]) => guest), untilMs)
+      const refused = await watchdog.feed(fed.map(([, { guest }]) => guest), untilMs + graceMs)
       if (refused.length > 0) { happened({ type: 'unguarded', why: 'the watchdog has given up its VMs already' }); return }
       for (const [, each] of fed) {
         each.fed = each.stood = true

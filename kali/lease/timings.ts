@@ -44,3 +44,9 @@ export function checkTimings(timings: HaTimings): HaTimings {
 
 /** From the loss of a host to the start of its VMs elsewhere, at the longest, when there is room and the store answers: the lease, and noticing. */
 export const worstCaseMs = ({ leaseMs }: HaTimings): number => leaseMs + LIMITS.haNoticeMs
+
+/**
+ * How long after the give-up age the watchdog ends a guest. Simulated ones end with their whole node, as by a reset, so its agent
+ * has half of the time to kill for seeing them off by itself (cloud.md 5.4); an emulator is killed at once.
+ */
+export const watchdogGraceMs = ({ killMs }: Pick<HaTimings, 'killMs'>, simulated: boolean): number => simulated ? killMs / 2 : 0

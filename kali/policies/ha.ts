@@ -11,6 +11,7 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { CloudAction, Decide, MachineView, PoolSnapshot, Proposal, VmView } from '../cloud/contract.ts'
+import { triesNow } from '../cloud/tries.ts'
 import { followLosses, lossLimit } from './brake.ts'
 import type { Losses } from './brake.ts'
 import { backoffMs, fits, takes, urgentFirst } from './order.ts'
@@ -29,8 +30,9 @@ export type Verdict =
 const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`
 
 /** Tries that count: those of the present window (rule 12). */
-function tries({ tries: { restarts, relocations, sinceMs }, protection }: VmView, atMs: number): { readonly restarts: number; readonly relocations: number } {
-  return protection !== undefined && atMs - sinceMs > protection.windowMs ? { restarts: 0, relocations: 0 } : { restarts, relocations }
+function tries({ tries, protection }: VmView, atMs: number): { readonly restarts: number; readonly relocations: number } {
+  const { restarts, relocations } = triesNow(tries, protection?.windowMs ?? Infinity, atMs)
+  return { restarts, relocations }
 }
 
 /** Undefined: all is well, or not this policy's business. */
@@ -63,6 +65,9 @@ function ofLiveHost(vm: VmView, { restarts, relocations }: NonNullable<VmView['p
   if (phase !== 'crashed' && phase !== 'failed' && phase !== 'shut-down') return undefined
   const used = tries(vm, atMs)
   const late = atMs - phaseSinceMs >= LIMITS.haPatienceMs
+  // Somebody has decided since (a reminder, a human): its agent has as long again.
+  if (vm.decidedAtMs > phaseSinceMs && atMs - vm.decidedAtMs < LIMITS.haPatienceMs) return undefined
+  if (phase === 'shut-down' && used.restarts >= restarts && restarts > 0) return late ? { do: 'give-up', reason: `it is shut-down on ${machine.name}, is wanted, and its ${restarts} restarts there have not brought it back` } : undefined
   if (phase === 'shut-down' || (phase === 'crashed' && used.restarts < restarts)) {
     return late ? { do: 'retry', reason: `it is ${phase} for more than ${seconds(LIMITS.haPatienceMs)}, and ${machine.name} has not started it again` } : undefined
   }

@@ -34,7 +34,7 @@ export interface PolicyOptions {
 }
 
 /** Of the policies that are delivered: raised with each release that changes one, so that nodes replace older ones (deploy.ts). */
-export const POLICY_REVISION = 1
+export const POLICY_REVISION = 2
 const REVISION = / \[delivered with Kumoi, revision (\d+)\]$/
 export const revisionOf = (description: string): number | undefined => {
   const [, revision] = REVISION.exec(description) ?? []

@@ -17,6 +17,9 @@ import type { Desk } from './desk.ts'
 type Result = ActResult['results'][number]
 type Outcome = Omit<Done, 'outcome'> & { readonly outcome: Result['outcome'] }
 
+/** Not those in names. */
+const NUMBERS = /(?<![\w-])\d+(\.\d+)?(?![\w-])/g
+
 export function createAct(desk: Desk): (pool: string, request: ActRequest, by: Authority) => Promise<ActResult> {
   /** What was journaled last of a policy about something: the same again is no news. Oldest first. */
   const said = new Map<string, string>()
@@ -43,7 +46,8 @@ export function createAct(desk: Desk): (pool: string, request: ActRequest, by: A
     }
     const { outcome: came, reason: why, about, choice } = outcome
     const key = `${pool} ${policy} ${about.join(' ')}`
-    const told = came === 'done' ? `done ${decided.decision}` : `${action.do} ${came} ${why}`
+    // Ages and amounts change from round to round, and are no news.
+    const told = came === 'done' ? `done ${decided.decision}` : `${action.do} ${came} ${why.replace(NUMBERS, '#')}`
     if (isNews(key, told)) {
       const shown = { ...details, ...outcome.details, ...(came === 'refused' ? { wanted: reason } : {}) }
       await desk.journal({ id: decided.decision, pool, policy, about, action: action.do, reason: why, outcome: came, ...(choice === undefined ? {} : { choice }), ...(Object.keys(shown).length === 0 ? {} : { details: shown }) })

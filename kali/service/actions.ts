@@ -1,6 +1,7 @@
 // What each action of a policy does, one transaction each, with the kernel's own checks: a policy can be stupid, never unsafe.
 
 import type { CloudAction, Choice, DecisionRecord, IntentRecord, Stored } from '../cloud/contract.ts'
+import { withTry } from '../cloud/tries.ts'
 import { KALI } from '../errors.ts'
 import { placeOn, without } from './calls.ts'
 import type { Decided, Desk } from './desk.ts'
@@ -73,7 +74,8 @@ export async function carryOut(acting: Acting, action: CloudAction): Promise<Don
     case 'retry': {
       const intent = desk.vmOf(action.vm, pool)
       if (intent.error !== undefined || intent.desired !== 'running') throw KALI.VM_REFUSED({ vm: intent.name, doing: 'tried again', reason: intent.error ?? `it is meant to be ${intent.desired}`, remedy: 'A human clears it (kumoi ha clear)' })
-      await mark(acting, intent, action.epoch, () => ({}))
+      // Its agent is told to start it: a restart, whoever counts it.
+      await mark(acting, intent, action.epoch, ({ protection, tries }) => protection === undefined ? {} : { tries: withTry(tries, 'restarts', protection.windowMs, decided.decidedAtMs) })
       return { outcome: 'done', reason: decided.reason, about: [action.vm] }
     }
     case 'give-up': {

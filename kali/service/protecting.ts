@@ -104,7 +104,8 @@ export function createProtectionVerbs(desk: Desk, { addVm }: Pick<VmVerbs, 'addV
   return {
     async protect(pool, vm, change, by) {
       checkTimings(desk.timings)
-      const nodes = desk.members().filter(({ state }) => state !== 'left').length
+      // Who is dead settles nothing, and is no third vote.
+      const nodes = desk.members().filter(({ state }) => state === 'alive' || state === 'suspect').length
       if (nodes < NODES_MIN) throw KALI.TWO_NODES({ nodes })
       desk.poolOf(pool)
       const before = await managed(pool, vm, by)

@@ -10,6 +10,7 @@
 
 import type { StoreCompare } from '../../fabric/mod.ts'
 import { CLOUD_KEYS, leaseGone } from '../cloud/keys.ts'
+import { withTry } from '../cloud/tries.ts'
 import type { IntentRecord, StatusRecord, Stored } from '../cloud/contract.ts'
 import { KALI } from '../errors.ts'
 import { placeOn, saidOf, without } from './calls.ts'
@@ -73,7 +74,7 @@ export async function relocate(desk: Desk, intent: Stored<IntentRecord>, { epoch
         return {
           ...without(stored, 'revision'), ...decided, machine: placeOn(machine), epoch: epoch + 1, booked: true, origin: originElsewhere(stored, desk.view.status(stored.uuid)),
           ...(protection === undefined ? {} : { protection: { ...protection, armed: false } }),
-          tries: { ...tries, relocations: tries.relocations + 1, sinceMs: tries.restarts + tries.relocations === 0 ? decided.decidedAtMs : tries.sinceMs },
+          tries: withTry(tries, 'relocations', protection?.windowMs ?? Infinity, decided.decidedAtMs),
         }
       }, { when, signal, ...(proof === undefined ? {} : { proof }) }))
     },

@@ -70,8 +70,9 @@ function sentenceOfGroup(desk: Desk, group: GroupRecord, notes: Notes): string {
 
 function sentenceOfMachine(desk: Desk, machine: MachineRecord): string {
   const lease = desk.leases.of(machine.node)
+  const needsLease = desk.view.intents({ machine: machine.uuid }).some(({ desired, protection }) => desired === 'running' && protection !== undefined)
   const { vms, vcpus, memoryMiB } = machine.booked
-  return `machine ${machine.name} is ${machine.asleep === true ? 'asleep' : machine.mode}, its node ${desk.memberOf(machine.node)}, its lease ${lease.state} for ${seconds(lease.ageMs)}; booked are ${plural(vms, 'VM')}, ${vcpus} of ${machine.cores} cores, ${memoryMiB} of ${machine.memoryMiB} MiB`
+  return `machine ${machine.name} is ${machine.asleep === true ? 'asleep' : machine.mode === 'maintenance' ? 'in maintenance' : machine.mode}, its node ${desk.memberOf(machine.node)}, ${needsLease || lease.state === 'held' ? `its lease ${lease.state} for ${seconds(lease.ageMs)}` : 'without a lease, as no protected VM is to run there'}; booked are ${plural(vms, 'VM')}, ${vcpus} of ${machine.cores} cores, ${memoryMiB} of ${machine.memoryMiB} MiB`
 }
 
 function sentenceOfPool(desk: Desk, pool: PoolRecord): string {

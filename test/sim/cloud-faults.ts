@@ -163,6 +163,8 @@ export async function userActs(ground: Ground): Promise<void> {
       if (host === undefined || there === undefined || host.life.state !== 'running' || host.view.intent(vm)?.machine?.uuid !== host.machine.uuid) return
       const by = host.authority('user', 30_000)
       if (intent.desired === 'running') await there.stop({ force: true, timeoutMs: 2_000 }, by); else await there.start({}, by)
+      // An old copy was stopped, and the VM had been taken over meanwhile: nothing was said about that one.
+      if (truth.intents().get(vm)?.machine?.uuid !== host.machine.uuid) return
       truth.acknowledged(vm, { desired: intent.desired === 'running' ? 'stopped' : 'running' }, askedAtMs)
     }],
     ['protect or unprotect', 3, async () => {

@@ -47,8 +47,8 @@ export function fakeCloud({ snapshots = [], decisions = [], explanation, choice 
   const asked = (verb: string) => async (...args: readonly unknown[]): Promise<unknown> => { say(verb, ...args); return args[0] }
   const made = new Map<string, PoolSnapshot>(snapshots.map((snapshot) => [snapshot.pool.uuid, snapshot]))
   const wrapper = (name: string, uuid: string): object => ({ name, uuid, pause: asked(`pause ${name}`), resume: asked(`resume ${name}`), remove: asked(`remove ${name}`), patch: asked(`patch ${name}`) })
-  const poolOf = ({ pool }: PoolSnapshot): object => ({
-    name: pool.name, uuid: pool.uuid,
+  const poolOf = ({ pool, machines }: PoolSnapshot): object => ({
+    name: pool.name, uuid: pool.uuid, machines: Promise.resolve(machines.map(({ name, uuid }) => ({ name, uuid }))),
     add: asked('pool.add'), remove: asked('pool.remove'), drain: asked('drain'), maintain: asked('maintain'), serve: asked('serve'), rule: asked('rule'), removeRule: asked('removeRule'), clear: asked('clear'), patch: asked('patch'),
     createVM: async (settings: { readonly name: string }) => { say('createVM', JSON.stringify(settings)); return { ...settings, uuid: `uuid-${settings.name}`, state: 'running', host: 'alpha', cpuRatio: 0, vcpus: 1, memoryMiB: 512, image: '', uptimeSeconds: 0, devices: [], labels: {}, description: '' } },
     createElasticity: async (vm: unknown, spec: object) => { say('createElasticity', vm, spec); return wrapper((vm as { readonly name: string }).name, 'uuid-new-group') },

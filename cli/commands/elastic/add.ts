@@ -1,8 +1,8 @@
 // `kumoi elastic add VM`, `kumoi elastic set GROUP`: a VM that gets company as its load grows. One table of options for both.
 
 import type { ElasticityWish } from '../../../kali/contract.ts'
-import { findElasticity, findPool, poolsNow } from '../../cloud.ts'
-import { defineCommand, durationMs, integer, text } from '../../command.ts'
+import { findElasticity, poolOfVm, poolsNow } from '../../cloud.ts'
+import { defineCommand, durationMs, integer, text, withoutDefaults } from '../../command.ts'
 import type { OptionValues } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { findVm } from '../../objects.ts'
@@ -48,14 +48,14 @@ export const addCommand = defineCommand({
   summary: 'Let a VM get company as its load grows: clones, as many as --max',
   operands: '<vm>',
   details: 'Members are made of the same image by overlay, with uuid, name, MAC addresses and instance id of their own, where the pool\'s scheduler places them.',
-  options: { ...OPTIONS, pool: { flags: '--pool <name>', help: 'pool that the VM is in (default: the only one)', parse: text }, name: { flags: '--name <name>', help: 'of the group and, with a number, of its members (default: VM-group)', parse: text } },
+  options: { ...OPTIONS, pool: { flags: '--pool <name>', help: 'pool that the VM is in (default: found by it)', parse: text }, name: { flags: '--name <name>', help: 'of the group and, with a number, of its members (default: VM-group)', parse: text } },
   examples: [{ command: 'kumoi elastic add web1 --out 0.8 --in 0.3 --max 4', does: 'the paper\'s: by mean CPU' }, { command: 'kumoi elastic add web1 --metric queue-length --out 0.9 --max 8', does: 'by a function of yours' }],
   output: 'value',
   run: (shell, [name = ''], wish) => withDataCenter(shell, async (dc) => {
     const { max } = wish
     if (max === undefined) throw CLI.USAGE({ problem: 'kumoi elastic add: how many at most?', hint: 'Say --max: load that does not spread would never stop growing it.' })
-    const pool = await findPool(dc, shell.out, wish.pool)
     const vm = await findVm(dc, shell.out, name)
+    const pool = await poolOfVm(dc, shell.out, vm, wish.pool)
     const group = await pool.createElasticity(vm, { ...DEFAULTS, ...specOf(wish), max, ...(wish.name === undefined ? {} : { name: wish.name }) })
     await pool.add(group)
     shell.out.result({ name: group.name, uuid: group.uuid, pool: pool.name }, () => `${group.name} is elastic in ${pool.name}, at most ${max} members`)
@@ -67,7 +67,8 @@ export const setCommand = defineCommand({
   name: 'elastic set',
   summary: 'Change thresholds and limits of an elastic group',
   operands: '<group>',
-  options: OPTIONS,
+  details: 'What is not named stays as it is.',
+  options: withoutDefaults(OPTIONS),
   examples: [{ command: 'kumoi elastic set web1 --max 8 --out 70%', does: 'from the next evaluation on' }],
   output: 'value',
   run: (shell, [name = ''], wish) => withDataCenter(shell, async (dc) => {

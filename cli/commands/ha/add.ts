@@ -1,6 +1,6 @@
 // `kumoi ha add VM...`, `kumoi ha rm VM...`: VMs that are kept running, also when their machine is lost.
 
-import { findPool, findProtected } from '../../cloud.ts'
+import { findProtected, poolOfVm } from '../../cloud.ts'
 import { choice, defineCommand, durationMs, integer, text } from '../../command.ts'
 import { findVms } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
@@ -15,7 +15,7 @@ export const addCommand = defineCommand({
   operands: '<vms...>',
   details: 'Needs three nodes, disks that other machines see, and a pool; a VM that could not run elsewhere is refused, with what is missing. A guest that shuts itself down stays off unless --on-shutdown restart.',
   options: {
-    pool: { flags: '--pool <name>', help: 'pool that keeps them (default: the only one)', parse: text },
+    pool: { flags: '--pool <name>', help: 'pool that keeps them (default: the one they are in, else the only one)', parse: text },
     restarts: { flags: '--restarts <n>', help: 'restarts in place before another machine is tried (default: 1)', parse: integer(0, TRIES_MAX) },
     relocations: { flags: '--relocations <n>', help: 'other machines tried before it is given up (default: 1)', parse: integer(0, TRIES_MAX) },
     window: { flags: '--window <time>', help: 'what is counted within (default: 1h)', parse: durationMs },
@@ -25,12 +25,16 @@ export const addCommand = defineCommand({
   examples: [{ command: 'kumoi ha add web1', does: 'one restart in place, one elsewhere, in an hour' }, { command: 'kumoi ha add db1 --restarts 3 --priority 10', does: 'patient, and before others' }],
   output: 'value',
   run: (shell, names, { pool: poolName, restarts, relocations, window, onShutdown: shutdown, priority }) => withDataCenter(shell, async (dc) => {
-    const pool = await findPool(dc, shell.out, poolName)
     const protection = {
       ...(restarts === undefined ? {} : { restarts }), ...(relocations === undefined ? {} : { relocations }), ...(window === undefined ? {} : { windowMs: window }),
       ...(shutdown === undefined ? {} : { onGuestShutdown: shutdown }), ...(priority === undefined ? {} : { priority }),
     }
-    return sideBySide(shell, { objects: await findVms(dc, shell.out, names), doing: 'protecting', done: 'is kept running', work: async (vm) => pool.add(await pool.createHighAvailability(vm, protection)) })
+    const vms = await findVms(dc, shell.out, names)
+    const pools = new Map(await Promise.all(vms.map(async (vm) => [vm.uuid, await poolOfVm(dc, shell.out, vm, poolName)] as const)))
+    return sideBySide(shell, {
+      objects: vms, doing: 'protecting', done: 'is kept running',
+      work: async (vm) => { const pool = pools.get(vm.uuid); return pool?.add(await pool.createHighAvailability(vm, protection)) },
+    })
   }),
 })
 

@@ -26,12 +26,12 @@ export const listCommand = defineCommand({
       const { restarts, relocations, windowMs, armed, priority, onGuestShutdown } = vm.protection
       const machine = snapshot.machines.find(({ uuid }) => uuid === vm.machine)
       return [{
-        name: vm.name, uuid: vm.uuid, pool: snapshot.pool.name, state: vmStateText(vm), machine: machineName(snapshot, vm.machine), armed, lease: machine?.lease, epoch: vm.epoch, tries: vm.tries,
+        name: vm.name, uuid: vm.uuid, pool: snapshot.pool.name, state: vmStateText(vm, snapshot), machine: machineName(snapshot, vm.machine), armed, lease: machine?.lease, epoch: vm.epoch, tries: vm.tries,
         restarts, relocations, windowMs, priority, onGuestShutdown, ...(vm.error === undefined ? {} : { error: vm.error }),
       }]
     }))
     shell.out.result(rows, (layout) => rows.length === 0 ? undefined : table(
-      [{ title: 'vm', whole: true }, { title: 'pool' }, { title: 'state', paint: (cell, style) => (cell.trim() === 'error' ? style.red(cell) : cell) }, { title: 'machine' }, { title: 'armed' }, { title: 'lease' }, { title: 'epoch', ...RIGHT }, { title: 'restarts', ...RIGHT }, { title: 'elsewhere', ...RIGHT }, { title: 'error' }],
+      [{ title: 'vm', whole: true }, { title: 'pool' }, { title: 'state', paint: (cell, style) => (/^(error|lost)/.test(cell) ? style.red(cell) : cell) }, { title: 'machine' }, { title: 'armed' }, { title: 'lease' }, { title: 'epoch', ...RIGHT }, { title: 'restarts', ...RIGHT }, { title: 'elsewhere', ...RIGHT }, { title: 'error' }],
       rows.map((row) => [row.name, row.pool, row.state, row.machine, row.armed ? 'yes' : 'not yet', row.lease === undefined ? '-' : `${row.lease.state} ${durationText(row.lease.ageMs)}`, String(row.epoch), `${row.tries.restarts} of ${row.restarts}`, `${row.tries.relocations} of ${row.relocations}`, row.error ?? '']), layout))
     if (rows.length === 0 && !shell.settings.json) shell.out.note('No VM is kept running. `kumoi ha add VM` does.')
     const given = rows.filter(({ error }) => error !== undefined)

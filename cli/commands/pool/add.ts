@@ -12,8 +12,9 @@ import { withDataCenter } from '../../session.ts'
 import type { Shell } from '../../session.ts'
 import { sideBySide } from '../../side-by-side.ts'
 
-async function meant(shell: Shell, dc: DataCenter, words: readonly string[], vmNames: readonly string[]): Promise<readonly (PhysicalMachine | VM)[]> {
-  const machines = words.length === 0 ? [] : pickMachines(words, await dc.pms)
+/** `among`: the machines that may be meant; a pool's own are there also when they are dead. */
+async function meant(shell: Shell, dc: DataCenter, among: PromiseLike<readonly PhysicalMachine[]>, words: readonly string[], vmNames: readonly string[]): Promise<readonly (PhysicalMachine | VM)[]> {
+  const machines = words.length === 0 ? [] : pickMachines(words, await among)
   const vms = vmNames.length === 0 ? [] : await findVms(dc, shell.out, vmNames)
   return [...machines, ...vms]
 }
@@ -32,7 +33,7 @@ export const addCommand = defineCommand({
   run: (shell, [name = '', ...words], { vm = [], start }) => withDataCenter(shell, async (dc) => {
     if (words.length + vm.length === 0) throw CLI.USAGE({ problem: 'kumoi pool add: what?', hint: `Name machines (kumoi pool add ${name} host1), or VMs with --vm.` })
     const pool = await findPool(dc, shell.out, name)
-    const objects = await meant(shell, dc, words, vm)
+    const objects = await meant(shell, dc, dc.pms, words, vm)
     const given = new Set<object>(objects.slice(objects.length - vm.length))
     return sideBySide<PhysicalMachine | VM>(shell, { objects, doing: 'adding', done: `added to ${pool.name}`, work: (object) => pool.add(object, start === true && given.has(object) ? { start } : {}) })
   }),
@@ -55,7 +56,7 @@ export const rmCommand = defineCommand({
     const pool = await findPool(dc, shell.out, name)
     if (words.length + vm.length > 0) {
       if (destroy === true && !await confirm(shell, `Destroy ${vm.join(', ')} with ${vm.length === 1 ? 'its' : 'their'} disks?`)) return EXIT.failed
-      return sideBySide<PhysicalMachine | VM>(shell, { objects: await meant(shell, dc, words, vm), doing: 'removing', done: destroy === true ? 'removed' : `taken out of ${pool.name}`, work: (object) => pool.remove(object, destroy === true ? { destroy } : {}) })
+      return sideBySide<PhysicalMachine | VM>(shell, { objects: await meant(shell, dc, pool.machines, words, vm), doing: 'removing', done: destroy === true ? 'removed' : `taken out of ${pool.name}`, work: (object) => pool.remove(object, destroy === true ? { destroy } : {}) })
     }
     if (force === true && !await confirm(shell, `Remove the pool ${pool.name} with all that is in it? VMs go on running, kept by nobody.`)) return EXIT.failed
     await globalOf(dc).remove(pool, force === true ? { force } : {})

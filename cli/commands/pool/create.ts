@@ -1,8 +1,8 @@
 // `kumoi pool create NAME`, `kumoi pool set NAME`: a pool and what it promises. One table of options for both.
 
 import type { NewPool } from '../../../kali/contract.ts'
-import { findPool, globalOf } from '../../cloud.ts'
-import { defineCommand, integer, repeated, text } from '../../command.ts'
+import { findPool, globalOf, refuseUnknownScheduler } from '../../cloud.ts'
+import { defineCommand, integer, repeated, text, withoutDefaults } from '../../command.ts'
 import type { OptionValues } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { poolFields } from '../../render/cloud.ts'
@@ -10,11 +10,12 @@ import { withDataCenter } from '../../session.ts'
 
 const MEMORY_MIB_MAX = 64 * 1024 * 1024
 const HOSTS_MAX = 1_000
+const OVERCOMMIT_MAX = 64
 
 const factor = (written: string): number => {
   const value = /^\d+(\.\d+)?$/.test(written) ? Number(written) : NaN
-  if (value >= 0.1 && value <= 100) return value
-  throw CLI.USAGE({ problem: `kumoi pool: "${written}" is no over-commit factor`, hint: 'Write a number from 0.1 to 100: 1 books what there is, 2 twice as much.' })
+  if (value >= 0.1 && value <= OVERCOMMIT_MAX) return value
+  throw CLI.USAGE({ problem: `kumoi pool: "${written}" is no over-commit factor`, hint: `Write a number from 0.1 to ${OVERCOMMIT_MAX}: 1 books what there is, 2 twice as much.` })
 }
 
 const OPTIONS = {
@@ -50,6 +51,7 @@ export const createCommand = defineCommand({
   ],
   output: 'value',
   run: (shell, [name = ''], wish) => withDataCenter(shell, async (dc) => {
+    await refuseUnknownScheduler(dc, wish.scheduler)
     const cloud = globalOf(dc)
     const pool = await cloud.add(await cloud.createPool({ name, ...settingsOf(wish) }))
     const snapshot = await pool.snapshot()
@@ -63,14 +65,15 @@ export const setCommand = defineCommand({
   name: 'pool set',
   summary: 'Change what a pool promises, and what decides where its VMs go',
   operands: '<pool>',
-  details: 'VMs stay where they are: a new scheduler decides the next placement.',
-  options: OPTIONS,
+  details: 'What is not named stays as it is. VMs stay where they are: a new scheduler decides the next placement.',
+  options: withoutDefaults(OPTIONS),
   examples: [{ command: 'kumoi pool set hpc --scheduler packing', does: 'fill machines one after another' }, { command: 'kumoi pool set hpc --survives 2', does: 'refused by placements from now on that leave too little room' }],
   output: 'value',
   run: (shell, [name = ''], wish) => withDataCenter(shell, async (dc) => {
     const change = settingsOf(wish)
     if (Object.keys(change).length === 0) throw CLI.USAGE({ problem: 'kumoi pool set: nothing to change', hint: 'See `kumoi pool set --help`.' })
     const pool = await findPool(dc, shell.out, name)
+    await refuseUnknownScheduler(dc, wish.scheduler)
     await pool.patch(change)
     const snapshot = await pool.snapshot()
     shell.out.result(snapshot.pool, (layout) => poolFields(snapshot, layout))

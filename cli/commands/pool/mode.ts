@@ -13,7 +13,7 @@ import { sideBySide } from '../../side-by-side.ts'
 interface Verb { readonly summary: string; readonly details: string; readonly doing: string; readonly done: string; readonly example: string }
 const VERBS = {
   drain: { summary: 'Move all VMs off machines, live, and keep them empty', details: 'Ends when the machine is empty, or says what could not be moved. As many migrations at once as the pool allows. Ctrl-C stops waiting: what was begun goes on (`kumoi pool serve` calls it off).', doing: 'draining', done: 'is empty, in maintenance', example: 'before work on it' },
-  maintain: { summary: 'Place nothing on machines from now on; their VMs stay', details: 'VMs that are there go on running. `kumoi pool drain` moves them away first.', doing: 'setting aside', done: 'is in maintenance', example: 'nothing new goes there' },
+  maintain: { summary: 'Take empty machines out of service: nothing is placed on them', details: 'A machine that runs VMs of the pool is refused: `kumoi pool drain` moves them away first, and ends in maintenance.', doing: 'setting aside', done: 'is in maintenance', example: 'nothing new goes there' },
   serve: { summary: 'Put machines into service again', details: 'Placements may choose it again; a drain that is under way is called off.', doing: 'putting into service', done: 'is in service', example: 'after the work' },
 } as const satisfies Readonly<Record<string, Verb>>
 
@@ -48,8 +48,8 @@ export const modeCommand = (verb: keyof typeof VERBS): AnyCommand => {
     output: 'value',
     run: (shell, [name = '', ...words]) => withDataCenter(shell, async (dc) => {
       const pool = await findPool(dc, shell.out, name)
-      const inPool = new Set((await pool.snapshot()).machines.map(({ uuid }) => uuid))
-      const machines = (await dc.pms).filter(({ uuid }) => inPool.has(uuid))
+      // The pool's own list has its dead machines too.
+      const machines = await pool.machines
       if (machines.length === 0) throw CLI.NOT_FOUND({ what: `machine in pool ${pool.name} called`, name: words.join(' '), known: [], more: 0 })
       const objects = pickMachines(words, machines)
       return withProgress(shell, pool, new Set(verb === 'drain' ? objects.map(({ uuid }) => uuid) : []), () => sideBySide(shell, { objects, doing, done, work: (machine) => pool[verb](machine) }))

@@ -1,6 +1,6 @@
 // `kumoi pool place POOL`: where a VM would go, by the pool's scheduler or another. Nothing is done.
 
-import { findPool } from '../../cloud.ts'
+import { findPool, refuseUnknownScheduler } from '../../cloud.ts'
 import { defineCommand, integer, text } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { findVm } from '../../objects.ts'
@@ -23,6 +23,7 @@ export const placeCommand = defineCommand({
     if (vm !== undefined && (vcpus ?? memory) !== undefined) throw CLI.USAGE({ problem: 'kumoi pool place: --vm is there already with vcpus and memory of its own', hint: 'Say either --vm, or --vcpus and --memory.' })
     const pool = await findPool(dc, shell.out, name)
     const need = vm === undefined ? { vcpus: vcpus ?? 1, memoryMiB: memory ?? 512 } : await findVm(dc, shell.out, vm)
+    await refuseUnknownScheduler(dc, scheduler)
     const choice = await pool.place(need, scheduler === undefined ? {} : { scheduler })
     const names = namesIn(await pool.snapshot())
     shell.out.result(choice, (layout) => choiceText(choice, names, layout))

@@ -73,13 +73,13 @@ export function figure5(run: AvailabilityRun): Outcome {
   const what = victim === 'emulator' ? `QEMU of the VM killed on ${from}` : `host ${from} lost`
   const plot: Plot = {
     title: `Figure 5: high availability (${victim === 'emulator' ? 'a VM is killed' : 'a host is lost'})`, xLabel: 'Time (s)', seconds, endSeconds: times.endSeconds,
-    subtitle: `five hosts, ${guests}; ${what}${to === undefined ? '' : `, running again on ${to}`}; the paper's VM ran again ${PAPER_RESTART_SECONDS} s after it was destroyed, on a live host`,
+    subtitle: `five hosts, ${guests}; ${what}${to === undefined ? '' : `, running again on ${to}`}; paper: running again after ${PAPER_RESTART_SECONDS} s, on a live host`,
     panels: [
       { title: 'CPU of the VM', unit: 'CPU (%)', kind: 'lines', curves: [{ label: NAME, values: samples.map(cpuOf) }] },
       { title: 'State of the VM', unit: 'state', kind: 'steps', max: STATES.length - 1, words: STATES, curves: [{ label: 'ours', values: states }, { label: 'paper', dashed: true, colour: 1, values: seconds.map(paperAt) }] },
     ],
     marks: [
-      { atSeconds: killedSeconds, label: `killed ${killedSeconds.toFixed(1)} s`, whose: 'ours' },
+      { atSeconds: killedSeconds, label: `${victim === 'emulator' ? 'killed' : 'host lost'} ${killedSeconds.toFixed(1)} s`, whose: 'ours' },
       ...(runningSeconds === undefined ? [] : [{ atSeconds: runningSeconds, label: `running +${(runningSeconds - killedSeconds).toFixed(1)} s`, whose: 'ours' } as const]),
       ...(answersSeconds === undefined ? [] : [{ atSeconds: answersSeconds, label: `answers +${(answersSeconds - killedSeconds).toFixed(1)} s`, whose: 'ours' } as const]),
       { atSeconds: killedSeconds + PAPER_RESTART_SECONDS, label: `paper: +${PAPER_RESTART_SECONDS} s`, whose: 'paper' },

@@ -7,13 +7,15 @@ import { join } from 'node:path'
 import t from 'tap'
 import { SimClock } from '../../../fabric/mod.ts'
 import type { PoolSnapshot } from '../../../kali/contract.ts'
+import type { VM } from '../../../rmo/mod.ts'
+import { CLI } from '../../../cli/errors.ts'
 import { figure5 } from '../../../cli/lab/figures/availability.ts'
 import type { AvailabilityRun } from '../../../cli/lab/figures/availability.ts'
 import type { Sample, VmSample } from '../../../cli/lab/figures/contract.ts'
 import { AS_PAPER, QUICK, figure4, growthOf, loadRatioHere } from '../../../cli/lab/figures/elasticity.ts'
 import type { ElasticityRun } from '../../../cli/lab/figures/elasticity.ts'
 import { writeOutcome } from '../../../cli/lab/figures/files.ts'
-import { burningContext } from '../../../cli/lab/figures/guest.ts'
+import { burningContext, guestUptimeSeconds } from '../../../cli/lab/figures/guest.ts'
 import { startSampler } from '../../../cli/lab/figures/sampler.ts'
 import { vmView, webPool } from '../../support/fake-pools.ts'
 import { runProgram } from '../../support/processes.ts'
@@ -113,6 +115,17 @@ t.test('the sampler: on time, with gaps where nobody answers, ended by its signa
   sampler.stop()
   clock.advance(10_000)
   t.equal(looks, 4, 'nobody looks any more')
+})
+
+t.test('a guest that moved answers from where it is', async (t) => {
+  const gone = { serial: async () => { throw CLI.LAB_FAILED({ step: 'none', reason: 'its machine is lost' }) } } as unknown as VM
+  const here = { serial: async ({ input }: { readonly input: string }) => `noise <:${/<:"(\d+)/.exec(input)?.[1]}\r\n12.34 5.6\r\nkumoi-guest: ok\r\n:${/":"(\d+)/.exec(input)?.[1]}>` } as unknown as VM
+  const found = [undefined, gone, here]
+  let pauses = 0
+  t.equal(await guestUptimeSeconds(async () => found.shift(), async () => { pauses++ }), 12.34)
+  t.equal(pauses, 2, 'looked for anew before each question')
+  await t.rejects(guestUptimeSeconds(async () => undefined, async () => {}), { code: 'CLI_ERR_LAB_FAILED' }, 'a bounded number of times')
+  await t.rejects(guestUptimeSeconds(async () => { throw new TypeError('a mistake') }, async () => {}), TypeError, 'what is no refusal is not asked again')
 })
 
 t.test('the guest\'s load is a program that a shell understands', async (t) => {

@@ -43,7 +43,6 @@ const CASES: readonly Case[] = [
   { name: 'pending is placed', of: { machines: five({}), vms: [pending('p')] }, does: ['place v-p'] },
   { name: 'pending without room waits and says so', of: { machines: five({}), vms: [pending('p', { vcpus: 17 })] }, does: [], says: /no machine of pool has room for 17 vcpus/ },
   { name: 'frozen', of: { mode: 'freeze', machines: five({ lease: GONE }), vms: [on('w'), pending('p')] }, does: [], says: /set to freeze/ },
-  { name: 'ignored', of: { mode: 'ignore', machines: five({ lease: GONE }), vms: [on('w')] }, does: [], says: /set to ignore/ },
   { name: 'priority first, then the biggest', of: { machines: five({ lease: GONE }), vms: [on('s'), on('b', { memoryMiB: 8_192 }), on('p', { protection: { ...protection, priority: 5 } })] }, does: ['relocate v-p', 'relocate v-b', 'relocate v-s'] },
 ]
 
