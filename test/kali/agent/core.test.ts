@@ -2,7 +2,7 @@
 // every step and which, left alone, comes to be what is wanted.
 
 import t from 'tap'
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { decide, endOf } from '../../../kali/agent/agent-core.ts'
 import { backoffMs, learn, observe } from '../../../kali/agent/memory.ts'
 import { standingOf } from '../../../kali/agent/standing.ts'

@@ -1,7 +1,7 @@
 // Two books over one store, at random and at once: the records always agree with each other. And the audit itself: each kind
 // of damage is seen.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { errorCode, seededRandom, systemClock } from '../../../fabric/base.ts'
 import { createStoreClient } from '../../../fabric/store/client.ts'

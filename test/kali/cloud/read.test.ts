@@ -1,6 +1,6 @@
 // Records to bytes and back; what is no record is refused by name; what an agent or a policy is given cannot crash a watch.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t from 'tap'
 import { errorCode } from '../../../fabric/base.ts'
 import { decisionKey, nameProblem, watchedKey } from '../../../kali/cloud/keys.ts'

@@ -1,7 +1,7 @@
 // The lease of a host on virtual time: never running when it could be taken over, whatever happens to clocks, network,
 // store, node and watchdog.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { errorCode } from '../../../fabric/base.ts'
 import { T, createWorld } from './lease-world.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { errorCode } from '../../../fabric/base.ts'
 import type { HaTimings } from '../../../kali/cloud/contract.ts'

@@ -1,6 +1,6 @@
 // Elastic groups rule by rule (cloud.md section 6), over groups that live on virtual time, and properties over random loads.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t, { test } from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { PoolSnapshot } from '../../../kali/cloud/contract.ts'

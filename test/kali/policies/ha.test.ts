@@ -1,6 +1,6 @@
 // High availability rule by rule (cloud.md section 5), on tables of snapshots, and properties over random pools.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import t, { test } from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { MachineView, PoolSnapshot, VmView } from '../../../kali/cloud/contract.ts'

@@ -1,6 +1,6 @@
 // Load traces: what is read, what is refused with its line, and the loads made of it.
 
-import fc from 'fast-check'
+import { fc } from '../../support/property.ts'
 import { test } from 'tap'
 import { errorCode } from '../../../fabric/base.ts'
 import { parseTrace, parseTraceTime } from '../../../kali/mod.ts'
