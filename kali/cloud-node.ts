@@ -130,6 +130,7 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
       if (outcome.status !== 'value') throw fromErrorRecord(outcome.error)
       return (decodeValue(outcome.value) as unknown[])[0]
     },
+    functions: () => withCatalog(data, async (catalog) => (await catalog.list()).map(({ name }) => name)),
     ensurePolicies: (names) => deployPolicies(data, names),
     admit: admissionProblem, infeasible: ruleProblem,
   })
@@ -153,13 +154,17 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
   }
 }
 
-/** As a shell of this node would deploy them: through its socket, in the administrator's name. */
-async function deployPolicies(data: string, names: readonly string[]): Promise<void> {
+/** As a shell of this node has it: through its socket, in the administrator's name. */
+async function withCatalog<T>(data: string, work: (catalog: ReturnType<typeof createCatalogClient>) => Promise<T>): Promise<T> {
   const peer = createRpcPeer({ channel: await connectLocal(socketPath(data), systemClock), caller: { via: 'socket', uid: process.getuid?.() ?? 0 }, registry: createRegistry(), clock: systemClock })
   try {
     const catalog = createCatalogClient({ peer, callOptions: () => ({ timeoutMs: LIMITS.policyDeployTimeoutMs }) })
-    await ensurePolicies({ names, packageRoot: PACKAGE_ROOT, as: localPrincipal(), build: buildBundle, deploy: (bundle, options) => catalog.deploy(bundle, options), list: () => catalog.list() })
+    return await work(catalog)
   } finally {
     peer.close()
   }
+}
+
+async function deployPolicies(data: string, names: readonly string[]): Promise<void> {
+  await withCatalog(data, (catalog) => ensurePolicies({ names, packageRoot: PACKAGE_ROOT, as: localPrincipal(), build: buildBundle, deploy: (bundle, options) => catalog.deploy(bundle, options), list: () => catalog.list() }))
 }

@@ -46,7 +46,7 @@ export const KALI = defineErrors('KALI_ERR', {
   MACHINE_REFUSED: { message: (d: { readonly machine: string; readonly doing: string; readonly reason: string; readonly remedy: string }) => `Machine ${d.machine} cannot be ${d.doing}: ${d.reason}. ${d.remedy}.`, outcome: 'not-started' },
   DRAIN_BLOCKED: { message: (d: { readonly machine: string; readonly left: readonly string[] }) => `Machine ${d.machine} is not empty yet: ${d.left.join('; ')}. It stays in mode draining; correct what is named and drain it again, or take it back into service.`, retryable: true },
   // --- placement
-  SCHEDULER_UNKNOWN: { message: (d: { readonly name: string; readonly known: string }) => `There is no scheduler ${d.name}. There is ${d.known}; a deployed function goes by its name, and a function (vm, pms) => pm is one too.`, outcome: 'not-started' },
+  SCHEDULER_UNKNOWN: { message: (d: { readonly name: string; readonly known: string; readonly near?: string }) => `There is no scheduler ${d.name}${d.near === undefined ? '' : ` (did you mean ${d.near}?)`}. There is ${d.known}; a deployed function goes by its name, and a function (vm, pms) => pm is one too.`, outcome: 'not-started' },
   SCHEDULER_INVALID: { message: (d: { readonly what: string; readonly expected: string }) => `A scheduler was refused: ${d.what} must be ${d.expected}.`, outcome: 'not-started' },
   SCHEDULER_FAILED: { message: (d: { readonly scheduler: string; readonly vm: string; readonly reason: string; readonly at?: string; readonly choice?: object }) => `The scheduler ${d.scheduler} failed for ${d.vm}: ${d.reason}${d.at === undefined ? '' : ` (${d.at})`}. Nothing was placed.`, outcome: 'failed' },
 })

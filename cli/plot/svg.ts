@@ -149,10 +149,10 @@ const LIGHT: Colours = { paper: '#ffffff', ink: '#1d2329', soft: '#57626d', grid
 const DARK: Colours = { paper: '#14181c', ink: '#e6eaee', soft: '#9aa6b1', grid: '#2a3138', paperMark: '#d9b85c', curves: ['#6ea0ff', '#f2a94a', '#6cc48b', '#dd7fc8', '#ff7a7a', '#a99cff', '#4cc6d4', '#a5abb1'] }
 
 const rules = ({ paper, ink, soft, grid, paperMark, curves }: Colours): string => [
-  `.bg{fill:${paper}} text{fill:${ink}} .soft,.x,.y{fill:${soft}} .grid{stroke:${grid}} .axis{stroke:${soft}} .level{stroke:${soft}} .ours{stroke:${ink}} .paper{stroke:${paperMark}} .paper-text{fill:${paperMark}}`,
+  `.bg{fill:${paper}} .mark{stroke:${paper}} text{fill:${ink}} .soft,.x,.y{fill:${soft}} .grid{stroke:${grid}} .axis{stroke:${soft}} .level{stroke:${soft}} .ours{stroke:${ink}} .paper{stroke:${paperMark}} .paper-text{fill:${paperMark}}`,
   ...curves.map((colour, i) => `.c${i}-line{stroke:${colour}} .c${i}-fill{fill:${colour}}`),
 ].join('\n')
-const SHAPES = `text{font-family:system-ui,"DejaVu Sans",sans-serif;font-size:12px} .t{font-weight:600;font-size:16px} .h{font-weight:600;font-size:13px} .small{font-size:11px} .x{text-anchor:middle} .y{text-anchor:end}
+const SHAPES = `text{font-family:system-ui,"DejaVu Sans",sans-serif;font-size:12px} .t{font-weight:600;font-size:16px} .h{font-weight:600;font-size:13px} .small{font-size:11px} .mark{stroke-width:5;stroke-linejoin:round;paint-order:stroke} .x{text-anchor:middle} .y{text-anchor:end}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round} .dashed{stroke-dasharray:5 4;stroke-width:1.2} .axis{fill:none} .level{stroke-dasharray:2 4} .ours{stroke-width:1.2} .paper{stroke-width:1.2;stroke-dasharray:5 4}`
 const styleOf = (theme: Theme): string => `${SHAPES}\n${rules(theme === 'dark' ? DARK : LIGHT)}${theme === 'auto' ? `\n@media (prefers-color-scheme: dark){\n${rules(DARK)}\n}` : ''}`
 
@@ -167,16 +167,16 @@ export function plotSvg(plot: Plot, theme: Theme): string {
   const bottom = first + panels.length * PANEL + Math.max(0, panels.length - 1) * GAP
   const height = bottom + FOOT
   const x = (second: number): number => LEFT + second / endSeconds * INNER
+  const rowOf = (i: number): number => head + 12 + (rows[i] ?? 0) * MARK_ROW
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(title)}">`,
     `<style>${styleOf(theme)}</style>`,
     `<rect class="bg" width="${WIDTH}" height="${height}"/>`,
     `<text class="t" x="${LEFT}" y="24">${escaped(title)}</text>`,
     ...under.map((line, i) => `<text class="soft" x="${LEFT}" y="${42 + i * SUBTITLE_ROW}">${escaped(line)}</text>`),
-    ...marks.flatMap(({ atSeconds, label, whose }, i) => {
-      const at = place(x(atSeconds)), row = head + 12 + (rows[i] ?? 0) * MARK_ROW
-      return [`<line class="${whose}" x1="${at}" y1="${row - 9}" x2="${at}" y2="${bottom}"/>`, `<text class="${whose === 'paper' ? 'paper-text small' : 'small'}" x="${place(x(atSeconds) + 4)}" y="${row}">${escaped(label)}</text>`]
-    }),
+    // Words after all lines, with a rim of the background: a later mark's line crosses them, and they stay legible.
+    ...marks.map(({ atSeconds, whose }, i) => `<line class="${whose}" x1="${place(x(atSeconds))}" y1="${rowOf(i) - 9}" x2="${place(x(atSeconds))}" y2="${bottom}"/>`),
+    ...marks.map(({ atSeconds, label, whose }, i) => `<text class="${whose === 'paper' ? 'mark paper-text small' : 'mark small'}" x="${place(x(atSeconds) + 4)}" y="${rowOf(i)}">${escaped(label)}</text>`),
     ...panels.flatMap((panel, i) => drawPanel(panel, plot, first + i * (PANEL + GAP))),
     ...ticksOf(endSeconds).map((second) => `<text class="x" x="${place(x(second))}" y="${bottom + 18}">${second}</text>`),
     `<text class="x" x="${LEFT + INNER / 2}" y="${bottom + 38}">${escaped(xLabel)}</text>`,

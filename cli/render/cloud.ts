@@ -95,7 +95,7 @@ export const poolFields = (snapshot: PoolSnapshot, { style }: TableLayout): stri
   const { booked, vcpus, memoryMiB } = sumsOf(snapshot)
   return fields([
     ['name', pool.name], ['uuid', pool.uuid], ...(pool.description === '' ? [] : [['about', pool.description] as const]),
-    ...(mode === 'armed' ? [] : [['mode', mode === 'freeze' ? 'freeze: policies move and restart nothing' : 'ignore: policies do nothing, and hosts do not fence themselves'] as const]),
+    ...(mode === 'armed' ? [] : [['mode', 'freeze: policies move and restart nothing'] as const]),
     ['scheduler', schedulerText(pool.scheduler)], ['booked', `${countText(booked.vms, 'VM')}, ${ofWhole(booked.vcpus, vcpus)} vcpus, ${mebibytesText(booked.memoryMiB)} of ${mebibytesText(memoryMiB)}`],
     ['over-commit', `${pool.overcommit.cpuRatio} vcpus a core, ${pool.overcommit.memoryRatio} of memory; kept free on each machine: ${pool.reserve.vcpus} vcpus, ${mebibytesText(pool.reserve.memoryMiB)}`],
     ['survives', pool.survivesHosts === 0 ? 'no promise' : `the loss of ${countText(pool.survivesHosts, 'machine')}`],

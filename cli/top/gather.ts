@@ -1,5 +1,6 @@
 // One look at the whole: pools' snapshots, machines and VMs (also those in no pool), the last decisions -> Fleet.
 
+import { errorCode } from '../../fabric/base.ts'
 import type { Member } from '../../fabric/mod.ts'
 import type { DataCenter } from '../../kali/contract.ts'
 import { allPools } from '../cloud.ts'
@@ -43,8 +44,14 @@ const otherVm = (vm: Named): VmRow => ({ name: vm.name, pool: '', machine: hostO
 
 /** `decisionsMax`: newest of each pool. */
 export async function gather(dc: DataCenter, out: Output, { nowMs, decisionsMax }: { readonly nowMs: number; readonly decisionsMax: number }): Promise<Fleet> {
+  const silent = new Set<string>()
   const now = async (): Promise<readonly (PoolNow & { readonly decided: readonly DecisionRow[] })[]> => Promise.all((await allPools(dc, out)).map(async (pool) => {
-    const [snapshot, decisions] = await Promise.all([pool.snapshot(), pool.decisions({ limit: decisionsMax })])
+    const [snapshot, decisions] = await Promise.all([pool.snapshot(), pool.decisions({ limit: decisionsMax }).catch((error: unknown) => {
+      // Machines and VMs are known without the store; what was decided is not.
+      if (errorCode(error) !== 'FABRIC_ERR_STORE_UNREACHABLE') throw error
+      silent.add('the global store')
+      return []
+    })])
     const names = namesIn(snapshot)
     return { pool, snapshot, decided: decisions.map((one) => ({ atMs: one.atMs, pool: pool.name, by: one.policy, what: outcomeText(one), about: one.about.map((uuid) => names.get(uuid) ?? uuid.slice(0, 8)).join(', '), because: one.reason })) }
   }))
@@ -60,6 +67,6 @@ export async function gather(dc: DataCenter, out: Output, { nowMs, decisionsMax 
     machines: [...machines, ...members.filter(({ name, state }) => state === 'dead' && !listed.has(name)).map(deadMember)],
     vms: [...vms, ...others.map(otherVm)],
     decisions: pools.flatMap(({ decided }) => decided).toSorted((a, b) => b.atMs - a.atMs),
-    silent: listing.failures.map(({ name }) => name),
+    silent: [...listing.failures.map(({ name }) => name), ...silent],
   }
 }

@@ -44,7 +44,7 @@ export interface AgentOptions {
 export interface Agent {
   /** Resolves when stale copies are gone and the agent has begun to work; pends while store or hypervisor are away. */
   readonly ready: Promise<void>
-  /** The lease was given up: destroys every protected VM here, and those that the lease names. Resolves when all are seen off. */
+  /** The lease was given up: destroys every protected VM here, and those that the lease names. Resolves when all are seen off; rejects when the agent stops first. */
   fence(vms?: readonly { readonly uuid: string }[]): Promise<void>
   /** Leaves VMs as they are. Idempotent. */
   stop(): Promise<void>
@@ -248,6 +248,8 @@ export function startAgent({ view, viewReady, book, lease, hosts, clock, random,
       const targets = [...sites.values()].flatMap((site) => site.host.domains().filter(({ uuid }) => named.has(uuid) || isProtected(site, uuid)).map(({ uuid, state }) => ({ site, uuid, state })))
       log.warn('the lease was given up: protected VMs are destroyed', { vms: targets.filter(({ state }) => !isOff(state)).length, by: AGENT })
       await Promise.all(targets.map(({ site, uuid }) => destroyNow(site, uuid)))
+      // An agent that stops destroys nothing any more, and must not say that all is off: the watchdog goes on counting.
+      stopping.signal.throwIfAborted()
       for (const { site, uuid } of targets) wake(site, uuid)
     },
     stop: () => stopped ??= (async () => {

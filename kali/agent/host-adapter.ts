@@ -28,6 +28,18 @@ function lasting(settings: VmSettings): VmSettings {
   }) }
 }
 
+/**
+ * Rejects as soon as it is called back: its turn at the VM's lock may come after a user's start that waits for this agent to arm
+ * the VM. What is called back does nothing when its turn comes.
+ */
+async function unlessCalledBack(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const callBack = (): void => reject(signal.reason)
+  if (signal.aborted) callBack()
+  signal.addEventListener('abort', callBack, { once: true })
+  try { await Promise.race([work, promise]) } finally { signal.removeEventListener('abort', callBack) }
+}
+
 export function createAgentHost({ host, name, node, clock, random }: AgentHostOptions): AgentHost {
   const known = new WeakMap<VmSettings, VmSettings>()
   const settingsOf = (settings: VmSettings): VmSettings => {
@@ -82,7 +94,7 @@ export function createAgentHost({ host, name, node, clock, random }: AgentHostOp
       // Nothing was started: the hypervisor still takes the emulator that died for a running one.
       if (died !== undefined && vmOf(vm).record.pid === died) throw RMO.STATE_INVALID({ kind: 'VM', name: vmOf(vm).name, operation: 'start', state: 'dead, and the hypervisor has not noticed', needs: 'seen off' })
     },
-    stop: (vm, patienceMs, signal) => vmOf(vm).stop({ force: true, timeoutMs: patienceMs }, authority(patienceMs + LIMITS.agentCallMs, signal)),
+    stop: (vm, patienceMs, signal) => unlessCalledBack(vmOf(vm).stop({ force: true, timeoutMs: patienceMs }, authority(patienceMs + LIMITS.agentCallMs, signal)), signal),
     async destroy(vm, signal) {
       const { remainingMs } = authority(LIMITS.agentCallMs, signal)
       await host.driver.domains.destroy(vm, { signal, remainingMs })

@@ -63,6 +63,9 @@ export function neededFor(before: IntentRecord | undefined, after: IntentRecord 
   return { machines, scopes, pools: machines.length + scopes.length > 0 && after !== undefined ? [after.pool] : [] }
 }
 
+/** As users write it (`global.quota('pool/web', ...)`): pools by name. */
+const scopeText = (scope: QuotaScope, known: Known): string => (scope.startsWith('pool/') ? `pool/${known.pool(scope.slice('pool/'.length))?.name ?? scope.slice('pool/'.length)}` : scope)
+
 /** Throws KALI_ERR_POOL_UNKNOWN, KALI_ERR_MACHINE_UNKNOWN, KALI_ERR_NO_ROOM, KALI_ERR_QUOTA. */
 export function bookings(before: IntentRecord | undefined, after: IntentRecord | undefined, known: Known): Booked {
   const { pools } = neededFor(before, after)
@@ -79,7 +82,7 @@ export function bookings(before: IntentRecord | undefined, after: IntentRecord |
     const limit = known.quota(scope)?.limit
     for (const what of ['vms', 'vcpus', 'memoryMiB'] as const) {
       const most = limit?.[what]
-      if (most !== undefined && amounts[what] > present[what] && amounts[what] > most) throw KALI.QUOTA({ scope, what: UNITS[what], wanted: amounts[what], limit: most })
+      if (most !== undefined && amounts[what] > present[what] && amounts[what] > most) throw KALI.QUOTA({ scope: scopeText(scope, known), what: UNITS[what], wanted: amounts[what], limit: most })
     }
     return { scope, amounts }
   })

@@ -104,10 +104,11 @@ function* replace(before: Stored<IntentRecord> | undefined, after: IntentRecord 
   const needed = neededFor(before, after)
   const names = { from: before && CLOUD_KEYS.vmName(before.pool, before.name), to: after && CLOUD_KEYS.vmName(after.pool, after.name) }
   const group = after?.group !== undefined && after.group !== before?.group ? [CLOUD_KEYS.group(after.group)] : []
+  const recounted = groupsRecounted(before, after).map(CLOUD_KEYS.group)
   const keys = [
     ...needed.machines.map(CLOUD_KEYS.machine), ...needed.pools.map(CLOUD_KEYS.pool),
     ...needed.scopes.flatMap((scope) => [CLOUD_KEYS.booked(scope), CLOUD_KEYS.quota(scope)]),
-    ...(names.to !== undefined && names.to !== names.from ? [names.to] : []), ...group,
+    ...(names.to !== undefined && names.to !== names.from ? [names.to] : []), ...recounted,
   ]
   const entries = keys.length === 0 ? [] : yield keys
   const found = new Map(keys.map((key, at) => [key, entries[at]]))
@@ -127,9 +128,23 @@ function* replace(before: Stored<IntentRecord> | undefined, after: IntentRecord 
     ...(names.from !== undefined && names.from !== names.to ? [{ do: 'delete', key: names.from } as const] : []),
     ...(before?.protection !== undefined && after?.protection === undefined ? [{ do: 'delete', key: CLOUD_KEYS.access('HighAvailability', protectionUuidOf(uuid)) } as const] : []),
     ...(names.to !== undefined && names.to !== names.from ? [{ do: 'put', key: names.to, value: new TextEncoder().encode(uuid) } as const] : []),
+    ...recounted.flatMap((key): StoreOperation[] => {
+      const value = found.get(key)?.value
+      return value === undefined ? [] : [{ do: 'put', key, value }]
+    }),
     ...machines.map((machine) => ({ do: 'put', key: CLOUD_KEYS.machine(machine.uuid), value: encodeRecord(RECORDS.machine, machine) }) as const),
     ...counters.map(({ scope, amounts }) => (equal(amounts, NOTHING) && isAccount(scope) ? { do: 'delete', key: CLOUD_KEYS.booked(scope) } as const : { do: 'put', key: CLOUD_KEYS.booked(scope), value: encodeRecord(RECORDS.amounts, amounts) } as const)),
   ]
+}
+
+/**
+ * Groups of which one member more or less is there, or is wanted running: their records are written again as they are, so that
+ * who goes by a count (`min`, `max`) binds it by the revision of the group's record.
+ */
+function groupsRecounted(before: IntentRecord | undefined, after: IntentRecord | undefined): readonly string[] {
+  const partOf = (intent: IntentRecord | undefined): string => intent === undefined || intent.desired === 'absent' ? 'none' : intent.desired === 'running' && intent.error === undefined ? 'running' : 'other'
+  if (before?.group === after?.group && partOf(before) === partOf(after)) return []
+  return [...new Set([before?.group, after?.group])].filter((group) => group !== undefined)
 }
 
 /** Counters of accounts come and go; a pool's is there as long as the pool. */

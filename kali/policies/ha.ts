@@ -67,7 +67,7 @@ function ofLiveHost(vm: VmView, { restarts, relocations }: NonNullable<VmView['p
   const late = atMs - phaseSinceMs >= LIMITS.haPatienceMs
   // Somebody has decided since (a reminder, a human): its agent has as long again.
   if (vm.decidedAtMs > phaseSinceMs && atMs - vm.decidedAtMs < LIMITS.haPatienceMs) return undefined
-  if (phase === 'shut-down' && used.restarts >= restarts && restarts > 0) return late ? { do: 'give-up', reason: `it is shut-down on ${machine.name}, is wanted, and its ${restarts} restarts there have not brought it back` } : undefined
+  if (phase === 'shut-down' && late && used.restarts >= Math.max(1, restarts)) return { do: 'give-up', reason: `it is shut-down on ${machine.name} and wanted to run, and was not started there after ${used.restarts} reminders` }
   if (phase === 'shut-down' || (phase === 'crashed' && used.restarts < restarts)) {
     return late ? { do: 'retry', reason: `it is ${phase} for more than ${seconds(LIMITS.haPatienceMs)}, and ${machine.name} has not started it again` } : undefined
   }

@@ -8,6 +8,7 @@ import { awaited, forEach, without } from './calls.ts'
 import { bareOf } from './desk.ts'
 import type { Desk } from './desk.ts'
 import { specWith, templateOf } from './group-spec.ts'
+import { countedIn } from './members.ts'
 import type { VmVerbs } from './vms.ts'
 
 type GroupVerbs = Pick<CloudService, 'addGroup' | 'changeGroup' | 'removeGroup'>
@@ -53,8 +54,7 @@ export function createGroupVerbs(desk: Desk, { addVm }: Pick<VmVerbs, 'addVm'>):
 
     async changeGroup(uuid, { spec, paused }, by) {
       const present = desk.groupOf(uuid)
-      const next: GroupRecord = { ...bareOf(present), ...(spec === undefined ? {} : { spec: specWith(spec, present.spec) }), ...(paused === undefined ? {} : { paused }) }
-      const stored = await desk.seen(await book.putGroup(next, present.revision))
+      const stored = await countedIn(desk, uuid, by.signal, async (group) => desk.seen(await book.putGroup({ ...bareOf(group), ...(spec === undefined ? {} : { spec: specWith(spec, group.spec) }), ...(paused === undefined ? {} : { paused }) }, group.revision)))
       const what = paused === undefined || paused === present.paused ? 'changed it' : paused ? 'paused it' : 'let it go on'
       await desk.journal({ pool: present.pool, policy: by.principal, about: [uuid], action: 'none', reason: `${by.principal} ${what}`, outcome: 'done' })
       return bareOf(stored)
@@ -63,11 +63,11 @@ export function createGroupVerbs(desk: Desk, { addVm }: Pick<VmVerbs, 'addVm'>):
     async removeGroup(uuid, { keepMembers = false }, by) {
       const present = desk.groupOf(uuid)
       // Its policy begins nothing new from here on.
-      if (!present.paused) await desk.seen(await book.putGroup({ ...bareOf(present), paused: true }, present.revision))
+      if (!present.paused) await countedIn(desk, uuid, by.signal, async (group) => desk.seen(await book.putGroup({ ...bareOf(group), paused: true }, group.revision)))
       const reason = `${by.principal} removed elastic group ${present.name}`
       const members = view.intents({ group: uuid })
       const leaving = keepMembers ? [] : members.filter((member) => member.uuid !== present.original)
-      await forEach(members, (member) => leaving.includes(member) ? change(member.uuid, by.principal, reason, () => ({ desired: 'absent', booked: false }), ['group', 'protection', 'error']) : change(member.uuid, by.principal, reason, () => ({}), ['group']))
+      await forEach(members, (member) => leaving.includes(member) ? change(member.uuid, by.principal, reason, () => ({ desired: 'absent' }), ['group', 'protection', 'error']) : change(member.uuid, by.principal, reason, () => ({}), ['group']))
       await book.removeGroup(uuid)
       await desk.shows(() => view.group(uuid) === undefined, `that group ${present.name} is gone`)
       await desk.journal({ pool: present.pool, policy: by.principal, about: [uuid, ...leaving.map((member) => member.uuid)], action: 'none', reason, outcome: 'done' })

@@ -58,6 +58,7 @@ export interface MoveOptions { readonly to?: string | undefined; readonly epoch?
 export async function beginMove(desk: Desk, intent: Stored<IntentRecord>, { to, epoch = intent.epoch, decided, signal }: MoveOptions): Promise<Placed<Stored<IntentRecord>>> {
   const problem = unmovable(desk, intent)
   const from = intent.machine
+  if (from !== undefined && desk.memberOf(from.node) === 'dead') throw refused(intent.name, `its machine ${from.name} is dead`, `High availability starts what it protects elsewhere (\`kumoi pool why\` tells when); all else waits for ${from.name}`)
   if (problem !== undefined || from === undefined) throw refused(intent.name, problem ?? 'it has no machine', '`kumoi pool why` tells what it waits for')
   if (to !== undefined && desk.machineOf(to, intent.pool).uuid === from.uuid) throw refused(intent.name, `it is on ${from.name}`, 'Name another machine')
   return place<Stored<IntentRecord>>(desk, {

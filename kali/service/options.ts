@@ -27,6 +27,8 @@ export interface CloudServiceOptions {
   observe(kind: ObservedKind, signal: AbortSignal, answerMs: number): Promise<Observed>
   /** All settings of a live VM as its home says (its context is not among its attributes). Default: from its attributes. */
   settingsOf?(vm: ReferenceRecord, by: Authority): Promise<VmSettings>
+  /** Names of the deployed functions, as the store has them: a pool's scheduler is one of them. Default: whatever is named is taken for one. */
+  functions?(): Promise<readonly string[]>
   /** Calls a deployed function. */
   metric(name: string, payload: unknown, signal: AbortSignal): Promise<unknown>
   /** Deploys the policies of these names that are delivered and not there yet. */

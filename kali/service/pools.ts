@@ -1,9 +1,12 @@
 // Pools, their quotas and rules, and the mode of the whole cloud: checked, written, seen by this node before it is answered.
 
+import { nearest } from '../../fabric/base.ts'
 import type { Authority } from '../../functions/mod.ts'
-import type { PoolRecord } from '../cloud/contract.ts'
+import type { PoolRecord, SchedulerRef } from '../cloud/contract.ts'
 import type { CloudService, PoolChange } from '../cloud/parts.ts'
 import { KALI } from '../errors.ts'
+import { bindScheduler } from '../placement/ranking.ts'
+import { SCHEDULERS } from '../placement/schedulers/index.ts'
 import { forEach } from './calls.ts'
 import { bareOf } from './desk.ts'
 import type { Desk } from './desk.ts'
@@ -27,14 +30,27 @@ export function createPoolVerbs(desk: Desk): PoolVerbs {
   /** A policy of the pool's that is delivered with Kumoi is there before the pool counts on it. */
   const withPolicies = async (pool: Pick<PoolRecord, 'policies'>, by: Authority): Promise<void> => { if (pool.policies.length > 0) await desk.ensurePolicies(pool.policies, by) }
 
+  /** One that places nothing would be found out by the first VM that has to be placed, at night. Throws KALI_ERR_SCHEDULER_UNKNOWN, KALI_ERR_SCHEDULER_INVALID. */
+  const assertScheduler = async (scheduler: SchedulerRef | undefined): Promise<void> => {
+    if (scheduler?.type === 'builtin') bindScheduler(scheduler)
+    if (scheduler?.type !== 'function' || desk.functions === undefined) return
+    const deployed = await desk.functions()
+    if (deployed.includes(scheduler.name)) return
+    const builtin = SCHEDULERS.map(({ name }) => name)
+    const near = nearest(scheduler.name, [...builtin, ...deployed])
+    throw KALI.SCHEDULER_UNKNOWN({ name: scheduler.name, known: builtin.join(', '), ...(near === undefined ? {} : { near }) })
+  }
+
   return {
     async addPool({ uuid, name, ...draft }, by) {
+      await assertScheduler(draft.scheduler)
       const pool: PoolRecord = changed({ ...DEFAULTS, uuid, name, createdBy: by.principal, createdAtMs: desk.wallMs() }, draft)
       await withPolicies(pool, by)
       return bareOf(await desk.seen(await book.createPool(pool)))
     },
     async changePool(uuid, change, by) {
       desk.poolOf(uuid)
+      await assertScheduler(change.scheduler)
       if (change.policies !== undefined) await withPolicies({ policies: change.policies }, by)
       return bareOf(await desk.seen(await book.changePool(uuid, (present) => changed(present, change))))
     },

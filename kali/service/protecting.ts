@@ -19,7 +19,7 @@ import type { Needs } from './needs.ts'
 import type { Observation } from './observation.ts'
 import { place } from './placing.ts'
 import { originElsewhere } from './relocation.ts'
-import { bridgesOf, imagesOf, storageOf } from './snapshot.ts'
+import { bridgesOf, imagesOf, seenOn, storageOf } from './snapshot.ts'
 import type { VmVerbs } from './vms.ts'
 
 type ProtectionVerbs = Pick<CloudService, 'protect' | 'unprotect' | 'clear'>
@@ -27,10 +27,21 @@ type ProtectionVerbs = Pick<CloudService, 'protect' | 'unprotect' | 'clear'>
 const NODES_MIN = 3
 export const PROTECTION: Protection = { restarts: 1, relocations: 1, windowMs: 3_600_000, onGuestShutdown: 'leave', priority: 0 }
 
+/** Whether a disk's storage can be used from another machine: that has the very pool, told by its uuid. A path alone may be two directories. */
+function sharing(observation: Observation, home: IntentRecord['machine'], storage: readonly string[]): (machine: MachineRecord) => readonly string[] | undefined {
+  const pools = (home === undefined ? undefined : seenOn(observation, 'StoragePool', home)) ?? []
+  const uuids = new Map(storage.flatMap((name) => pools.filter((pool) => pool.name === name || pool.attributes.path === name).map(({ uuid }) => [name, uuid] as const)))
+  return (machine) => {
+    const there = seenOn(observation, 'StoragePool', machine), names = storageOf(observation, machine)
+    // Of a directory that is no pool at home nothing better is known than its path.
+    return there === undefined ? undefined : storage.filter((name) => uuids.has(name) ? there.some(({ uuid, attributes }) => uuid === uuids.get(name) && attributes.state !== 'inactive') : names?.includes(name) === true)
+  }
+}
+
 /** What of it a machine has not, as far as that is known. */
-function lacks(needs: Needs, machine: MachineRecord, observation: Observation): readonly string[] {
+function lacks(needs: Needs, machine: MachineRecord, observation: Observation, shared: (machine: MachineRecord) => readonly string[] | undefined): readonly string[] {
   const missing = (what: string, needed: readonly string[], had: readonly string[] | undefined): readonly string[] => had === undefined ? [] : needed.filter((name) => !had.includes(name)).map((name) => `${what} ${name}`)
-  return [...missing('image', needs.images, imagesOf(observation, machine)), ...missing('storage', needs.storage, storageOf(observation, machine)), ...missing('bridge', needs.bridges, bridgesOf(observation, machine))]
+  return [...missing('image', needs.images, imagesOf(observation, machine)), ...missing('shared storage', needs.storage, shared(machine)), ...missing('bridge', needs.bridges, bridgesOf(observation, machine))]
 }
 
 export function createProtectionVerbs(desk: Desk, { addVm }: Pick<VmVerbs, 'addVm'>): ProtectionVerbs {
@@ -47,10 +58,11 @@ export function createProtectionVerbs(desk: Desk, { addVm }: Pick<VmVerbs, 'addV
     const others = view.machines(pool.uuid).filter(({ uuid, mode }) => uuid !== intent.machine?.uuid && mode !== 'maintenance')
     if (others.length === 0) throw refuse(`pool ${pool.name} has no other machine in service; add one`)
     const needs = needsOf(settings)
+    const shared = sharing(observation, intent.machine, needs.storage)
     const reasons = others.map((machine) => {
       const room = roomOf(machine, pool)
       const short = settings.vcpus > room.vcpus || settings.memoryMiB > room.memoryMiB ? [`room for ${settings.vcpus} vcpus and ${settings.memoryMiB} MiB`] : []
-      return { machine: machine.name, missing: [...lacks(needs, machine, observation), ...short] }
+      return { machine: machine.name, missing: [...lacks(needs, machine, observation, shared), ...short] }
     })
     if (reasons.every(({ missing }) => missing.length > 0)) throw refuse(reasons.map(({ machine, missing }) => `${machine} has not ${missing.join(', ')}`).join('; '))
   }

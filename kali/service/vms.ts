@@ -78,7 +78,7 @@ export function createVmVerbs(desk: Desk): VmVerbs {
   /** Stopped, and removed with its disks, by its agent; forgotten at once when it has no machine. */
   const banish = async (uuid: string, reason: string, by: Authority): Promise<void> => {
     const decided = desk.decide(by.principal, reason)
-    const written = await book.change(uuid, (present) => ({ ...without(present, 'revision', 'protection', 'error'), ...decided, desired: 'absent', booked: false }))
+    const written = await book.change(uuid, (present) => ({ ...without(present, 'revision', 'protection', 'error'), ...decided, desired: 'absent' }))
     if (written !== undefined && written.machine === undefined) await book.forget(uuid, ({ machine, desired }) => machine === undefined && desired === 'absent')
     await desk.seen(written)
   }

@@ -105,7 +105,7 @@ t.test('high availability', async (t) => {
   await does(t, 'ha clear web1 --host-is-dead', 'web1 begins anew', ['clear web1 {"hostIsDead":true}'])
   await refuses(t, 'ha rm shop-1', 1, 'There is no highly available VM "shop-1"')
   await does(t, 'ha mode freeze --reason upgrade', 'frozen: policies restart and move nothing', ['mode freeze upgrade'])
-  await refuses(t, 'ha mode off', 2, '"off" is none of armed, freeze, ignore')
+  await refuses(t, 'ha mode off', 2, '"off" is none of armed, freeze')
   const given = await shellRun(['ha', 'list'], { fake: cloud({ snapshots: [webPool({ vms: [vmView('web1', { error: 'no tries left', protection: { restarts: 1, relocations: 1, windowMs: 1, onGuestShutdown: 'leave', priority: 0, armed: false } })] })] }) })
   t.match(given.stdout, /web1 +web +error .*no tries left/)
   t.match(given.stderr, 'given up: web1. When the cause is mended: kumoi ha clear web1')
@@ -123,8 +123,9 @@ t.test('elastic groups', async (t) => {
   await does(t, 'elastic rm shop --yes', 'shop removed', ['remove shop {}'])
 })
 
-t.test('several pools: the one that is meant must be said', async (t) => {
+t.test('several pools: the one that manages the VM is meant', async (t) => {
   const two = { snapshots: [webPool(), webPool({ pool: { ...webPool().pool, name: 'hpc', uuid: 'uuid-hpc' }, vms: [], groups: [] })] }
-  await refuses(t, 'ha add web1', 2, 'Which pool?\nName one with --pool: hpc, web.', two)
+  await does(t, 'ha add web1', 'web1 is kept running', ['createHighAvailability web1 {}', 'pool.add web1'], two)
+  await does(t, 'elastic add web1 --max 4 --name front', /at most 4 members/, ['createElasticity web1 {"out":0.8,"in":0.3,"min":1,"max":4,"name":"front"}', 'pool.add web1'], two)
   await does(t, 'ha add web1 --pool web', 'web1 is kept running', ['createHighAvailability web1 {}', 'pool.add web1'], two)
 })

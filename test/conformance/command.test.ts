@@ -2,6 +2,7 @@
 
 import t from 'tap'
 
+import { longFlag } from '../../cli/command.ts'
 import { COMMANDS, everyCommand } from '../../cli/commands/index.ts'
 import { shellRun } from '../support/shell-run.ts'
 
@@ -15,6 +16,7 @@ for (const entry of everyCommand()) {
     t.equal(spec.name, entry.name)
     t.same(spec.aliases ?? [], entry.aliases ?? [])
     t.ok(spec.examples.length > 0, 'has an example')
+    for (const [key, { flags }] of Object.entries(spec.options)) t.equal(key, longFlag(flags).replace(/^--(no-)?/, '').replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()), `${flags} is read by the name it is parsed to`)
     for (const form of [[...entry.name.split(' '), '--help'], ['help', ...entry.name.split(' ')], ...(entry.aliases ?? []).map((a) => [a, '--help'])]) {
       const { status, stdout, stderr } = await shellRun(form)
       t.equal(status, 0, stderr)

@@ -38,7 +38,6 @@ export interface MachineOptions {
   readonly killMs: number
   readonly onDomain: (event: DomainEvent) => void
   readonly note: (text: string) => void
-  readonly load?: (uuid: string) => number
 }
 
 export interface SimMachine extends MachineOptions {
@@ -49,8 +48,6 @@ export interface SimMachine extends MachineOptions {
   commandMs: number
   /** Commands answer that they failed, so often (0 to 1). */
   failRatio: number
-  /** Nothing that the hypervisor is asked for comes back. */
-  hypervisorHangs: boolean
   driverFor(life: Life): HypervisorDriver
   watchdogFor(life: Life): Watchdog
   watchdogDies(): void
@@ -63,7 +60,7 @@ const COMMANDS: ReadonlySet<string | symbol> = new Set(['define', 'undefine', 's
 
 export function createSimMachine(options: MachineOptions): SimMachine {
   const { sim, clock, random, name, cores, memoryMiB, giveUpMs, killMs, note } = options
-  const driver = createMemoryDriver({ name, clock: sim, random, capacity: { cores, memoryMiB: memoryMiB * 4, storageMiB: 1 }, bootMs: 500, shutdownMs: 300, copyMiBps: 200, ...options.load === undefined ? {} : { load: () => undefined } })
+  const driver = createMemoryDriver({ name, clock: sim, random, capacity: { cores, memoryMiB: memoryMiB * 4, storageMiB: 1 }, bootMs: 500, shutdownMs: 300, copyMiBps: 200 })
   driver.onEvent((event) => { if (event.type === 'domain') options.onDomain(event) })
 
   // ---------------------------------------------------------------- watchdog
@@ -140,7 +137,6 @@ export function createSimMachine(options: MachineOptions): SimMachine {
   const driverFor = (life: Life): HypervisorDriver => {
     let open = false
     const answered = <T>(command: boolean, work: () => Promise<T>): Promise<T> => {
-      if (machine.hypervisorHangs) return new Promise(() => {})
       const lagMs = command ? random.next() * machine.commandMs : 0
       const done = lagMs > 0 ? new Promise<T>((resolve, reject) => { sim.after(lagMs / 2, () => { work().then(resolve, reject) }) }) : work()
       return life.hear(done, lagMs / 2)
@@ -173,7 +169,7 @@ export function createSimMachine(options: MachineOptions): SimMachine {
     }
   }
   const machine: SimMachine = {
-    ...options, driver, notes: createMemoryStore(), commandMs: 20, failRatio: 0, hypervisorHangs: false, driverFor, watchdogFor, watchdogDies,
+    ...options, driver, notes: createMemoryStore(), commandMs: 20, failRatio: 0, driverFor, watchdogFor, watchdogDies,
     async powerOff() {
       watchdogDies()
       const { domains } = await driver.inventory(CALL)

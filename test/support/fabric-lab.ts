@@ -235,7 +235,8 @@ export class Lab {
 /** A node under the launcher would be a grandchild; with the flag it needs it is the child itself. */
 const SNAPSHOT = ['--disable-warning=ExperimentalWarning', '--no-node-snapshot']
 const CLOSE_MS = 6_000
-const ORPHAN_MS = 5_000
+/** A watchdog counts on for what was protected: give-up age, grace, and a busy machine. */
+const ORPHAN_MS = 20_000
 
 /** A lab that is torn down with the test, which fails if a process outlived its node. */
 export async function openLab(t: Teardown): Promise<Lab> {

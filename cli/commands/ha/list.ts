@@ -11,7 +11,7 @@ import { withDataCenter } from '../../session.ts'
 import { sideBySide } from '../../side-by-side.ts'
 
 const RIGHT = { align: 'right', whole: true } as const
-const MODES = ['armed', 'freeze', 'ignore'] as const
+const MODES = ['armed', 'freeze'] as const
 
 export const listCommand = defineCommand({
   name: 'ha list',
@@ -59,7 +59,7 @@ export const modeCommand = defineCommand({
   name: 'ha mode',
   summary: 'Stop all policies from acting, for work on the network or the store, or let them act again',
   operands: '<mode>',
-  details: 'armed: as ever. freeze: nothing is restarted or moved by policies. ignore: also the hosts do not fence themselves when they lose the store, so nothing is safe to restart elsewhere until it is armed again.',
+  details: 'armed: as ever. freeze: nothing is restarted or moved by policies; hosts that lose the store end their protected VMs as ever, so that no VM ever runs twice.',
   options: { reason: { flags: '--reason <text>', help: 'why, for those who wonder later', parse: text } },
   examples: [{ command: 'kumoi ha mode freeze --reason "switch upgrade"', does: 'before the work' }, { command: 'kumoi ha mode armed', does: 'after it' }],
   output: 'value',
@@ -67,7 +67,7 @@ export const modeCommand = defineCommand({
     const next = wordOf('ha mode', MODES, wanted)
     return withDataCenter(shell, async (dc) => {
       await globalOf(dc).mode(next, reason)
-      shell.out.result({ mode: next, reason }, () => (next === 'armed' ? 'armed: policies act' : next === 'freeze' ? 'frozen: policies restart and move nothing' : 'ignored: policies do nothing, and hosts do not fence themselves'))
+      shell.out.result({ mode: next, reason }, () => (next === 'armed' ? 'armed: policies act' : 'frozen: policies restart and move nothing'))
       return EXIT.done
     })
   },

@@ -36,6 +36,7 @@ t.test('what stands in the picture', async (t) => {
   t.notMatch(svg, 'beyond', 'marks after the end are left out')
   t.equal(count(svg, /<line class="ours"/g), 1)
   t.equal(count(svg, /<line class="paper"/g), 1)
+  t.ok(svg.lastIndexOf('<line class="paper"') < svg.indexOf('<text class="mark'), 'no mark\'s line is drawn over another\'s words')
   t.match(/polygon class="c1-fill" points="([^"]+)"/.exec(svg)?.[1]?.split(' ').length, 8, 'an area goes there and back')
 })
 

@@ -152,7 +152,7 @@ t.test('a disk that the other machine does not see is not made anew: nothing sta
   t.match(await lab.phase(VM, 'failed'), { error: /no such file/ })
 })
 
-t.test('a node that comes back destroys stale copies before anything else, also those that nobody knows any more', async (t) => {
+t.test('a node that comes back destroys stale copies before anything else, and leaves what is in no record any more', async (t) => {
   const lab = await labFor(t, ['a', 'b'])
   const a = lab.node('a'), { at: b } = lab.node('b')
   const forgotten = uuid(2), kept = uuid(3), foreign = await a.at.add({ name: 'foreign' }, { start: true })
@@ -166,7 +166,7 @@ t.test('a node that comes back destroys stale copies before anything else, also 
   t.equal((await domainsOf(a)).length, 4)
   await a.restart()
   const left = await domainsOf(a)
-  t.same(left.map(({ uuid }) => uuid).sort(), [foreign.uuid, kept].sort())
+  t.same(left.map(({ uuid }) => uuid).sort(), [foreign.uuid, kept, forgotten].sort())
   t.ok(left.every(({ state }) => state === 'running'), 'the others go on')
   t.equal(left.find(({ uuid }) => uuid === kept)?.pid, pid, 'as they were')
   t.same(a.lease.calls, [])
@@ -194,6 +194,17 @@ t.test('without a lease nothing protected starts; when the lease is given up all
   lease.refuse(false)
   await until('it is back', async () => (await domainsOf(lab.node('a'))).find(({ uuid }) => uuid === VM)?.state === 'running')
   t.equal(lab.view.intent(VM)?.tries.restarts, 0, 'a fence is no failure of the VM')
+})
+
+t.test('an agent that stops does not say of a VM that still runs that it has been seen off', async (t) => {
+  const lab = await labFor(t)
+  const node = lab.node('a')
+  await lab.intend(lab.intent(VM, 'a', { protection: PROTECTION }))
+  await lab.phase(VM, 'running')
+  await node.agent.stop()
+  // Resolved, the keeper would take it from the watchdog and give the lease back.
+  await t.rejects(node.agent.fence([{ uuid: VM }]), { name: 'AbortError' })
+  t.equal((await domainsOf(node))[0]?.state, 'running')
 })
 
 t.test('a live migration is the source\'s to do; the destination stamps and arms what comes', async (t) => {

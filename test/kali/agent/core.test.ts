@@ -9,11 +9,13 @@ import { standingOf } from '../../../kali/agent/standing.ts'
 import type { Armed, Memory, Seen, Step } from '../../../kali/agent/steps.ts'
 import type { IntentRecord, StatusRecord } from '../../../kali/cloud/contract.ts'
 import type { AgentDomain } from '../../../kali/cloud/parts.ts'
+import { triesNow, withTry } from '../../../kali/cloud/tries.ts'
 
 const HERE = 'machine-here', THERE = 'machine-there', VM = 'vm-1'
 const place = (uuid: string): NonNullable<IntentRecord['machine']> => ({ uuid, name: uuid, node: 'ff' })
+const WINDOW_MS = 60_000
 const SETTINGS = { name: 'v', memoryMiB: 64, vcpus: 1, devices: [] }
-const PROTECTION: NonNullable<IntentRecord['protection']> = { restarts: 1, relocations: 1, windowMs: 60_000, onGuestShutdown: 'leave', priority: 0, armed: false }
+const PROTECTION: NonNullable<IntentRecord['protection']> = { restarts: 1, relocations: 1, windowMs: WINDOW_MS, onGuestShutdown: 'leave', priority: 0, armed: false }
 const ARMED = { ...PROTECTION, armed: true }
 
 const intentOf = (over: Partial<IntentRecord> = {}): IntentRecord & { readonly revision: number } => ({
@@ -22,7 +24,7 @@ const intentOf = (over: Partial<IntentRecord> = {}): IntentRecord & { readonly r
 })
 const domainOf = (over: Partial<AgentDomain> = {}): AgentDomain => ({ uuid: VM, name: 'v', state: 'running', reason: 'booted', settings: SETTINGS, epoch: 2, cpuRatio: 0, ...over })
 const statusOf = (phase: StatusRecord['phase'], over: Partial<StatusRecord> = {}): StatusRecord => ({ uuid: VM, machine: HERE, epoch: 2, phase, sinceMs: 0, attempts: 0, ...over })
-const seenOf = (over: Partial<Seen> = {}): Seen => ({ self: HERE, connected: true, intent: intentOf(), domain: undefined, status: undefined, group: undefined, held: false, armed: undefined, sameSettings: true, nowMs: 1_000_000, ...over })
+const seenOf = (over: Partial<Seen> = {}): Seen => ({ self: HERE, connected: true, intent: intentOf(), domain: undefined, status: undefined, group: undefined, held: false, armed: undefined, sameSettings: true, nowMs: 1_000_000, wallMs: 0, ...over })
 const CRASHED = domainOf({ state: 'crashed', reason: 'crashed' })
 
 t.test('one situation, one step', async (t) => {
@@ -71,6 +73,10 @@ t.test('one situation, one step', async (t) => {
     ['protected and crashed: counted', { intent: intentOf({ protection: ARMED }), domain: CRASHED, status: statusOf('running'), armed: {}, held: true }, { do: 'start', again: true }, 'starting', { counted: true }],
     ['protected and crashed: no try left', { intent: intentOf({ protection: ARMED, tries: { restarts: 1, relocations: 0, sinceMs: 0 } }), domain: CRASHED, status: statusOf('running') }, { do: 'rest' }, 'crashed'],
     ['protected, crashed, no try left, and the agent has forgotten', { intent: intentOf({ protection: ARMED, tries: { restarts: 1, relocations: 0, sinceMs: 0 } }), domain: CRASHED, status: statusOf('crashed') }, { do: 'rest' }, 'crashed'],
+    ['protected and crashed, tries of a window that is over', { intent: intentOf({ protection: ARMED, tries: { restarts: 1, relocations: 1, sinceMs: 0 } }), domain: CRASHED, status: statusOf('running'), armed: {}, held: true, wallMs: WINDOW_MS + 1 }, { do: 'count' }, 'starting'],
+    ['promised to the policy: a window that ends breaks no promise', { intent: intentOf({ protection: ARMED, tries: { restarts: 1, relocations: 0, sinceMs: 0 } }), domain: CRASHED, status: statusOf('crashed'), armed: {}, held: true, wallMs: WINDOW_MS + 1 }, { do: 'disarm' }, 'crashed'],
+    ['taken out of the pool and added again at once: marked anew', { intent: intentOf({ origin: 'present', epoch: 1 }), domain: domainOf({ epoch: 3 }) }, { do: 'stamp', epoch: 1 }, 'running'],
+    ['... not on another machine\'s word', { intent: intentOf({ origin: 'present', epoch: 1, machine: place(THERE) }), domain: domainOf({ epoch: 3 }) }, { do: 'rest' }],
     ['protected, runs with another emulator', { intent: intentOf({ protection: ARMED }), domain: domainOf({ pid: 7 }), armed: { pid: 6 }, held: true }, { do: 'arm', pid: 7 }, 'running'],
     ['protected no more', { domain: domainOf(), armed: { pid: 6 }, held: true }, { do: 'disarm' }, 'running'],
     ['protected, tries used, has run for the window', { intent: intentOf({ protection: ARMED, tries: { restarts: 1, relocations: 0, sinceMs: 0 } }), domain: domainOf(), armed: {}, held: true }, { do: 'reset-tries' }, 'running', { ran: true, runningSinceMs: 900_000 }],
@@ -200,7 +206,7 @@ function carryOut(world: World, step: Step): void {
     case 'arm': world.armed = step.pid === undefined ? {} : { pid: step.pid }; break
     case 'disarm': world.armed = undefined; break
     case 'confirm': if (intent?.protection !== undefined) write({ protection: ARMED }); break
-    case 'count': if (intent !== undefined) write({ tries: { ...intent.tries, restarts: intent.tries.restarts + 1 }, decision: `a${++world.decisions}`, decidedBy: 'system:agent' }); break
+    case 'count': if (intent !== undefined) write({ tries: withTry(intent.tries, 'restarts', WINDOW_MS, world.nowMs), decision: `a${++world.decisions}`, decidedBy: 'system:agent' }); break
     case 'start': if (domain !== undefined) world.domain = { ...domain, state: 'running', reason: 'booted', pid: world.nowMs % 30_000 + 1 }; break
     case 'stop': case 'destroy': if (isActive(domain)) happen(world, step.do === 'stop' ? 'guest-shutdown' : 'destroyed'); break
     case 'remove': world.domain = undefined; break
@@ -216,7 +222,7 @@ function carryOut(world: World, step: Step): void {
 
 function round(world: World, fails: boolean): Step {
   const { intent, domain, status, held, armed, sameSettings, nowMs } = world
-  const seen: Seen = { self: HERE, connected: true, intent, domain, status, group: undefined, held, armed, sameSettings, nowMs }
+  const seen: Seen = { self: HERE, connected: true, intent, domain, status, group: undefined, held, armed, sameSettings, nowMs, wallMs: nowMs }
   world.memory = observe(world.memory, seen)
   const { step, report } = decide(seen, world.memory)
   if (report !== undefined && intent !== undefined) world.status = statusOf(report.phase, { epoch: intent.epoch })
@@ -230,7 +236,7 @@ function round(world: World, fails: boolean): Step {
   return step
 }
 
-function promises({ intent, domain, held, armed, status, promised }: World, step: Step): void {
+function promises({ intent, domain, held, armed, status, promised, nowMs }: World, step: Step): void {
   const fail = (what: string): never => { throw new Error(`${what}: ${JSON.stringify({ step, intent, domain, held, armed, status })}`) }
   const mine = intent?.machine?.uuid === HERE
   if (step.do === 'start') {
@@ -240,7 +246,7 @@ function promises({ intent, domain, held, armed, status, promised }: World, step
     if (isActive(domain)) fail('started twice')
     if (promised !== undefined && promised === intent?.revision) fail('broke the promise to leave it to the HA policy')
   }
-  if (step.do === 'count' && (intent?.protection === undefined || intent.tries.restarts >= intent.protection.restarts)) fail('counted a restart that there is not')
+  if (step.do === 'count' && (intent?.protection === undefined || triesNow(intent.tries, WINDOW_MS, nowMs).restarts >= intent.protection.restarts)) fail('counted a restart that there is not')
   if ((step.do === 'create' || step.do === 'restore') && (domain !== undefined || !mine)) fail('made twice')
   if (step.do === 'remove' && !step.keepDisks && (intent?.desired !== 'absent' || !mine || standingOf(domain ?? domainOf(), intent, status, HERE) !== 'ours')) fail('removed disks that are wanted')
   if (step.do === 'remove' && isActive(domain)) fail('removed what runs')

@@ -165,7 +165,7 @@ test('a group grows by number, never over max, and shrinks, never below min or i
   const [one, two] = [memberUuid('g', '1'), memberUuid('g', '2')]
   await book.change(two, ({ revision: _, ...present }) => ({ ...present, protection: { ...PROTECTION, armed: false } }))
   t.match(await acts(lab, shrink(two), shrink(two), shrink(one)), [{ outcome: 'done' }, { outcome: 'nothing' }, { outcome: 'refused', reason: /min is 2/ }])
-  t.match(view.intent(two), { desired: 'absent', booked: false })
+  t.match(view.intent(two), { desired: 'absent', booked: true }, 'it takes its room until it is gone')
   t.equal(view.intent(two)?.protection, undefined, 'protection is withdrawn with it')
   lab.agent(obedient)
   t.match((await lab.service.why('p1', 'g', lab.by())).summary, /group g has \d ready and \d in flight of 2 to 3/)

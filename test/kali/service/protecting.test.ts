@@ -32,7 +32,7 @@ test('an empty promise is refused: disks or bridges of one machine, a device of 
   const device = liveVm('b', 'm1', { devices: [disk('/dev/sdb')] })
   const bridged = liveVm('c', 'm1', { devices: [{ type: 'interface', bridge: 'br7' }] })
   seen.set('VM', [own, device, bridged])
-  t.match(await failure(service.protect('p1', own, {}, by())), { ...code('NOT_MOVABLE'), message: /m2 has not storage \/local; m3/ })
+  t.match(await failure(service.protect('p1', own, {}, by())), { ...code('NOT_MOVABLE'), message: /m2 has not shared storage \/local; m3/ })
   t.match(await failure(service.protect('p1', device, {}, by())), { ...code('NOT_MOVABLE'), message: /\/dev\/sdb is a device/ })
   t.match(await failure(service.protect('p1', bridged, {}, by())), { ...code('NOT_MOVABLE'), message: /bridge br7/ })
   members.set(nodeOf('m3'), 'left')

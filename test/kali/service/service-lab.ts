@@ -35,6 +35,8 @@ export interface ServiceLab extends CloudNode {
   readonly silent: Set<string>
   readonly members: Map<string, 'alive' | 'suspect' | 'dead' | 'left'>
   readonly ensured: string[]
+  /** Names of deployed functions. */
+  readonly deployed: string[]
   readonly metrics: Map<string, unknown>
   /** How often machines were asked of a kind. */
   readonly asked: Map<ObservedKind, number>
@@ -65,7 +67,7 @@ export function describe(seen: ServiceLab['seen'], machine: string): void {
 async function labOn(t: Test, node: CloudNode, machines: readonly string[]): Promise<ServiceLab> {
   const seen: ServiceLab['seen'] = new Map(), silent = new Set<string>(), metrics = new Map<string, unknown>(), asked: ServiceLab['asked'] = new Map()
   const members: ServiceLab['members'] = new Map(machines.map((machine) => [nodeOf(machine), 'alive']))
-  const ensured: string[] = []
+  const ensured: string[] = [], deployed: string[] = ['mine']
   let contactMs = 60_000
   const view = Object.create(node.view, { contactSinceMs: { value: () => systemClock.nowMs() - contactMs } }) as CloudView & CloudNode['view']
   for (const machine of machines) describe(seen, machine)
@@ -83,6 +85,7 @@ async function labOn(t: Test, node: CloudNode, machines: readonly string[]): Pro
       if (value instanceof Error) throw value
       return value
     },
+    async functions() { return deployed },
     async ensurePolicies(names) { ensured.push(...names) },
     admit: admissionProblem, infeasible: ruleProblem,
   })
@@ -90,7 +93,7 @@ async function labOn(t: Test, node: CloudNode, machines: readonly string[]): Pro
   let stopAgent: (() => void) | undefined
   t.teardown(() => stopAgent?.())
   return {
-    ...node, view, service, seen, silent, members, ensured, metrics, asked,
+    ...node, view, service, seen, silent, members, ensured, deployed, metrics, asked,
     by({ remainingMs = CALL_MS, principal = 'alice' } = {}) {
       const endsAtMs = systemClock.nowMs() + remainingMs
       return { principal, trace: 't', hop: 0, signal: new AbortController().signal, remainingMs: () => Math.max(0, endsAtMs - systemClock.nowMs()) }
