@@ -10,7 +10,7 @@
 // on as if it were alone. That is suspicion, and it may only hold back, never restart.
 
 import { LIMITS } from '../../fabric/base.ts'
-import type { MachineView, PoolSnapshot } from '../cloud/contract.ts'
+import type { MachineView, PoolSnapshot, VmView } from '../cloud/contract.ts'
 
 export interface Brake { readonly sinceMs: number; /** Uuids of what was lost when it went on, and since. */ readonly machines: readonly string[] }
 export interface Losses {
@@ -21,6 +21,7 @@ export interface Losses {
   readonly brake?: Brake
 }
 
+const ENDED: ReadonlySet<NonNullable<VmView['phase']>> = new Set(['crashed', 'failed', 'stopped', 'shut-down'])
 const PARTS = 10, PARTS_LOST = 3
 
 /** How many machines of a pool may be lost within the window before everything automatic stops. */
@@ -28,7 +29,8 @@ export const lossLimit = (machines: number): number => Math.max(1, Math.floor((m
 
 /** Machines that are gone as far as can be seen now. */
 export function lostNow({ machines, vms }: PoolSnapshot): ReadonlySet<string> {
-  const armed = new Set(vms.filter((vm) => vm.protection?.armed === true && vm.desired === 'running').map(({ machine }) => machine))
+  // A host whose protected VMs have all ended, as it said itself, needs no lease, and lets go of it.
+  const armed = new Set(vms.filter((vm) => vm.protection?.armed === true && vm.desired === 'running' && vm.error === undefined && !(vm.phase !== undefined && ENDED.has(vm.phase))).map(({ machine }) => machine))
   return new Set(machines.filter((machine) => {
     if (armed.has(machine.uuid)) return machine.lease.state === 'gone' || machine.member === 'dead'
     return machine.member === 'dead' && machine.lease.state === 'gone' && machine.mode !== 'maintenance' && !machine.power.asleep

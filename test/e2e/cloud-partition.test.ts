@@ -78,6 +78,7 @@ t.test('partitions', { skip: obstacle ?? false }, async (t) => {
   t.teardown(removeMachines)
   buildMachines()
   const lab = await openLab(t)
+  lab.beforeRemoval(removeMachines)
   const up = (name: typeof NAMES[number], ticket?: string): Promise<LabNode> =>
     lab.up({ name, driver: 'memory', namespace: `${PREFIX}-${name}`, listen: `10.92.0.${NAMES.indexOf(name) + 1}`, ...(ticket === undefined ? {} : { join: ticket }) })
   const store = await up('store')

@@ -1,7 +1,8 @@
 // `kumoi ha add VM...`, `kumoi ha rm VM...`: VMs that are kept running, also when their machine is lost.
 
-import { findProtected, poolOfVm } from '../../cloud.ts'
+import { allPools, findProtected, poolOfVm } from '../../cloud.ts'
 import { choice, defineCommand, durationMs, integer, text } from '../../command.ts'
+import { CLI } from '../../errors.ts'
 import { findVms } from '../../objects.ts'
 import { withDataCenter } from '../../session.ts'
 import { sideBySide } from '../../side-by-side.ts'
@@ -29,6 +30,7 @@ export const addCommand = defineCommand({
       ...(restarts === undefined ? {} : { restarts }), ...(relocations === undefined ? {} : { relocations }), ...(window === undefined ? {} : { windowMs: window }),
       ...(shutdown === undefined ? {} : { onGuestShutdown: shutdown }), ...(priority === undefined ? {} : { priority }),
     }
+    if (poolName === undefined && (await allPools(dc, shell.out)).length === 0) throw CLI.NO_POOL({})
     const vms = await findVms(dc, shell.out, names)
     const pools = new Map(await Promise.all(vms.map(async (vm) => [vm.uuid, await poolOfVm(dc, shell.out, vm, poolName)] as const)))
     return sideBySide(shell, {

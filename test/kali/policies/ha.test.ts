@@ -4,7 +4,7 @@ import { fc } from '../../support/property.ts'
 import t, { test } from 'tap'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { MachineView, PoolSnapshot, VmView } from '../../../kali/cloud/contract.ts'
-import { lossLimit } from '../../../kali/policies/brake.ts'
+import { lossLimit, lostNow } from '../../../kali/policies/brake.ts'
 import { ha } from '../../../kali/policies/ha.ts'
 import type { HaMemory } from '../../../kali/policies/ha.ts'
 import { deeds, machine, pending, protection, said, snapshot, START_MS, TIMINGS, vm } from '../../support/pool-snapshots.ts'
@@ -84,6 +84,16 @@ test('rule 11: a machine that died and is back empty, and so without a lease, is
   t.same([deeds(again), again.memory.brake], [['relocate v-w'], undefined], 'the next loss is one loss, and the first machine takes')
   const cutOff = decide({ machines: three({ lease: GONE }), vms: [on('w')] })
   t.match(decide({ ...moved(START_MS + 20_000), machines: three({ lease: GONE }) }, cutOff.memory).memory.lost, { 'm-a': START_MS }, 'alive all the time, it may still be cut off from the store')
+  t.end()
+})
+
+test('rule 11: hosts whose protected VMs have ended, as they said themselves, are not lost', (t) => {
+  const ended = snapshot({
+    machines: [machine('a', { lease: GONE }), machine('b', { lease: GONE }), machine('c')],
+    vms: [vm('w', { machine: 'm-a', protection, phase: 'crashed' }), vm('x', { machine: 'm-b', protection, phase: 'running', error: 'given up' })],
+  })
+  t.same([...lostNow(ended)], [])
+  t.same([...lostNow({ ...ended, vms: [vm('w', { machine: 'm-a', protection })] })], ['m-a'])
   t.end()
 })
 
