@@ -29,10 +29,12 @@ export const lossLimit = (machines: number): number => Math.max(1, Math.floor((m
 
 /** Machines that are gone as far as can be seen now. */
 export function lostNow({ machines, vms }: PoolSnapshot): ReadonlySet<string> {
+  const armed = vms.filter((vm) => vm.protection?.armed === true && vm.desired === 'running')
+  const hosts = new Set(armed.map(({ machine }) => machine))
   // A host whose protected VMs have all ended, as it said itself, needs no lease, and lets go of it.
-  const armed = new Set(vms.filter((vm) => vm.protection?.armed === true && vm.desired === 'running' && vm.error === undefined && !(vm.phase !== undefined && ENDED.has(vm.phase))).map(({ machine }) => machine))
+  const leased = new Set(armed.filter(({ error, phase }) => error === undefined && !(phase !== undefined && ENDED.has(phase))).map(({ machine }) => machine))
   return new Set(machines.filter((machine) => {
-    if (armed.has(machine.uuid)) return machine.lease.state === 'gone' || machine.member === 'dead'
+    if (hosts.has(machine.uuid)) return machine.member === 'dead' || (leased.has(machine.uuid) && machine.lease.state === 'gone')
     return machine.member === 'dead' && machine.lease.state === 'gone' && machine.mode !== 'maintenance' && !machine.power.asleep
   }).map(({ uuid }) => uuid))
 }

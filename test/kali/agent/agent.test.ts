@@ -152,6 +152,21 @@ t.test('a disk that the other machine does not see is not made anew: nothing sta
   t.match(await lab.phase(VM, 'failed'), { error: /no such file/ })
 })
 
+t.test('taken out of the pool and given back at once: the running copy is taken over, whatever its epoch was', async (t) => {
+  const lab = await labFor(t, ['a'])
+  const a = lab.node('a')
+  await lab.intend(lab.intent(VM, 'a', { epoch: 3 }))
+  await lab.phase(VM, 'running')
+  const [{ pid } = { pid: undefined }] = await domainsOf(a)
+  // Before its agent has marked it as nobody's.
+  await a.halt()
+  await lab.book.forget(VM, () => true)
+  await lab.intend(lab.intent(VM, 'a', { origin: 'present', epoch: 1 }))
+  await a.restart()
+  await lab.phase(VM, 'running')
+  t.match(await domainsOf(a), [{ uuid: VM, state: 'running', epoch: 1, pid }])
+})
+
 t.test('a node that comes back destroys stale copies before anything else, and leaves what is in no record any more', async (t) => {
   const lab = await labFor(t, ['a', 'b'])
   const a = lab.node('a'), { at: b } = lab.node('b')

@@ -11,7 +11,7 @@ import { deeds, machine, pending, protection, said, snapshot, START_MS, TIMINGS,
 
 const random = (): number => 0.5
 const decide = (of: Partial<PoolSnapshot>, memory?: HaMemory) => ha({ snapshot: snapshot(of), memory, random })
-const on = (name: string, change: Partial<VmView> = {}): VmView => vm(name, { machine: 'm-a', protection, ...change })
+const on = (name: string, change: Partial<VmView> = {}): VmView => vm(name, { machine: 'm-a', protection, decidedAtMs: START_MS - 3_600_000, ...change })
 const GONE: MachineView['lease'] = { state: 'gone', ageMs: 1_000 }
 const five = (a: Partial<MachineView>, ...others: Partial<MachineView>[]): MachineView[] => ['a', 'b', 'c', 'd', 'e'].map((name, i) => machine(name, i === 0 ? a : others[i - 1] ?? {}))
 
@@ -33,6 +33,9 @@ const CASES: readonly Case[] = [
   { name: 'rule 12: tries of an older window do not count', of: { machines: five({ lease: GONE }), vms: [on('w', { tries: { restarts: 0, relocations: 1, sinceMs: START_MS - 3_600_001 } })] }, does: ['relocate v-w'] },
   { name: 'rule 12: crashed with a restart left is its agent\'s', of: { machines: five({}), vms: [on('w', { phase: 'crashed' })] }, does: [] },
   { name: 'rule 12: crashed, and the agent does nothing', of: { machines: five({}), vms: [on('w', { phase: 'crashed', phaseSinceMs: START_MS - LIMITS.haPatienceMs })] }, does: ['retry v-w'] },
+  { name: 'rule 12: crashed, reminded, and its agent has had no time yet', of: { machines: five({}), vms: [on('w', { phase: 'crashed', phaseSinceMs: START_MS - 40_000, decidedAtMs: START_MS - 1_000, tries: { restarts: 1, relocations: 0, sinceMs: START_MS } })] }, does: [] },
+  { name: 'rule 12: crashed, reminded in vain', of: { machines: five({}), vms: [on('w', { phase: 'crashed', phaseSinceMs: START_MS - 70_000, decidedAtMs: START_MS - LIMITS.haPatienceMs, tries: { restarts: 1, relocations: 0, sinceMs: START_MS } })] }, does: ['relocate v-w'] },
+  { name: 'rule 12: off after its guest shut down, and reminded in vain', of: { machines: five({}), vms: [on('w', { phase: 'shut-down', phaseSinceMs: START_MS - 70_000, decidedAtMs: START_MS - LIMITS.haPatienceMs, tries: { restarts: 1, relocations: 0, sinceMs: START_MS }, protection: { ...protection, onGuestShutdown: 'restart' } })] }, does: ['give-up v-w'] },
   { name: 'rule 12: crashed, restarts used up', of: { machines: five({}), vms: [on('w', { phase: 'crashed', tries: { restarts: 1, relocations: 0, sinceMs: START_MS } })] }, does: ['relocate v-w'] },
   { name: 'rule 12: crashed, everything used up', of: { machines: five({}), vms: [on('w', { phase: 'crashed', tries: { restarts: 1, relocations: 1, sinceMs: START_MS } })] }, does: ['give-up v-w'] },
   { name: 'rule 12: cannot be started there', of: { machines: five({}), vms: [on('w', { phase: 'failed', phaseSinceMs: START_MS - LIMITS.haPatienceMs })] }, does: ['relocate v-w'] },

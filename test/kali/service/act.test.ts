@@ -112,6 +112,29 @@ test('what is refused or noted again and again is journaled once', async (t) => 
   t.equal((await lab.book.decisions('p1')).length, 2)
 })
 
+test('ages that change from round to round are no news', async (t) => {
+  const lab = await labWith(t, armed)
+  for (const contactMs of [5_000, 6_100, 7_300]) {
+    lab.contact(contactMs)
+    t.match(await acts(lab, RELOCATE), [{ outcome: 'refused', reason: /this node has had the global store for/ }])
+  }
+  t.equal((await lab.book.decisions('p1')).length, 1)
+})
+
+test('tries of a window that is over begin anew, whoever tries, and are counted from there', async (t) => {
+  const long = { restarts: 1, relocations: 1, sinceMs: Date.now() - PROTECTION.windowMs - 60_000 }
+  const lab = await labWith(t, { ...armed, tries: long })
+  const { view } = lab
+  t.match(await acts(lab, { do: 'retry', vm: 'a', epoch: 1 }), [{ outcome: 'done' }])
+  const first = view.intent('a')?.tries
+  t.match(first, { restarts: 1, relocations: 0 })
+  t.ok((first?.sinceMs ?? 0) > long.sinceMs, 'a new window')
+  t.match(await acts(lab, { do: 'retry', vm: 'a', epoch: 1 }), [{ outcome: 'done' }])
+  t.match(view.intent('a')?.tries, { restarts: 2, relocations: 0, sinceMs: first?.sinceMs })
+  t.match(await acts(lab, RELOCATE), [{ outcome: 'done' }])
+  t.match(view.intent('a')?.tries, { restarts: 2, relocations: 1, sinceMs: first?.sinceMs })
+})
+
 test('retry tells the agent anew, give-up waits for a human, clear begins anew', async (t) => {
   const lab = await labWith(t, armed)
   const before = lab.view.intent('a')
@@ -169,6 +192,44 @@ test('a group grows by number, never over max, and shrinks, never below min or i
   t.equal(view.intent(two)?.protection, undefined, 'protection is withdrawn with it')
   lab.agent(obedient)
   t.match((await lab.service.why('p1', 'g', lab.by())).summary, /group g has \d ready and \d in flight of 2 to 3/)
+})
+
+test('two nodes that act at once hold max and min as one does', async (t) => {
+  const lab = await serviceLab(t)
+  const other = await secondService(t, lab.store)
+  const { book, view } = lab
+  lab.agent((intent) => intent.desired === 'absent' ? undefined : { phase: 'ready' })
+  const both = async (name: string, [one, two]: readonly [CloudAction, CloudAction]): Promise<readonly string[]> => {
+    const done = await Promise.all([[lab, one], [other, two]].map(async ([at, action], i) => {
+      const { service, by } = at as ServiceLab
+      const policy = `${name}-${i}`
+      return (await service.act('p1', { policy, round: 0, memory: { memory: {}, notes: {} }, proposals: [{ action: action as CloudAction, reason: 'a test' }] }, by())).results
+    }))
+    return done.flat().map(({ outcome }) => outcome).sort()
+  }
+  for (let run = 0; run < 6; run++) {
+    const uuid = `g${run}`
+    await book.putGroup(groupRecord(uuid, { spec: { ...groupRecord(uuid).spec, min: 1, max: 1 }, template: sized(uuid, 1, 64) }), 'new')
+    const { revision } = await book.changeMachine('m1', (present) => present)
+    await Promise.all([view.until(revision), other.view.until(revision)])
+    t.same(await both(`grow-${run}`, [{ do: 'grow', group: uuid, member: '1' }, { do: 'grow', group: uuid, member: '2' }]), ['done', 'refused'])
+    t.equal(view.intents({ group: uuid }).length, 1)
+    const group = view.group(uuid)!
+    await book.putGroup({ ...groupRecord(uuid), spec: { ...group.spec, max: 2 }, template: group.template }, group.revision)
+    const last = await book.changeMachine('m1', (present) => present)
+    await Promise.all([view.until(last.revision), other.view.until(last.revision)])
+    for (const member of ['1', '2']) await lab.service.act('p1', { policy: `fill-${run}-${member}`, round: 0, memory: {}, proposals: [{ action: { do: 'grow', group: uuid, member }, reason: 'a test' }] }, lab.by())
+    await new Promise<void>((resolve) => {
+      const look = (): void => { if ([view, other.view].every((each) => ['1', '2'].every((member) => each.status(memberUuid(uuid, member))?.phase === 'ready'))) { for (const end of ends) end(); resolve() } }
+      const ends = [view, other.view].map((each) => each.onChange(look))
+      look()
+    })
+    t.same(await both(`shrink-${run}`, [{ do: 'shrink', group: uuid, vm: memberUuid(uuid, '1') }, { do: 'shrink', group: uuid, vm: memberUuid(uuid, '2') }]), ['done', 'refused'])
+    await view.until((await book.changeMachine('m1', (present) => present)).revision)
+    t.equal(view.intents({ group: uuid }).filter(({ desired }) => desired === 'running').length, 1)
+    for (const { uuid: vm } of view.intents({ group: uuid })) await book.forget(vm, () => true)
+  }
+  t.same(await auditCloud(lab.store), [])
 })
 
 test('machines sleep when nothing is there, and wake', async (t) => {

@@ -27,6 +27,17 @@ test('a pool is made with defaults and its policies, changed, and removed when e
   t.same(await auditCloud(store), [])
 })
 
+test('a scheduler that is there under no name is refused when it is set, and the near one named', async (t) => {
+  const { service, view, by, deployed } = await serviceLab(t)
+  const named = (name: string) => ({ scheduler: { type: 'function', name } as const })
+  t.match(await failure(service.changePool('p1', named('rnak'), by())), { ...code('SCHEDULER_UNKNOWN'), message: /no scheduler rnak \(did you mean rank\?\)/ })
+  deployed.push('by-rack')
+  t.match(await failure(service.addPool({ uuid: 'p2', name: 'p2', ...named('by-rak') }, by())), { ...code('SCHEDULER_UNKNOWN'), message: /did you mean by-rack/ })
+  t.match(await failure(service.changePool('p1', { scheduler: { type: 'builtin', name: 'nothing-near' } }, by())), code('SCHEDULER_UNKNOWN'))
+  t.same([view.pool('p1')?.scheduler, view.pool('p2')], [{ type: 'builtin', name: 'rank' }, undefined])
+  t.match(await service.changePool('p1', named('by-rack'), by()), named('by-rack'))
+})
+
 test('a machine joins with its hardware, once, and leaves when nothing names it', async (t) => {
   const { service, view, by, seen, silent, book } = await serviceLab(t)
   describe(seen, 'm4')

@@ -35,6 +35,11 @@ test('an empty promise is refused: disks or bridges of one machine, a device of 
   t.match(await failure(service.protect('p1', own, {}, by())), { ...code('NOT_MOVABLE'), message: /m2 has not shared storage \/local; m3/ })
   t.match(await failure(service.protect('p1', device, {}, by())), { ...code('NOT_MOVABLE'), message: /\/dev\/sdb is a device/ })
   t.match(await failure(service.protect('p1', bridged, {}, by())), { ...code('NOT_MOVABLE'), message: /bridge br7/ })
+  // A path of the same name on another machine is another directory.
+  for (const machine of ['m1', 'm2', 'm3']) seen.get('StoragePool')!.push({ kind: 'StoragePool', uuid: `own-of-${machine}`, home: nodeOf(machine), name: 'own', attributes: { name: 'own', path: '/local', state: 'active' } })
+  t.match(await failure(service.protect('p1', own, {}, by())), { ...code('NOT_MOVABLE'), message: /m2 has not shared storage \/local; m3/ })
+  members.set(nodeOf('m3'), 'dead')
+  t.match(await failure(service.protect('p1', own, {}, by())), { ...code('TWO_NODES'), message: /there are 2/ }, 'a dead one is no third vote')
   members.set(nodeOf('m3'), 'left')
   t.match(await failure(service.protect('p1', own, {}, by())), { ...code('TWO_NODES'), message: /there are 2/ })
 })
