@@ -5,7 +5,7 @@
 //   lease gives up --fence()--> every protected VM here is destroyed, at once
 //
 // Invariants:
-//   - nothing runs before the return: all copies that are not this machine's in this epoch are gone (cloud.md 5.9)
+//   - nothing runs before the return: all copies whose intent names another machine or epoch are gone (cloud.md 5.9)
 //   - one step a VM at a time; a crash is answered without any timer in the way
 //   - what was promised to the HA policy ('crashed': not started here) is withdrawn in the store before it is broken
 // No journal of its own: what is lost with the process is found again by looking.

@@ -45,7 +45,8 @@ function wanted(present: Stored<IntentRecord>, verb: Exclude<GuardedVerb, 'migra
   if (present.desired === desired && (desired !== 'running' || present.error === undefined)) return undefined
   const { revision: _revision, error: _error, ...rest } = present
   return {
-    ...rest, desired, booked: desired === 'running',
+    // What is on its way out still runs: it keeps its booking until it is forgotten.
+    ...rest, desired, booked: desired === 'running' || (desired === 'absent' && present.booked),
     // Its host has let go of the lease, and takes one now: until that stands, the VM is not lost with a lease that is not there.
     ...desired === 'running' && present.protection !== undefined ? { protection: { ...present.protection, armed: false } } : {},
     ...desired === 'running' ? { tries: { restarts: 0, relocations: 0, sinceMs: by.atMs } } : present.error === undefined ? {} : { error: present.error },

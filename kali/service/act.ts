@@ -7,6 +7,7 @@
 // While the cloud is frozen (mode) nothing is carried out but what is said.
 
 import { assert, errorCode, LIMITS } from '../../fabric/base.ts'
+import { parseFunctionPrincipal } from '../../functions/base.ts'
 import type { Authority } from '../../functions/mod.ts'
 import type { ActRequest, ActResult, Proposal } from '../cloud/contract.ts'
 import { KALI } from '../errors.ts'
@@ -57,6 +58,9 @@ export function createAct(desk: Desk): (pool: string, request: ActRequest, by: A
 
   return async (pool, { policy, round, memory, proposals }, by) => {
     desk.poolOf(pool)
+    // A function speaks for itself: another policy's memory is not its to replace. Administrators may speak for any.
+    const caller = parseFunctionPrincipal(by.principal)
+    if (caller !== undefined && caller.name !== policy) throw KALI.POLICY_FOREIGN({ policy, caller: caller.name })
     const invalid = (what: string, expected: string, got: unknown): Error => KALI.RECORD_INVALID({ what: `${what} of an act of ${policy}`, expected, got: String(got) })
     if (!Number.isSafeInteger(round) || round < 0) throw invalid('the round', 'a whole number from 0', round)
     if (!Array.isArray(proposals) || proposals.length > LIMITS.cloudProposalsMax) throw invalid('the list of proposals', `at most ${LIMITS.cloudProposalsMax}`, Array.isArray(proposals) ? proposals.length : typeof proposals)

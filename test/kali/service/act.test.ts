@@ -239,3 +239,12 @@ test('machines sleep when nothing is there, and wake', async (t) => {
   t.match(await acts(lab, { do: 'wake', machine: 'm2' }), [{ outcome: 'done' }])
   t.equal(lab.view.machine('m2')?.asleep, undefined)
 })
+
+test('a policy speaks for itself: no function replaces the memory of another', async (t) => {
+  const lab = await labWith(t)
+  const request = { policy: 'kali-ha', round: 0, memory: { memory: {}, notes: {} }, proposals: [] }
+  const as = (name: string) => ({ ...lab.by(), principal: `fn:${name}@${'a'.repeat(12)}#7/local:0` })
+  t.match(await failure(lab.service.act('p1', request, as('mine'))), code('POLICY_FOREIGN'))
+  t.equal((await lab.service.memory('p1', 'kali-ha', lab.by())).round, 0, 'nothing was remembered')
+  t.match(await lab.service.act('p1', request, as('kali-ha')), { round: 1 })
+})
