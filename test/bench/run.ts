@@ -28,6 +28,7 @@ const BENCHES: Readonly<Record<string, string>> = {
   'crash': 'crash.ts',
   'simulated': 'simulated.ts',
   'placement': 'placement.ts',
+  'consolidation': 'consolidation.ts',
   'objects-query': 'objects-query.ts',
   'objects-fleet': 'objects-fleet.ts',
   'objects-vms': 'objects-vms.ts',

@@ -11,9 +11,12 @@ import type { SimClock } from '../../fabric/sim-clock.ts'
 
 type Work = () => void
 
+/** No timer of a real system is finer than this, and none rings early: without it, one that was rounded down would ring at the same moment for ever. */
+const TIMER_GRAIN_MS = 0.01
+
 /** Virtual time at `rate`. */
 export function rated(sim: SimClock, rate: number, skewMs = 0): Clock {
-  return { nowMs: () => sim.nowMs() * rate, wallMs: () => sim.wallMs() + skewMs, after: (delayMs, callback) => sim.after(delayMs / rate, callback) }
+  return { nowMs: () => sim.nowMs() * rate, wallMs: () => sim.wallMs() + skewMs, after: (delayMs, callback) => sim.after(delayMs > 0 ? delayMs / rate + TIMER_GRAIN_MS : 0, callback) }
 }
 
 export class Life {
