@@ -63,12 +63,15 @@ const NOT_ASKING = { store: 0, members: false }
 export const IDLE: LeaseState = { phase: 'idle', vms: new Set(), lease: undefined, sinceMs: -Infinity, survives: false, nextMs: Infinity, asking: NOT_ASKING, asked: 0 }
 
 export const ageMs = ({ phase, sinceMs }: LeaseState, nowMs: number): number => phase === 'held' ? nowMs - sinceMs : Infinity
-export const isHeld = (state: LeaseState, { giveUpMs }: LeaseTimes, nowMs: number): boolean => ageMs(state, nowMs) < giveUpMs
+/** One sum for both who asks and who sets the timer: rounded in two ways, a timer would ring just before the end, again and again. */
+const endsMs = ({ phase, sinceMs }: LeaseState, { giveUpMs }: LeaseTimes): number => phase === 'held' ? sinceMs + giveUpMs : -Infinity
+export const isHeld = (state: LeaseState, times: LeaseTimes, nowMs: number): boolean => nowMs < endsMs(state, times)
 
 /** When a tick has something to do. */
-export function nextTickMs({ phase, sinceMs, nextMs, asking }: LeaseState, { giveUpMs }: LeaseTimes): number {
+export function nextTickMs(state: LeaseState, times: LeaseTimes): number {
+  const { phase, nextMs, asking } = state
   const askMs = asking.store > 0 || phase === 'idle' || phase === 'fencing' ? Infinity : nextMs
-  return Math.min(askMs, phase === 'held' ? sinceMs + giveUpMs : Infinity)
+  return Math.min(askMs, phase === 'held' ? endsMs(state, times) : Infinity)
 }
 
 const stay = (state: LeaseState): LeaseStep => ({ state, actions: [] })
