@@ -9,7 +9,8 @@ import { DRIVER_LIMITS } from './limits/drivers.ts'
 import { FABRIC_LIMITS } from './limits/fabric.ts'
 import { FUNCTIONS_LIMITS } from './limits/functions.ts'
 import { RMO_LIMITS } from './limits/rmo.ts'
+import { TRUST_LIMITS } from './limits/trust.ts'
 
-export const LIMITS = { ...FABRIC_LIMITS, ...FUNCTIONS_LIMITS, ...DEPLOYED_LIMITS, ...RMO_LIMITS, ...DRIVER_LIMITS, ...CLI_LIMITS, ...CLOUD_LIMITS } as const
+export const LIMITS = { ...FABRIC_LIMITS, ...FUNCTIONS_LIMITS, ...DEPLOYED_LIMITS, ...RMO_LIMITS, ...DRIVER_LIMITS, ...CLI_LIMITS, ...CLOUD_LIMITS, ...TRUST_LIMITS } as const
 
 export type Limits = typeof LIMITS

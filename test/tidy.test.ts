@@ -29,6 +29,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   // Entries of bundles: inside a sandbox it is what functions/bundle/kumoi-module.ts hands them.
   'kumoi': ['kali/policies/functions/', 'kali/policies/examples/'],
   '@resvg/resvg-js': ['cli/plot/png.ts'],
+  ldapts: ['kali/trust/ldap.ts'],
   'commander': ['cli/command.ts'], 'picocolors': ['cli/render/style.ts'], 'pino': ['fabric/log.ts'],
 }
 

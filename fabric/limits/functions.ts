@@ -23,6 +23,8 @@ export const FUNCTIONS_LIMITS = {
   /** Isolate heap; cell resident size above which the supervisor kills it. */
   heapLimitMiB: 64,
   cellResidentMiBMax: 512,
+  /** Resident size above which a cell keeps and begins less: an isolate takes 3 to 5 MiB, and a lane may begin jobsPerLaneMax of each depth. */
+  cellCrowdedMiB: 320,
   /** CPU time of one chunk. */
   cpuTimeMsMax: 60_000,
   /** From "should have ended" to SIGKILL of the cell. */

@@ -17,7 +17,7 @@ import type { ManifestChecks } from '../bundle/manifest.ts'
 import { CatalogView } from '../catalog/view.ts'
 import type { Capabilities, HostCall, Job, JobHooks, ReferenceRecord, Sandbox } from '../contract.ts'
 import type { BuiltBundle } from '../deployed-api.ts'
-import type { CallAuthority, Catalog, FunctionManifest, Observer, SystemCalls } from '../deployed.ts'
+import type { CallAuthority, Catalog, FunctionManifest, Invoker, Observer, SystemCalls } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { createInvoke } from '../invoke/start.ts'
 import { RateBook } from '../plan/chunking.ts'
@@ -58,6 +58,8 @@ export interface SimulatedNode {
   deploy(bundle: BuiltBundle): Promise<FunctionManifest>
   /** Rights of a deployed version, for the gate. */
   versionOf(name: string, version: string): FunctionManifest | undefined
+  /** Calls by name, as the machine's own parts make them. */
+  readonly invoker: Pick<Invoker, 'invoke'>
   /** Triggers begin. */
   start(): void
   /** A call from outside, made at least once. */
@@ -181,6 +183,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions): Promis
       return manifest
     },
     versionOf: (name, version) => view.version(name, version)?.manifest,
+    invoker: invoke.invoker,
     start() {
       invoke.start()
       const triggers = { clock, random, catalog, observer, log: { warn } }

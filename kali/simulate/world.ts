@@ -13,9 +13,12 @@ import type { Member } from '../../fabric/mod.ts'
 import { REFERENCE, encodeValue } from '../../functions/mod.ts'
 import type { Authority, HostCall, Kept, ReferenceRecord } from '../../functions/mod.ts'
 import { aclPolicy, createCapabilities, createGate, createHost, createLedger, createLocalEvents, createLocalObjects, createMemoryDriver, createNetworkRoom, createSimulatedMachine, createStorageRoom, createValueCodec, localPolicy, namedUuid, rmoKinds } from '../../rmo/mod.ts'
-import type { FunctionRules, Host, Ledger, LoadTrace, LocalEvents, MemoryDriver, NodeCapabilities } from '../../rmo/mod.ts'
+import type { FunctionRules, Host, Ledger, LoadTrace, LocalEvents, LocalObjects, MemoryDriver, NodeCapabilities, VmGuard } from '../../rmo/mod.ts'
+import { AGENT } from '../agent/steps.ts'
+import { kumoiKinds } from '../kinds/index.ts'
 import { changesOf, sameElements } from './changes.ts'
 import type { Attributes } from './changes.ts'
+import { ownObjects } from './own-objects.ts'
 
 export interface WorldOptions {
   readonly clock: Clock
@@ -27,6 +30,8 @@ export interface WorldOptions {
   readonly rules: FunctionRules
   /** Asked once a VM, before anything runs; undefined: its own gentle load. */
   readonly load: (vm: { readonly uuid: string; readonly name: string; readonly host: string }) => LoadTrace | undefined
+  /** What each host asks before it sets anything going; left out: nobody. */
+  readonly guardOf?: (machine: string, name: string) => VmGuard
   /** Figures of all machines are read this often. */
   readonly sampleMs: number
   readonly warn: (text: string, details: Readonly<Record<string, unknown>>) => void
@@ -43,6 +48,7 @@ export interface SimulatedHost {
 export interface World {
   readonly hosts: readonly SimulatedHost[]
   readonly capabilities: NodeCapabilities
+  readonly objects: LocalObjects
   readonly events: LocalEvents
   /** Resolves when all objects are there; needs the clock to move. */
   readonly ready: Promise<unknown>
@@ -58,6 +64,8 @@ export interface World {
   resolve(kind: string, authority: Authority, want?: 'names' | 'attributes'): Promise<readonly ReferenceRecord[]>
   invokeEncoded(target: { readonly kind: string; readonly uuid: string; readonly home: NodeId }, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
   crash(name: string, forMs: number): void
+  /** A machine has gone down with its VMs, or is there again. */
+  onFault(listener: (host: SimulatedHost) => void): void
   stop(): Promise<void>
 }
 
@@ -67,6 +75,8 @@ const VM_MEMORY_MIB = 256
 /** VMs of the start and as many again fit on a machine. */
 const CAPACITY = { cores: 8, memoryMiB: 16_384, storageMiB: 102_400 }
 const SPARE = 2
+/** As a node grants its agent (kali/node.ts). */
+const AGENT_RIGHTS = ['read', 'create', 'operate', 'update', 'delete'] as const
 
 export const hostNames = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered('sim', i, count))
 export const vmNames = (host: string, count: number): readonly string[] => Array.from({ length: count }, (_, i) => numbered(`${host}-vm`, i, count))
@@ -81,11 +91,11 @@ export function createWorld(options: WorldOptions): World {
   const changed = (): void => { revision++ }
   const kept = createLedger({ store, clock })
   const ledger: Ledger = { ...kept, async setRules(of, to) { await kept.setRules(of, to); changed() } }
-  const policy = rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy()))
+  const policy = rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy({ grants: { [AGENT]: AGENT_RIGHTS } })))
   const codec = createValueCodec()
   const nobody = async (): Promise<never> => { throw FABRIC.UNREACHABLE({ node: 'another node', reason: 'the simulation has one node' }) }
   const capabilities = createCapabilities({
-    self, members: () => [member], callPeer: nobody, openPeer: nobody, objects, codec, ledger, clock, random,
+    self, members: () => [member], callPeer: nobody, openPeer: nobody, objects, codec, ledger, clock, random, kinds: kumoiKinds,
     gate: createGate({ policy, clock, log: () => {} }),
   })
   const byMachine = new Map<string, SimulatedHost>()
@@ -110,8 +120,8 @@ export function createWorld(options: WorldOptions): World {
       },
     })
     const host: Host = createHost({
-      self, machineUuid: uuid, hostName: () => name, driver, objects, kinds: rmoKinds, clock, random: own, directory: '/simulated', store, ledger, readings: 'asked', changed,
-      log: { info: () => {}, warn },
+      self, machineUuid: uuid, hostName: () => name, driver, objects: ownObjects(objects), kinds: rmoKinds, clock, random: own, directory: '/simulated', store, ledger, readings: 'asked', changed,
+      log: { info: () => {}, warn }, ...(options.guardOf === undefined ? {} : { guard: options.guardOf(uuid, name) }),
       admit: (authority) => capabilities.pass(capabilities.find({ kind: 'VMM', uuid: host.vmm.uuid, home: self }), 'add', 'create', authority),
       peers: {
         call: nobody, nameOf: () => member.name, sibling: (machine) => byMachine.get(machine)?.host,
@@ -233,13 +243,14 @@ export function createWorld(options: WorldOptions): World {
 
   const hostOf = (kind: string, uuid: string): SimulatedHost | undefined =>
     kind === 'PhysicalMachine' ? byMachine.get(uuid) : kind === 'VM' ? hosts.find(({ host }) => host.vms.get(uuid) !== undefined) : hosts.find(({ host }) => host.objects.list(kind).some((object) => object.uuid === uuid))
+  const faultListeners: ((host: SimulatedHost) => void)[] = []
   const anyDown = (): boolean => hosts.some(({ down }) => down)
   /** In their order; machines come and go by going down only. */
   const machineNames: readonly ReferenceRecord[] = hosts.map(({ name, uuid }) => ({ kind: 'PhysicalMachine', uuid, home: self, name, attributes: { name, uuid } }))
   const unreachable = (name: string): Error => FABRIC.UNREACHABLE({ node: name, reason: 'the simulated machine is down' })
 
   return {
-    hosts, capabilities, keptMachines,
+    hosts, capabilities, objects, keptMachines,
     get revision() { return revision },
     async refresh(references, authority) {
       const { principal } = authority
@@ -249,7 +260,7 @@ export function createWorld(options: WorldOptions): World {
       if (references.every(isMachine)) refreshed = { references, principal, revision: asOf, fresh }
       return fresh
     },
-    events: createLocalEvents({ objects, kinds: rmoKinds, clock, onError: (error) => warn('a watch failed', { reason: String(error) }) }),
+    events: createLocalEvents({ objects, kinds: kumoiKinds, clock, onError: (error) => warn('a watch failed', { reason: String(error) }) }),
     ready: Promise.all(hosts.map(({ host }) => host.ready)),
     knownAnswer({ target, verb, args }, principal) {
       if (target?.kind !== 'PhysicalMachine' || verb !== 'vms' || args.byteLength !== 1) return undefined
@@ -272,10 +283,15 @@ export function createWorld(options: WorldOptions): World {
       const made = byName.get(name)
       if (made === undefined || made.down) return
       for (const vm of made.host.vms.list()) if (vm.record.state === 'running' || vm.record.state === 'paused' || vm.record.state === 'stopping') made.driver.faults.crash(vm.uuid)
-      made.down = true
-      changed()
-      clock.after(Math.max(1, forMs), () => { made.down = false; changed() })
+      const turn = (down: boolean): void => {
+        made.down = down
+        changed()
+        for (const listener of faultListeners) listener(made)
+      }
+      turn(true)
+      clock.after(Math.max(1, forMs), () => turn(false))
     },
+    onFault(listener) { faultListeners.push(listener) },
     async stop() {
       stopped = true
       for (const off of unwatch) off()

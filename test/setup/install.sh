@@ -21,6 +21,8 @@ need busybox busybox-static
 need etcd etcd-server
 need etcdctl etcd-client
 need nats-server nats-server
+need slapd slapd
+need openssl openssl
 need ip iproute2
 need nft nftables
 need nsenter util-linux

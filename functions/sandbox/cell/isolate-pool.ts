@@ -1,11 +1,16 @@
 // Isolates of one lane: warm ones by plan (least recently used out first) and spares made ahead. An isolate
 // runs one plan for its whole life; a spare becomes warm by loading one. After a rest, warm isolates are
 // asked for a sign of life: one that still spins after its answer is disposed (reliability.md row 45).
+//
+// Each takes some MiB of its process before any user code runs. Above a mark no more of them are kept, and the lane begins
+// less (lane.ts): a cell in which many wait is not to grow until the kernel kills it, and all that run there with it.
 
 import { LIMITS } from '../../../fabric/limits.ts'
 import { SandboxIsolate, type PreludeText } from './isolate.ts'
 
 export interface IsolatePoolOptions { readonly prelude: string; readonly shapes: string; readonly spares: number; readonly warm: number }
+
+const MiB = 1024 * 1024
 
 interface WarmIsolate { readonly plan: number; readonly isolate: SandboxIsolate }
 
@@ -26,6 +31,18 @@ export class IsolatePool {
   }
 
   get short(): boolean { return this.#spares.length < this.#options.spares }
+
+  /** The process is so large that an isolate is made only in the place of another. Reads a file: 5 us. */
+  get crowded(): boolean { return process.memoryUsage.rss() > LIMITS.cellCrowdedMiB * MiB }
+
+  has(plan: number): boolean { return this.#idle.some((entry) => entry.plan === plan) }
+
+  /** Gives up the idle isolate that was not used for longest, for one to be made; false when there is none. */
+  yield(): boolean {
+    const oldest = this.#idle.shift()
+    oldest?.isolate.dispose()
+    return oldest !== undefined
+  }
 
   /** Takes some milliseconds of this thread: called when the lane has nothing better to do. */
   refill(): void {
@@ -52,7 +69,7 @@ export class IsolatePool {
 
   keep(plan: number, isolate: SandboxIsolate): void {
     this.#idle.push({ plan, isolate })
-    if (this.#idle.length > this.#options.warm) this.#idle.shift()?.isolate.dispose()
+    if (this.#idle.length > this.#options.warm || (this.#idle.length > 1 && this.crowded)) this.yield()
     this.#unrested.add(isolate)
     this.#rest ??= setTimeout(() => this.#checkRest(), LIMITS.quiesceDelayMs)
   }

@@ -96,7 +96,12 @@ export class Lane {
   }
 
   /** Each depth has places of its own: runs wait for deeper ones, never the other way round, so the deepest always get on. */
-  #mayStart({ depth }: LaneJob): boolean { return this.#onCpu === 0 && (this.#begun[depth] ?? 0) < LIMITS.jobsPerLaneMax }
+  #mayStart({ depth, plan }: LaneJob): boolean {
+    const begun = this.#begun[depth] ?? 0
+    if (this.#onCpu > 0 || begun >= LIMITS.jobsPerLaneMax) return false
+    // One of each depth gets on however crowded it is: nobody waits for ever.
+    return begun === 0 || this.#pool.has(plan.id) || !this.#pool.crowded || this.#pool.yield()
+  }
 
   #next(): void {
     while (this.#onCpu === 0) {

@@ -25,7 +25,7 @@ export interface JobSurroundings {
   readonly clock: Clock
   /** A cell to run on, entered as shared or exclusive user, or past those who wait; rejects typed when there is none. */
   enter(how: 'shared' | 'exclusive' | 'nested'): Promise<{ readonly cell: CellProcess; leave(): void }>
-  /** The first kill of this job: counts against its functions. */
+  /** The first kill that is known to be this job's own: counts against its functions. */
   killed(): void
 }
 
@@ -110,11 +110,13 @@ export class JobRun {
     }
     if (end.type === 'failed') return this.#fail(from, count, end.status, end.error)
     this.#kills++
-    if (!end.innocent) this.#blame()
+    // Among others it may be a bystander of one that kills, or all of them were too much together: alone it shows.
+    if (end.alone) this.#blame()
     this.#lostCell ||= end.withCell
     if (this.#over !== undefined) return this.#fail(from, count, this.#over, this.#overError())
     if (end.alone && count <= 1) return this.#fail(from, count, end.status, this.#diedError(end, from))
     if (this.#journal.overflowed || this.#reruns >= LIMITS.rerunsMax) {
+      if (!end.innocent) this.#blame()
       return this.#fail(from, count, end.status, this.#journal.overflowed ? this.#diedError(end, from) : FUNCTIONS.SANDBOX_RERUNS({ reruns: this.#reruns }))
     }
     this.#reruns++
