@@ -61,6 +61,8 @@ export const durationMs = (value: string): number => parseDurationMs(value) ?? r
 
 export const GLOBAL_OPTIONS = {
   data: { flags: '--data <dir>', help: 'directory of the node (default: KUMOI_DATA, else ~/.kumoi)', parse: text },
+  socket: { flags: '--socket <path>', help: 'users\' socket of a node instead of its own (default: KUMOI_SOCKET, else none)', parse: text },
+  admin: { flags: '--admin', help: 'leave a login aside and act as this machine\'s administrator' },
   json: { flags: '--json', help: 'one JSON value on stdout and nothing else; errors as {code,message,details} on stderr' },
   timeout: { flags: '--timeout <time>', help: 'bound on the whole command: 500ms, 2s, 5m', parse: durationMs },
   merge: { flags: '--merge', help: 'print equal answers of many nodes once, under their folded names' },

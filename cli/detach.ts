@@ -57,6 +57,7 @@ export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, '
     ...(wish.listen === undefined ? [] : ['--listen', wish.listen]),
     ...(wish.http === undefined ? [] : ['--http', wish.http]),
     ...(wish.store === undefined ? [] : ['--store', wish.store]),
+    ...(wish.usersSocket === undefined ? [] : ['--users-socket', wish.usersSocket]),
     ...hypervisorArguments(wish.hypervisor),
     // Not in argv: a ticket admits, and /proc shows argv to everybody.
     ...(wish.join === undefined ? [] : ['--join', '-'])]

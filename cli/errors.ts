@@ -3,6 +3,9 @@
 
 import { defineErrors, errorCode } from '../fabric/base.ts'
 
+/** Named in one message. */
+const NAMES_MAX = 8
+
 export const CLI = defineErrors('CLI_ERR', {
   USAGE: {
     message: (d: { readonly problem: string; readonly hint?: string }) => `${d.problem}${d.hint === undefined ? '' : `\n${d.hint}`}`,
@@ -88,6 +91,11 @@ export const CLI = defineErrors('CLI_ERR', {
   },
   LAB_UNKNOWN: {
     message: (d: { readonly directory: string; readonly flags: string }) => `There is no lab in ${d.directory}. Make one with \`kumoi lab up${d.flags}\`.`,
+    outcome: 'not-started',
+  },
+  PROTECTED_HERE: {
+    message: (d: { readonly node: string; readonly vms: readonly string[] }) =>
+      `${d.node} runs protected VMs: ${d.vms.slice(0, NAMES_MAX).join(', ')}${d.vms.length > NAMES_MAX ? ` and ${d.vms.length - NAMES_MAX} more` : ''}. They would end with it and start elsewhere. Move them first with \`kumoi down --drain\`, or let them with \`kumoi down --force\`.`,
     outcome: 'not-started',
   },
   LAB_REFUSED: {

@@ -16,7 +16,7 @@ import { Output } from './output.ts'
 import { outcomesOf } from './render/shapes.ts'
 import type { Shell } from './session.ts'
 import { nearest } from './suggest.ts'
-import { dataDirectory } from './world.ts'
+import { configDirectory, dataDirectory, socketPath } from './world.ts'
 import type { Kali, Settings, World } from './world.ts'
 
 /** `dashed`: the word stood behind "--" and is an operand whatever it looks like. */
@@ -54,6 +54,8 @@ async function chooseOfGroup(group: RegistryEntry, commands: readonly RegistryEn
   if (word === undefined) return { spec: await group.load(), args: [...before, ...rest] }
   const entry = commands.find(({ name }) => name === `${group.name} ${word}`)
   if (entry !== undefined) return { spec: await entry.load(), args: [...before, ...between, ...after] }
+  // What looked like a second word is an option's value.
+  if (group.itself === true && rest[0]?.startsWith('-') === true) return { spec: await group.load(), args: [...before, ...rest] }
   const names = commands.map(({ name }) => name.slice(group.name.length + 1))
   const guess = nearest(word, names)
   throw CLI.USAGE({ problem: `kumoi ${group.name}: there is no "${word}"${guess === undefined ? '' : `; did you mean \`kumoi ${group.name} ${guess}\`?`}`, hint: `It has: ${names.join(', ')}. See \`kumoi ${group.name} --help\`.` })
@@ -89,6 +91,7 @@ function settingsOf(options: OptionValues<typeof GLOBAL_OPTIONS>, env: World['en
     data: dataDirectory(options.data, env),
     json: options.json === true, merge: options.merge === true, quiet: options.quiet === true, verbose: options.verbose === true,
     color: options.color !== false, timeoutMs: options.timeout, as: options.as,
+    socket: socketPath(options.socket, env), login: options.admin !== true, config: configDirectory(env),
   }
 }
 

@@ -20,11 +20,12 @@ export interface CallDefaults { signal(): AbortSignal; timeoutMs(): number | und
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-/** Connects to the node of the data directory; whatever keeps us from it is exit status 3. */
-export async function open(shell: Shell, defaults?: CallDefaults): Promise<DataCenter> {
+/** Connects to the node of the data directory; whatever keeps us from it is exit status 3. `login: false`: as nobody in particular, to log in or out. */
+export async function open(shell: Shell, defaults?: CallDefaults, { login = shell.settings.login }: { readonly login?: boolean } = {}): Promise<DataCenter> {
   const { settings, out, interrupt, world } = shell
   const options: ConnectOptions = {
-    data: settings.data,
+    data: settings.data, login, config: settings.config,
+    ...(settings.socket === undefined ? {} : { socket: settings.socket }),
     ...(settings.as === undefined ? {} : { as: settings.as }),
     // Getters: read again at each call, so that a cancelled expression does not cancel the next.
     defaults: {
@@ -40,13 +41,14 @@ export async function open(shell: Shell, defaults?: CallDefaults): Promise<DataC
   } catch (error) {
     if (interrupt.signal.aborted) throw interrupt.signal.reason
     // Without a code it is a fault of the program, not of the way to the node.
-    throw errorCode(error) === undefined || exitStatusOf(error) === EXIT.noNode ? error : CLI.NO_NODE({ data: settings.data, reason: reasonOf(error) }, { cause: error })
+    // So it is when the node answered, and refused who we are.
+    throw errorCode(error) === undefined || errorCode(error)?.startsWith('KALI_ERR_') === true || exitStatusOf(error) === EXIT.noNode ? error : CLI.NO_NODE({ data: settings.data, reason: reasonOf(error) }, { cause: error })
   }
 }
 
 /** Connects, works, closes; an interruption ends the wait at once and still closes. */
-export async function withDataCenter<T>(shell: Shell, work: (dc: DataCenter) => PromiseLike<T>, defaults?: CallDefaults): Promise<T> {
-  const dc = await open(shell, defaults)
+export async function withDataCenter<T>(shell: Shell, work: (dc: DataCenter) => PromiseLike<T>, defaults?: CallDefaults, options: { readonly login?: boolean } = {}): Promise<T> {
+  const dc = await open(shell, defaults, options)
   try {
     return await shell.interrupt.race(work(dc))
   } finally {

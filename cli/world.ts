@@ -41,12 +41,30 @@ export interface Settings {
   readonly quiet: boolean
   readonly verbose: boolean
   readonly as: string | undefined
+  /** Users' socket of a node, absolute; undefined: the node's own. */
+  readonly socket: string | undefined
+  /** Whether a login that lies in `config` is shown. */
+  readonly login: boolean
+  /** Where logins lie. */
+  readonly config: string
 }
 
 /** --data, else KUMOI_DATA, else ~/.kumoi. */
 export function dataDirectory(chosen: string | undefined, env: World['env']): string {
   const named = chosen ?? env['KUMOI_DATA']
   return named === undefined || named === '' ? join(homedir(), '.kumoi') : resolve(named)
+}
+
+/** --socket, else KUMOI_SOCKET; undefined: the node's own. */
+export function socketPath(chosen: string | undefined, env: World['env']): string | undefined {
+  const named = chosen ?? env['KUMOI_SOCKET']
+  return named === undefined || named === '' ? undefined : resolve(named)
+}
+
+/** KUMOI_CONFIG, else XDG_CONFIG_HOME/kumoi, else ~/.config/kumoi. */
+export function configDirectory({ KUMOI_CONFIG: own, XDG_CONFIG_HOME: xdg }: World['env']): string {
+  if (own !== undefined && own !== '') return resolve(own)
+  return join(xdg !== undefined && xdg !== '' ? resolve(xdg) : join(homedir(), '.config'), 'kumoi')
 }
 
 /** Reads a readable stream to its end as text; for tickets and expressions given as "-". */

@@ -23,7 +23,7 @@ import type { Log } from './log.ts'
 import { createMembership } from './membership/driver.ts'
 import type { Membership, MembershipEvent } from './membership/contract.ts'
 import { Peers } from './peers.ts'
-import type { RpcPeer, RpcRegistry } from './rpc/contract.ts'
+import type { CallContext, Caller, FrameChannel, RpcPeer, RpcRegistry } from './rpc/contract.ts'
 import { createRpcPeer } from './rpc/peer.ts'
 import { createRegistry } from './rpc/registry.ts'
 import type { Transport } from './transport/contract.ts'
@@ -86,12 +86,35 @@ export interface FabricNode {
   info(): NodeInfo
   /** A door that a layer above has opened, for info(). */
   tellDoor(kind: string, url: string): void
-  /** Opens the local door; call when every method is registered. */
-  open(): Promise<void>
+  /** Opens the local doors; call when every method is registered. */
+  open(options?: OpenDoorsOptions): Promise<void>
   /** Leaves the fabric cleanly and stops. */
   stop(): Promise<void>
 }
 
+/** One connection through a local door. `caller` is its own object: calls that it makes carry it. */
+export interface LocalConnection {
+  readonly caller: Caller
+  /** 'own': mode 0600, the machine's administrator until he shows otherwise. 'users': whoever may reach the socket. */
+  readonly door: 'own' | 'users'
+  close(reason: Error): void
+  onClose(closed: () => void): void
+}
+/** Who a connection is at this moment, and what it may call. */
+export interface Visitor {
+  principal(): string
+  refuse(method: string, principal: string): (Error & { readonly code: string }) | undefined
+}
+export interface OpenDoorsOptions {
+  /** Left out: whoever comes through the own door is FabricNodeOptions.principal. */
+  readonly admit?: (connection: LocalConnection) => Visitor
+  /** Who may make tickets and stop the node ('node.ticket', 'node.down'); left out: the machine's administrator. */
+  readonly administers?: (method: string, principal: string) => boolean
+  /** A second door, for other users of the machine; needs `admit`. */
+  readonly users?: { readonly path: string; readonly connectionsMax: number }
+}
+
+const NOBODY = 'nobody'
 const DEFAULT_NAME = 'node'
 /** Letters, digits, dot, dash, underscore: fits tables, prompts and certificates. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
@@ -142,10 +165,22 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
 
   const doors: Record<string, string> = {}
   const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined', doors: { ...doors } })
-  serveNode({ registry, membership: members, info, ticket: (lifetimeMs) => transport.makeTicket({ lifetimeMs }), stop: options.stop, clock })
+  serveNode({ registry, membership: members, info, ticket: (lifetimeMs) => transport.makeTicket({ lifetimeMs }), stop: options.stop, clock, administers: (method, principal) => administers(method, principal) })
 
+  let administers = isLocalAdministrator
   const shells = new Set<RpcPeer>()
-  let door: Awaited<ReturnType<typeof listenLocal>> | undefined
+  const local: Awaited<ReturnType<typeof listenLocal>>[] = []
+  const welcome = (door: LocalConnection['door'], admit: OpenDoorsOptions['admit']) => (channel: FrameChannel, caller: Caller & { via: 'socket' }): void => {
+    let visitor: Visitor | undefined
+    const peer = createRpcPeer({
+      channel, caller, registry, clock,
+      principal: () => (admit === undefined ? options.principal : visitor?.principal() ?? NOBODY),
+      ...(admit === undefined ? {} : { refuse: (method: string, principal: string) => visitor?.refuse(method, principal) }),
+    })
+    shells.add(peer)
+    peer.onClose(() => shells.delete(peer))
+    visitor = admit?.({ caller, door, close: (reason) => peer.close(reason), onClose: (closed) => peer.onClose(() => closed()) })
+  }
   return {
     id: transport.id, membership: members, registry, blobs, log, info,
     tellDoor(kind, url) { doors[kind] = url },
@@ -154,16 +189,14 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
     signer: createCertifiedSigner({ keys: identity.keys, fabric: () => identity.fabric }),
     sealing: createSealing(identity.keys),
     peer: (node) => peers.get(node),
-    async open() {
-      door = await listenLocal(options.socket, clock, (channel, caller) => {
-        const peer = createRpcPeer({ channel, caller, registry, clock, principal: options.principal })
-        shells.add(peer)
-        peer.onClose(() => shells.delete(peer))
-      })
+    async open({ admit, users, administers: judged } = {}) {
+      administers = judged ?? isLocalAdministrator
+      local.push(await listenLocal(options.socket, clock, welcome('own', admit)))
+      if (users !== undefined && admit !== undefined) local.push(await listenLocal(users.path, clock, welcome('users', admit), { for: 'everyone', connectionsMax: users.connectionsMax }))
       log.info('up', { id: transport.id, addresses: transport.addresses() })
     },
     async stop() {
-      await door?.close()
+      for (const door of local) await door.close()
       await members.leave()
       members.stop()
       await transport.close()
@@ -217,23 +250,30 @@ interface NodeService {
   readonly ticket: (lifetimeMs: number) => string
   readonly stop: () => Promise<void>
   readonly clock: Clock
+  readonly administers: (method: string, principal: string) => boolean
 }
 
 /** Events a slow watcher may have waiting. */
 const WATCH_QUEUE_MAX = 1_024
 
-/** What a shell asks of the node itself. Tickets and stopping are for this machine's own shells only. */
-function serveNode({ registry, membership, info, ticket, stop, clock }: NodeService): void {
+/** The machine's administrator, un-narrowed. */
+const isLocalAdministrator = (_method: string, principal: string): boolean => /^local:\d+$/.test(principal)
+
+/** What a shell asks of the node itself. Tickets and stopping are for this machine's administrator, and whom `administers` lets through its local doors. */
+function serveNode({ registry, membership, info, ticket, stop, clock, administers }: NodeService): void {
+  const localOnly = (method: string, { caller, principal }: CallContext): void => {
+    if (caller.via !== 'socket' || !administers(method, principal)) throw FABRIC.LOCAL_ONLY({ method })
+  }
   registry.method('node.info', () => info())
   registry.method('node.members', () => membership.members())
-  registry.method('node.ticket', (body, { caller }) => {
-    if (caller.via !== 'socket') throw FABRIC.LOCAL_ONLY({ method: 'node.ticket' })
+  registry.method('node.ticket', (body, context) => {
+    localOnly('node.ticket', context)
     const asked = (body as { readonly lifetimeMs?: unknown } | null)?.lifetimeMs ?? LIMITS.ticketLifetimeMs
     if (typeof asked !== 'number' || !(asked > 0 && asked <= LIMITS.ticketLifetimeMsMax)) throw FABRIC.TICKET_LIFETIME({ lifetimeMs: Number(asked), lifetimeMsMax: LIMITS.ticketLifetimeMsMax })
     return ticket(asked)
   })
-  registry.method('node.down', (_body, { caller }) => {
-    if (caller.via !== 'socket') throw FABRIC.LOCAL_ONLY({ method: 'node.down' })
+  registry.method('node.down', (_body, context) => {
+    localOnly('node.down', context)
     // After the answer has left.
     clock.after(0, () => void stop())
     return null

@@ -247,6 +247,8 @@ export interface Authority {
   readonly signal: AbortSignal
   /** Id of the change that this is part of; given to the first node, carried to the object's home, written into its audit. */
   readonly operation?: string
+  /** Hash of the shipped program that asks, for the audit; a deployed function's stands in its principal. */
+  readonly code?: Hash
   remainingMs(): number
 }
 

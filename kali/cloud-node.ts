@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LIMITS, fromErrorRecord, systemClock, systemRandom } from '../fabric/base.ts'
 import { connectLocal, createRegistry, createRpcPeer } from '../fabric/client.ts'
+import type { NodeId } from '../fabric/base.ts'
 import type { FabricNode, FabricStore } from '../fabric/mod.ts'
 import { buildBundle, createCatalogClient, decodeValue, encodeArray } from '../functions/mod.ts'
 import type { Authority, Invoker, Sandbox } from '../functions/mod.ts'
@@ -26,8 +27,9 @@ import { serveCloudKinds } from './kinds/home/serve.ts'
 import { systemBootClock } from './lease/boot-clock.ts'
 import { createGuard } from './lease/guard.ts'
 import { startHostLease } from './lease/keeper.ts'
-import { askCutOff, registerCutOff } from './lease/survival.ts'
+import { askContact, registerCutOff } from './lease/survival.ts'
 import { watchdogGraceMs } from './lease/timings.ts'
+import { createTakeoverVote, votersOf } from './lease/voters.ts'
 import { createWatchdog } from './lease/watchdog/client.ts'
 import { processName } from './lease/watchdog/processes.ts'
 import { admissionProblem } from './placement/admission.ts'
@@ -35,6 +37,7 @@ import { createChoose } from './placement/choose.ts'
 import { ruleProblem } from './placement/rules.ts'
 import { createUserRun } from './placement/user-run.ts'
 import { ensurePolicies } from './policies/deploy.ts'
+import type { CloudServiceOptions } from './service/options.ts'
 import { createCloudService } from './service/service.ts'
 
 const TRACE_BYTES = 8
@@ -46,6 +49,7 @@ export interface CloudBase {
   readonly book: CloudBook
   readonly lease: HostLease
   readonly timings: HaTimings
+  readonly vote: CloudServiceOptions['vote']
   /** What a host asks. */
   guardOf(machineUuid: string, hostName: string): VmGuard
   /** Who sees protected VMs off when the lease is given up. */
@@ -70,12 +74,24 @@ export function startCloudBase({ fabric, store, data, timings, simulated }: Clou
   const watchdog = createWatchdog({ directory: join(data, 'ha'), giveUpMs: timings.giveUpMs + watchdogGraceMs(timings, simulated), clock: systemClock, log })
   let agent: Agent | undefined
   const simulatedIn = simulated ? processName(process.pid) : undefined
-  registerCutOff(registry, () => view.contactSinceMs() === undefined)
+  const contactMs = (): number | undefined => {
+    const sinceMs = view.contactSinceMs()
+    return sinceMs === undefined ? undefined : systemClock.nowMs() - sinceMs
+  }
+  registerCutOff(registry, contactMs)
+  const ask = askContact(fabric, timings.renewMs)
+  const contactOf = async (node: NodeId): Promise<number | undefined> => node === self ? contactMs() : ask(node)
   const lease = startHostLease({
     store, clock: systemClock, bootClock: systemBootClock, random: systemRandom, self, name: membership.self.name, timings, log, watchdog,
     // Every node that might take over: who has left, too, while a machine of its is in a pool and it may come back.
     members: () => [...new Set([...membership.members().filter(({ state }) => state !== 'left').map(({ id }) => id), ...view.machines().map(({ node }) => node)])],
-    askCutOff: askCutOff(fabric, timings.renewMs),
+    // Whose store is a part of one node, which says nothing when it is lost. Who is dead decides nothing.
+    voters() {
+      if (store.kind !== 'embedded') return undefined
+      const gone = new Set(membership.members().filter(({ state }) => state === 'dead' || state === 'left').map(({ id }) => id))
+      return votersOf([self, ...view.machines().map(({ node }) => node).filter((node) => !gone.has(node))])
+    },
+    askCutOff: async (node) => await contactOf(node) === undefined,
     // Nothing has been armed before there was an agent.
     async fence(vms) { await agent?.fence(vms) },
     ...(simulatedIn === undefined ? {} : { simulatedIn }),
@@ -83,6 +99,7 @@ export function startCloudBase({ fabric, store, data, timings, simulated }: Clou
   view.start()
   return {
     view, book, lease, timings,
+    vote: createTakeoverVote({ store, clock: systemClock, contactOf, leaseMs: timings.leaseMs, timeoutMs: Math.min(timings.renewMs, timings.killMs) }),
     guardOf: (machine, name) => createGuard({ view, book, lease, clock: systemClock, bootClock: systemBootClock, machine, name }),
     setAgent(made) { agent = made },
     async stop() {
@@ -122,7 +139,7 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
   const service = createCloudService({
     view, book, timings, clock: systemClock, random: systemRandom, log,
     choose: createChoose({ run: createUserRun({ sandbox, invoker, clock: systemClock, random: systemRandom }), clock: systemClock }),
-    members: () => membership.members(),
+    vote: base.vote, members: () => membership.members(),
     observe: (kind, signal, answerMs) => capabilities.list(kind, { withAttributes: true, everyHome: true }, own(signal, answerMs)),
     async settingsOf(vm, by) { return ((await capabilities.invoke(vm, 'info', [], by)) as VmInfo).settings },
     async metric(name, payload, signal) {

@@ -1,6 +1,7 @@
 // `const dc = await connect()`: the data center as a program or the shell holds it, over the local
 // socket of a node.
 
+import { resolve } from 'node:path'
 import { fromErrorRecord, LIMITS, systemClock, uuidOfNode } from '../fabric/base.ts'
 import { connectLocal, createRegistry, createRpcPeer } from '../fabric/client.ts'
 import type { CallOptions, Member, MembershipEvent, RpcPeer } from '../fabric/mod.ts'
@@ -9,11 +10,19 @@ import type { Collection, CollectionOptions, FunctionsApi, FunctionSession, Refe
 import { assignmentsOf, createLoad, createValueCodec, makePipelined, makeReference, METHODS, readListingStream, RMO } from '../rmo/base.ts'
 import type { Listing, PhysicalMachine, ResourceObject, Session as RmoSession } from '../rmo/mod.ts'
 import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, ObjectListing } from './contract.ts'
+import { createAclApi } from './acl-wire.ts'
+import type { AclApi } from './acl-wire.ts'
 import { KALI } from './errors.ts'
+import { createAuditApi } from './audit-client.ts'
+import type { AuditApi } from './audit-client.ts'
 import { createStoreApi } from './store-client.ts'
 import { dataDir, localPrincipal, socketPath } from './data-dir.ts'
 import { GLOBAL_UUID } from './kinds/global.ts'
 import { kumoiKinds } from './kinds/index.ts'
+import { createTrustApi, presentLogin } from './trust/client.ts'
+import type { TrustApi } from './trust/client.ts'
+import { configDirectory, hasLogins } from './trust/login-file.ts'
+import type { WhoAmI } from './trust/wire.ts'
 
 const LIVE_FIGURES_TIMEOUT_MS = 2_000
 /** Home of what is everywhere: a node's id that no node has. */
@@ -21,9 +30,20 @@ const NOBODY = '0'.repeat(64)
 
 /** Connects to the node of a data directory. Rejects with FABRIC_ERR_NO_NODE when none runs there. */
 export async function connect(options: ConnectOptions = {}): Promise<DataCenter> {
-  const channel = await connectLocal(socketPath(dataDir(options.data)), systemClock)
+  const named = options.socket ?? process.env['KUMOI_SOCKET']
+  const channel = named === undefined || named === '' ? await connectLocal(socketPath(dataDir(options.data)), systemClock) : await connectLocal(resolve(named), systemClock, { owner: 'anyone' })
   const peer = createRpcPeer({ channel, caller: { via: 'socket', uid: process.getuid?.() ?? 0 }, registry: createRegistry(), clock: systemClock })
-  const center = new ConnectedDataCenter(new BusyPeer(peer, (alive) => channel.hold?.(alive)), options)
+  const busy = new BusyPeer(peer, (alive) => channel.hold?.(alive))
+  const config = options.config ?? configDirectory(process.env)
+  let who: WhoAmI | undefined
+  try {
+    // Who never logged in anywhere does not wait for the question.
+    if (options.login !== false && await hasLogins(config)) who = await presentLogin(busy, { config, clock: systemClock, callOptions: () => ({ timeoutMs: LIMITS.callTimeoutMs }) })
+  } catch (error) {
+    peer.close()
+    throw error
+  }
+  const center = new ConnectedDataCenter(busy, options, { config, principal: who?.principal ?? localPrincipal() })
   return Object.assign(center, center.collections() as unknown as ObjectCollections)
 }
 
@@ -53,7 +73,7 @@ class BusyPeer implements RpcPeer {
     return stream
   }
   emit(event: string, body: unknown): void { this.#peer.emit(event, body) }
-  onClose(closed: () => void): void { this.#peer.onClose(closed) }
+  onClose(closed: (reason?: Error) => void): void { this.#peer.onClose(closed) }
   close(): void {
     this.#over = true
     this.#peer.close()
@@ -82,15 +102,18 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
   readonly fn: DataCenter['fn']
   readonly functions: FunctionsApi
   readonly store: StoreApi
+  readonly audit: AuditApi
+  readonly trust: TrustApi
+  readonly acl: AclApi
   readonly #peer: BusyPeer
   readonly #functions: FunctionSession
   readonly #rmo: RmoSession
   readonly #options: ConnectOptions
 
-  constructor(peer: BusyPeer, options: ConnectOptions) {
+  constructor(peer: BusyPeer, options: ConnectOptions, { config, principal: own }: { readonly config: string; readonly principal: string }) {
     this.#peer = peer
     this.#options = options
-    const principal = options.as === undefined ? undefined : `${localPrincipal()}/${options.as}`
+    const principal = options.as === undefined ? undefined : `${own}/${options.as}`
     const rmo: RmoSession = {
       peer, kinds: kumoiKinds,
       codec: createValueCodec({ reference: (record) => makeReference(record, rmo), collection: (spec) => this.#collection(spec) }),
@@ -116,6 +139,9 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
     this.fn = standIn(['dc', 'fn'], fn)
     this.functions = { ...createCatalogClient(client), ...calls, ...createObserveClient(client), secrets: createSecretsClient(client) }
     this.store = createStoreApi(client)
+    this.trust = createTrustApi({ ...client, config })
+    this.acl = createAclApi(client)
+    this.audit = createAuditApi(client)
   }
 
   /** One per kind of the registry, under its plural: pms, vms, ... */

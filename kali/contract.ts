@@ -4,12 +4,21 @@ import type { Manifest, Outcome } from '../functions/mod.ts'
 import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
 import type { Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
 import type { Elasticity, Global, HighAvailability, Pool } from './kinds/interfaces.ts'
+import type { AuditApi } from './audit-client.ts'
+import type { AclApi } from './acl-wire.ts'
+import type { TrustApi } from './trust/client.ts'
 import type { Image, LoadOptions, Network, ObjectDump, PhysicalMachine, Port, ResourceObject, Snapshot, StoragePool, Switch, VM, VMM, Volume } from '../rmo/mod.ts'
 import type { Pipelined } from '../rmo/mod.ts'
 
 export interface ConnectOptions {
   /** The node's data directory; default KUMOI_DATA, else ~/.kumoi. */
   readonly data?: string
+  /** A users' socket instead of the node's own: there one is nobody until one has logged in. Default KUMOI_SOCKET, else none. */
+  readonly socket?: string
+  /** Default: the login that `kumoi login` left for this fabric is shown, if there is one. false: none is, so that whoever holds the node's own socket is its machine's administrator. */
+  readonly login?: boolean
+  /** Where logins lie; default KUMOI_CONFIG, else XDG_CONFIG_HOME/kumoi, else ~/.config/kumoi. */
+  readonly config?: string
   /** Default options of every call ('timeoutMs', ...). */
   readonly defaults?: CollectionOptions
   /** Runs functions in a cell of its own: principal "local:<uid>/<as>". */
@@ -65,6 +74,12 @@ export interface DataCenter extends ObjectCollections {
   fn(reference: string, options?: InvokeOptions): (payload?: unknown) => Promise<unknown>
   readonly functions: FunctionsApi
   readonly store: StoreApi
+  /** Who one is, and who may do what: users, roles, the directory. */
+  readonly trust: TrustApi
+  /** Why somebody may do what with an object, and which rules stand over it. */
+  readonly acl: AclApi
+  /** What was done, by whom, on all nodes: records before and after each privileged act. */
+  readonly audit: AuditApi
   node(): Promise<NodeInfo>
   /** Members as the connected node knows them; no machine is asked. */
   members(): Promise<readonly Member[]>
@@ -92,6 +107,8 @@ export interface StartNodeOptions {
   readonly highAvailability?: 'fast' | 'calm'
   /** "host:port" of the HTTP door; left out: none. */
   readonly http?: string
+  /** Path of a socket for other users of this machine: who comes there is nobody until he has logged in; left out: none. */
+  readonly usersSocket?: string
   /** The machine's virtual machines; left out: none. */
   readonly hypervisor?: HypervisorOptions
 }
@@ -123,5 +140,11 @@ export interface RunningNode {
 }
 
 export type * from './cloud/contract.ts'
+export type { AuditApi, AuditListOptions, AuditRow } from './audit-client.ts'
+export type { AclAnswer, AclApi, AclLevel, AclQuestion } from './acl-wire.ts'
+export type { LoginOptions, TrustApi } from './trust/client.ts'
+export type { LdapSettings, RoleRecord } from './trust/contract.ts'
+export type { LoginAnswer, RoleRow, TrustShown, UserRow, WhoAmI } from './trust/wire.ts'
 export type * from './kinds/interfaces.ts'
+export type { RuleAnswer } from './cloud/parts.ts'
 export type { Manifest, MembershipEvent, NodeInfo, Outcome }

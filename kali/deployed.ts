@@ -13,7 +13,7 @@ import {
   cellPrincipal, createCatalog, createInvoke, createObservation, createSecrets, createState, cronProblem, describeBundle, firedPrefix, functionPrincipal, keysPrefix,
   manifestOf, originalStack, findVersion, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
 } from '../functions/mod.ts'
-import type { Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
+import type { Admit, Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
 import { createFunctionRules, createLocalEvents, kindProblem, rightProblem } from '../rmo/mod.ts'
 import type { FunctionRules, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
 import { kumoiKinds } from './kinds/index.ts'
@@ -65,6 +65,8 @@ export interface DeployedOptions extends Pick<DeployedBase, 'catalog' | 'holders
   readonly objects: LocalObjects
   readonly sandbox: Sandbox
   readonly functions: FunctionService
+  /** Who may deploy, redrive, keep secrets (rmo/acl/rights.ts). */
+  readonly admit: Admit
 }
 export interface Deployed {
   readonly invoker: Invoker
@@ -75,7 +77,7 @@ export interface Deployed {
   stop(): Promise<void>
 }
 
-export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog, holders, rules }: DeployedOptions): Deployed {
+export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, catalog, holders, rules }: DeployedOptions): Deployed {
   const { id: self, registry, log, membership } = fabric
   const { hostCalls } = functions
   const selfName = membership.self.name
@@ -108,17 +110,17 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     registry, store, sandbox, catalog, holders, observer: observation, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
     nodes: () => members.list(), peer, hostCalls,
     subscribers: (topic, deployer) => subscribersOf(catalog, topic, deployer).map(({ manifest }) => manifest.name),
-    originalStack, redact: (error) => secrets.redactor.error(error),
+    admit, originalStack, redact: (error) => secrets.redactor.error(error),
     // A call may come before this node's catalog has followed the deploy.
     fetchVersion: (name, version) => findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined),
   })
 
   state.register(hostCalls)
   secrets.register(hostCalls)
-  secrets.serve(registry)
+  secrets.serve(registry, admit)
   registerTopics({ systemCalls: hostCalls, emit: (topic, payload, options, authority) => invoke.asyncCalls.emit(topic, payload, options, authority) })
   registerCatalog({
-    registry, catalog, store, signer: fabric.signer, blobs: fabric.blobs, clock: systemClock, holders, peer, nameOf, members: () => alive(fabric),
+    admit, registry, catalog, store, signer: fabric.signer, blobs: fabric.blobs, clock: systemClock, holders, peer, nameOf, members: () => alive(fabric),
     ownedPrefixes: (name) => [`state/${name}/`, `state-keys/${name}`, `call/${name}/`, `dead/${name}/`, keysPrefix(name), firedPrefix(name)],
     describe: async ({ script, ...source }, context: CallContext) => manifestOf(
       await describeBundle(sandbox, script, cellPrincipal(functionPrincipal({ name: 'describe', version: source.version, deployer: context.principal })), context.signal),

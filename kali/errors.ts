@@ -31,6 +31,22 @@ export const KALI = defineErrors('KALI_ERR', {
   NOT_TAKEABLE: { message: (d: { readonly vm: string; readonly reason: string }) => `VM ${d.vm} may not be taken over yet: ${d.reason}. It would be running twice.`, outcome: 'not-started' },
   GROUP_SPEC: { message: (d: { readonly what: string; readonly expected: string; readonly got: string }) => `This elastic group cannot be: ${d.what} must be ${d.expected}, got ${d.got}.`, outcome: 'not-started' },
   RECORD_INVALID: { message: (d: { readonly what: string; readonly expected: string; readonly got: string }) => `A record of the cloud is not right: ${d.what} must be ${d.expected}, got ${d.got}.`, outcome: 'not-started' },
+  // --- trust: tokens and sessions
+  LOGIN_NEEDED: { message: (d: { readonly method: string }) => `Nobody is logged in on this connection, so ${d.method} was refused. Log in with \`kumoi login NAME\`.`, outcome: 'not-started' },
+  LOGIN_LATER: { message: (d: { readonly seconds: number }) => `There were too many wrong passwords; try again in ${d.seconds} s.`, retryable: true, outcome: 'not-started' },
+  LOGIN_FILE: { message: (d: { readonly path: string; readonly reason: string }) => `The login in ${d.path} cannot be used: ${d.reason}. \`kumoi logout\` removes it, \`kumoi login NAME\` makes a new one.`, outcome: 'not-started' },
+  TOKEN_REFUSED: { message: (d: { readonly reason: string }) => `The token was refused: ${d.reason}. Log in again with \`kumoi login NAME\`, or \`kumoi logout\` to be this machine's administrator where you hold its socket.`, outcome: 'not-started' },
+  TOKEN_SPENT: { message: (d: { readonly calls: number }) => `The ${d.calls} calls of this token are used up on this node. Log in again with \`kumoi login NAME\`.`, outcome: 'not-started' },
+  SESSION_ENDED: { message: (d: { readonly user: string; readonly reason: string }) => `The session of ${d.user} was ended: ${d.reason}. Log in again with \`kumoi login ${d.user}\`.`, outcome: 'unknown' },
+  NOT_FOR_USERS: { message: (d: { readonly method: string; readonly who: string }) => `${d.method} is for this machine's administrator, not for ${d.who}. Ask whoever holds the node's own socket.`, outcome: 'not-started' },
+  USER_REVOKED: { message: (d: { readonly user: string }) => `The user ${d.user} was cut off. An administrator can let him in again with \`kumoi user restore ${d.user}\`.`, outcome: 'not-started' },
+  USER_UNKNOWN: { message: (d: { readonly user: string; readonly near: string }) => `No user ${d.user} has ever logged in${d.near === '' ? '' : ` (did you mean ${d.near}?)`}. \`kumoi user list\` shows those who have.`, outcome: 'not-started' },
+  ROLE_UNKNOWN: { message: (d: { readonly role: string; readonly known: string }) => `There is no record of a role ${d.role}. \`kumoi role list\` shows what there is: ${d.known}.`, outcome: 'not-started' },
+  TRUST_INVALID: { message: (d: { readonly what: string; readonly expected: string; readonly got: string }) => `This was refused: ${d.what} must be ${d.expected}, got ${d.got}.`, outcome: 'not-started' },
+  TRUST_UNSIGNED: { message: (d: { readonly key: string; readonly reason: string }) => `The record ${d.key} in the global store is not believed: ${d.reason}. Somebody else writes to the store; the last good record stays in force here.`, outcome: 'not-started' },
+  TRUST_AWAY: { message: (_: object) => 'This node has not read the users and roles of its fabric yet, and has no copy of them, so it lets nobody in. Ask again when the global store answers (`kumoi store status`).', retryable: true, outcome: 'not-started' },
+  // --- access rules
+  METHOD_DENIED: { message: (d: { readonly method: string; readonly principal: string; readonly right: string; readonly reason: string }) => `${d.principal} may not ${d.method}: ${d.reason}.${d.right === '' ? '' : ` It needs the right ${d.right} ("kumoi acl grant WHO ${d.right} on global").`}`, outcome: 'not-started' },
   // --- connections and the HTTP door
   CLOSED: { message: (_: object) => 'This connection was closed with close(). Call connect() again.', outcome: 'not-started' },
   HTTP_ADDRESS: { message: (d: { readonly address: string }) => `"${d.address}" is no address for the HTTP door. Give PORT, HOST:PORT or [IPV6]:PORT; without a host it is this machine only.`, outcome: 'not-started' },
@@ -50,4 +66,10 @@ export const KALI = defineErrors('KALI_ERR', {
   SCHEDULER_UNKNOWN: { message: (d: { readonly name: string; readonly known: string; readonly near?: string }) => `There is no scheduler ${d.name}${d.near === undefined ? '' : ` (did you mean ${d.near}?)`}. There is ${d.known}; a deployed function goes by its name, and a function (vm, pms) => pm is one too.`, outcome: 'not-started' },
   SCHEDULER_INVALID: { message: (d: { readonly what: string; readonly expected: string }) => `A scheduler was refused: ${d.what} must be ${d.expected}.`, outcome: 'not-started' },
   SCHEDULER_FAILED: { message: (d: { readonly scheduler: string; readonly vm: string; readonly reason: string; readonly at?: string; readonly choice?: object }) => `The scheduler ${d.scheduler} failed for ${d.vm}: ${d.reason}${d.at === undefined ? '' : ` (${d.at})`}. Nothing was placed.`, outcome: 'failed' },
+  // --- directory and names (kali/trust)
+  LOGIN_REFUSED: { message: (d: { readonly name: string }) => `The login of ${d.name} was refused. Check name and password; whoever keeps the directory can tell whether the account is there and open.`, outcome: 'not-started' },
+  DIRECTORY_AWAY: { message: (d: { readonly url: string; readonly reason: string }) => `The directory ${d.url} could not be asked: ${d.reason}. Nobody can log in until it answers; those who are logged in stay so until their token ends. "kumoi trust ldap test" tells where it fails.`, retryable: true, outcome: 'not-started' },
+  DIRECTORY_NONE: { message: (_: object) => 'This fabric has no directory of users. "kumoi trust ldap set" names one.', outcome: 'not-started' },
+  DIRECTORY_SETTINGS: { message: (d: { readonly what: string; readonly expected: string }) => `These settings of the directory cannot be: ${d.what} must be ${d.expected}. "kumoi trust ldap set" sets them.`, outcome: 'not-started' },
+  TRUST_NAME: { message: (d: { readonly what: 'user' | 'group'; readonly expected: string; readonly name?: string }) => `${d.name === undefined ? 'This' : `"${d.name}"`} cannot be the name of a ${d.what}: it must be ${d.expected}.`, outcome: 'not-started' },
 })

@@ -3,40 +3,47 @@
 
 import { availableParallelism } from 'node:os'
 import { openGlobalStore, openLocalStore, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
-import type { FabricNode, RpcPeer } from '../fabric/mod.ts'
-import { createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
+import type { FabricNode, Log, RpcPeer } from '../fabric/mod.ts'
+import { admitBy, createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, FunctionService, Sandbox } from '../functions/mod.ts'
-import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, localPolicy, registerByteStreams, registerRmo, startAccounting } from '../rmo/mod.ts'
-import type { FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, WatchesOptions } from '../rmo/mod.ts'
+import { createAccessPolicy, createAuditLog, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, registerByteStreams, registerRmo, startAccounting } from '../rmo/mod.ts'
+import type { FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, Policy, WatchesOptions } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
 import { createDeployed, startDeployedBase } from './deployed.ts'
 import type { Deployed } from './deployed.ts'
+import { serveAcl } from './acl-service.ts'
 import { AGENT } from './agent/steps.ts'
+import { auditNodeMethods, createNodeAudit } from './audit-node.ts'
 import { createCloud, startCloudBase } from './cloud-node.ts'
 import { createGlobalAccess } from './kinds/home/access.ts'
+import { createAncestors, GLOBAL } from './kinds/home/ancestors.ts'
 import { kumoiKinds } from './kinds/index.ts'
 import { TIMINGS } from './lease/timings.ts'
+import { createMethodDoor, guardDoors } from './method-rights.ts'
 import { driverOf, startHosts } from './hosts.ts'
 import type { Hosts } from './hosts.ts'
 import type { HttpDoor } from './http.ts'
 import { httpToken } from './http-token.ts'
+import { Stopping } from './stopping.ts'
+import { startTrust, startTrustBase } from './trust-node.ts'
+import type { Directory } from './trust/directory.ts'
 
 /** Agents of member nodes carry out intents on one another's machines (migrations); no shell can call itself one. */
 const AGENT_RIGHTS = ['read', 'create', 'operate', 'update', 'delete'] as const
 /** How often this node's own load goes into gossip. */
 const LOAD_INTERVAL_MS = 2_000
 
-export async function startNode(options: StartNodeOptions): Promise<RunningNode> {
+/** What a test puts in the place of a part. */
+export interface NodeParts { readonly directory?: Directory }
+
+export async function startNode(options: StartNodeOptions, { directory }: NodeParts = {}): Promise<RunningNode> {
   const data = dataDir(options.data)
   const stopped = Promise.withResolvers<void>()
-  const stoppers: (() => void | Promise<void>)[] = []
-  let stopping: Promise<void> | undefined
-  const stop = (): Promise<void> => stopping ??= (async () => {
-    for (const stopper of stoppers.reverse()) await stopper()
-    stopped.resolve()
-  })()
+  let log: Log | undefined
+  const parts = new Stopping({ clock: systemClock, warn: (message, fields) => log?.warn(message, fields) })
+  const stop = (): Promise<void> => parts.stop().then(stopped.resolve)
 
   try {
     const fabric = await startFabricNode({
@@ -46,52 +53,80 @@ export async function startNode(options: StartNodeOptions): Promise<RunningNode>
       ...(options.listen === undefined ? {} : { listen: options.listen }),
       ...(options.join === undefined ? {} : { join: options.join }),
     })
-    stoppers.push(() => fabric.stop())
+    log = fabric.log
+    parts.add('fabric', () => fabric.stop())
     let hosts: Hosts | undefined
     const machine = createMachine({ self: () => fabric.membership.self, data, clock: systemClock, related: (kind) => hosts?.related(kind) ?? [] })
-    stoppers.push(() => machine.stop())
+    parts.add('machine', () => machine.stop())
     const localStore = await openLocalStore(storePath(data))
+    const auditLog = createAuditLog({
+      store: localStore, clock: systemClock, node: fabric.id, signer: fabric.signer,
+      failed: (error) => fabric.log.warn('the audit log could not be written: no privileged act is begun until it can', { reason: String(error) }),
+    })
     const ownLedger = createLedger({
-      store: localStore, clock: systemClock,
+      store: localStore, clock: systemClock, log: auditLog,
       failed: (error) => fabric.log.warn('the ledger could not be written', { reason: String(error) }),
     })
-    stoppers.push(() => ownLedger.close())
+    parts.add('ledger', () => ownLedger.close())
     const store = await openGlobalStore({
       data, self: fabric.id, fabricId: fabric.info().fabric, founder: fabric.founder, registry: fabric.registry, clock: systemClock, random: systemRandom, log: fabric.log,
       members: () => fabric.membership.members(), peer: (node) => fabric.peer(node),
       ...(options.store === undefined ? {} : { wish: options.store }),
     })
-    stoppers.push(() => store.close())
+    parts.add('global store', () => store.close())
     const base = startDeployedBase({ fabric, store, localStore })
-    stoppers.push(() => base.stop())
+    parts.add('catalog and holders', () => base.stop())
+    const trustBase = startTrustBase({ fabric, store, localStore })
+    parts.add('users and roles', () => trustBase.stop())
     const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
     const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'], simulated: driverOf(options.hypervisor) === 'memory' })
-    stoppers.push(() => cloudBase.stop())
+    parts.add('lease and view of the cloud', () => cloudBase.stop())
     const access = createGlobalAccess({ view: cloudBase.view, book: cloudBase.book, kinds: kumoiKinds, clock: systemClock })
     const ledger = access.ledger(ownLedger)
-    const capabilities = serveObjects(fabric, objects, ledger, (otherwise) => access.policy(base.rules.policy(otherwise)), base.rules)
-    stoppers.push(startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
-    hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger, data, hypervisor: options.hypervisor ?? { driver: 'none' }, guardOf: cloudBase.guardOf })
-    stoppers.push(hosts.stop)
+    const ancestors = createAncestors({ view: cloudBase.view, objects })
+    const accessPolicy = createAccessPolicy({
+      kinds: kumoiKinds, rulesOf: (of) => ledger.rules(of), ancestors, trust: trustBase.view, grants: { [AGENT]: AGENT_RIGHTS }, global: GLOBAL,
+    })
+    const may = access.may((principal, right) => accessPolicy.may(principal, right))
+    const policy = access.policy(base.rules.policy((request) => accessPolicy.judge(request)))
+    const capabilities = serveObjects(fabric, objects, ledger, policy, base.rules)
+    serveAcl({ registry: fabric.registry, capabilities, policy, may, ancestors, ledger, trust: trustBase.view, global: GLOBAL, peer: (node) => fabric.peer(node) })
+    parts.add('accounting', startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
+    hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger: access.hostLedger(ownLedger), data, hypervisor: options.hypervisor ?? { driver: 'none' }, guardOf: cloudBase.guardOf })
+    parts.add('hosts', hosts.stop)
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
-    stoppers.push(() => sandbox.close())
+    parts.add('sandbox', () => sandbox.close())
     const functions = serveFunctions(fabric, capabilities, sandbox)
-    stoppers.push(gossipLoad(fabric, machine, sandbox))
-    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, catalog: base.catalog, holders: base.holders, rules: base.rules })
-    stoppers.push(() => deployed.stop())
+    parts.add('load', gossipLoad(fabric, machine, sandbox))
+    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), catalog: base.catalog, holders: base.holders, rules: base.rules })
+    parts.add('deployed functions', () => deployed.stop())
     const cloud = createCloud({ base: cloudBase, fabric, objects, capabilities, hosts: hosts.hosts, sandbox, invoker: deployed.invoker, data })
-    stoppers.push(() => cloud.stop())
+    parts.add('cloud', () => cloud.stop())
+    const trust = startTrust({
+      base: trustBase, fabric, store, audit: auditLog,
+      admit: (what, context) => capabilities.pass(capabilities.find({ ...GLOBAL, home: fabric.id }), what, 'administer', context),
+      ...(options.usersSocket === undefined ? {} : { usersSocket: options.usersSocket }),
+      ...(directory === undefined ? {} : { directory }),
+    })
+    parts.add('sessions', () => trust.stop())
+    const audit = createNodeAudit({ fabric, log: auditLog, store: localStore, objects, capabilities, policy: accessPolicy })
+    parts.add('checkpoints of the audit', () => audit.stop())
+    auditNodeMethods(fabric, auditLog)
     const door = options.http === undefined ? undefined : await openHttp(fabric, deployed, data, options.http)
-    if (door !== undefined) stoppers.push(() => door.close())
+    if (door !== undefined) parts.add('http door', () => door.close())
     // Last, so that nobody is served by a half-made node.
-    await fabric.open()
-    deployed.start()
-    cloud.start()
-    void sandbox.warm(localPrincipal()).catch((error: unknown) => fabric.log.warn('the first cell did not start', { reason: String(error) }))
+    await fabric.open(guardDoors(trust.doors, createMethodDoor(may)))
+    // Its door is open: it may have been told to stop already.
+    if (!parts.begun) {
+      deployed.start()
+      cloud.start()
+      audit.start()
+      void sandbox.warm(localPrincipal()).catch((error: unknown) => fabric.log.warn('the first cell did not start', { reason: String(error) }))
+    }
     return { info: infoOf(fabric), socket: socketPath(data), stop, stopped: stopped.promise }
   } catch (error) {
-    await stop().catch(() => {})
+    await stop()
     throw error
   }
 }
@@ -112,7 +147,7 @@ async function openHttp(fabric: FabricNode, { invoker, catalog, observation }: D
   return door
 }
 
-function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger, policy: FunctionRules['policy'], rules: Pick<FunctionRules, 'unreadable'>): NodeCapabilities {
+function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger, policy: Policy, rules: Pick<FunctionRules, 'unreadable'>): NodeCapabilities {
   const codec = createValueCodec()
   const openPeer: WatchesOptions['openPeer'] = (node, method, body, authority) => {
     const open = (peer: RpcPeer): ReturnType<RpcPeer['open']> => peer.open(method, body, { parent: parentOf(authority) })
@@ -124,7 +159,7 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger,
     members: () => fabric.membership.members(),
     callPeer: async (node, method, body, authority) => (await fabric.peer(node)).call(method, body, { parent: parentOf(authority) }),
     objects,
-    gate: createGate({ policy: policy(aclPolicy((of) => ledger.rules(of), localPolicy({ grants: { [AGENT]: AGENT_RIGHTS } }))), clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
+    gate: createGate({ policy, clock: systemClock, log: (record) => fabric.log.info('gate', { ...record }) }),
     unreadable: (kind, principal) => rules.unreadable(kind, principal),
     codec,
     openPeer,
@@ -132,7 +167,7 @@ function serveObjects(fabric: FabricNode, objects: LocalObjects, ledger: Ledger,
   })
   const watches = createWatches({ capabilities, openPeer, onMembership: (listener) => fabric.membership.onEvent(listener), clock: systemClock })
   registerRmo({ registry: fabric.registry, capabilities, watches, codec })
-  registerByteStreams({ registry: fabric.registry, capabilities, openPeer })
+  registerByteStreams({ registry: fabric.registry, capabilities, openPeer, clock: systemClock })
   return capabilities
 }
 

@@ -6,9 +6,10 @@
 // RMO_ERR_BUSY: a console's past is not worth a node's memory.
 
 import { LIMITS } from '../fabric/base.ts'
-import type { NodeId } from '../fabric/base.ts'
+import type { Clock, NodeId } from '../fabric/base.ts'
 import type { CallContext, ClientStream, RpcRegistry, RpcStream } from '../fabric/mod.ts'
 import type { Authority } from '../functions/mod.ts'
+import { createOpenRights } from './acl/standing.ts'
 import type { NodeCapabilities } from './capabilities.ts'
 import type { Target } from './directory.ts'
 import { RMO } from './errors.ts'
@@ -28,11 +29,12 @@ export interface ByteChannel {
 export interface ByteStreamOptions {
   readonly registry: RpcRegistry
   readonly capabilities: NodeCapabilities
+  readonly clock: Clock
   readonly openPeer: (node: NodeId, method: string, body: unknown, authority: Authority) => ClientStream | Promise<ClientStream>
 }
 
-/** Pumps a channel and a stream into each other; resolves with the reason of the end. */
-async function serveChannel(channel: ByteChannel, name: string, stream: RpcStream): Promise<string> {
+/** Pumps a channel and a stream into each other; resolves with the reason of the end, rejects when `refused` does. */
+async function serveChannel(channel: ByteChannel, name: string, stream: RpcStream, refused: Promise<never>): Promise<string> {
   let backlogBytes = 0
   const ended = Promise.withResolvers<string>()
   channel.onClose((reason) => ended.resolve(reason))
@@ -46,7 +48,7 @@ async function serveChannel(channel: ByteChannel, name: string, stream: RpcStrea
     return 'closed by the reader'
   }
   try {
-    return await Promise.race([ended.promise, input()])
+    return await Promise.race([ended.promise, input(), refused])
   } finally {
     channel.close()
     ended.promise.catch(() => {})
@@ -60,15 +62,23 @@ async function pass(from: RpcStream, to: RpcStream): Promise<void> {
   to.end()
 }
 
-export function registerByteStreams({ registry, capabilities, openPeer }: ByteStreamOptions): void {
+export function registerByteStreams({ registry, capabilities, openPeer, clock }: ByteStreamOptions): void {
+  const rights = createOpenRights({ clock })
   const here = async (target: Target, stream: string, authority: Authority, client: RpcStream): Promise<unknown> => {
     const found = capabilities.find(target)
     const spec = found.kind.streams[stream]
     if (spec === undefined) throw RMO.VERB_UNKNOWN({ kind: target.kind, verb: stream, verbs: Object.keys(found.kind.streams) })
     await capabilities.pass(found, stream, spec.acl, authority)
     const channel = await spec.open(found.object.local, authority)
-    await client.write(OPENED)
-    return serveChannel(channel, found.name, client)
+    const refused = Promise.withResolvers<never>()
+    const letGo = rights.hold(() => capabilities.denial(found, stream, spec.acl, authority), (refusal) => refused.reject(refusal))
+    try {
+      await client.write(OPENED)
+      return await serveChannel(channel, found.name, client, refused.promise)
+    } finally {
+      letGo()
+      refused.promise.catch(() => {})
+    }
   }
   const relayed = async (home: NodeId, target: Target, stream: string, authority: Authority, client: RpcStream): Promise<unknown> => {
     const onward = await openPeer(home, METHODS.stream, { ...target, home, stream }, authority)

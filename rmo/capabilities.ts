@@ -11,6 +11,7 @@ import { LIMITS, errorCode, fromErrorRecord, isNodeId, toErrorRecord, uuidOfNode
 import type { Clock, NodeId, Random } from '../fabric/base.ts'
 import type { ClientStream, Member } from '../fabric/mod.ts'
 import type { Authority, Capabilities, ReferenceRecord } from '../functions/mod.ts'
+import { isAdministrator } from './acl/principal.ts'
 import { checkArguments, operationOf } from './check.ts'
 import { byNameThenUuid, createDirectory } from './directory.ts'
 import type { Directory, Target } from './directory.ts'
@@ -26,6 +27,7 @@ import type { ListFailure, Listing, ValueCodec } from './messages.ts'
 import type { LocalObject, LocalObjects } from './object.ts'
 import { createOperations } from './operations.ts'
 import type { KindRegistry } from './registry.ts'
+import { referenceRecord } from './schema.ts'
 import { createVerbRunner } from './run-verb.ts'
 
 /** One call to another member; its errors arrive as CodedErrors. */
@@ -68,14 +70,18 @@ export interface NodeCapabilities extends Capabilities {
   invokeHere(target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array>
   /** All objects of a kind, with attributes asked of each home when wanted; homes that failed are named. */
   list(kind: string, options: ListOptions, authority: Authority): Promise<Listing>
-  /** This node's own objects of a kind. */
+  /** This node's own objects of a kind, all of them: for the node itself. */
   listHere(kind: string): readonly ReferenceRecord[]
+  /** Those that the caller may read. */
+  shownHere(kind: string, authority: Authority): Promise<readonly ReferenceRecord[]>
   /** An object of this node; throws RMO_ERR_MOVED, RMO_ERR_GONE (it was here) or RMO_ERR_OBJECT_UNKNOWN (it was not, as far as this node remembers). */
   find(target: Target): FoundObject
   /** As find(), but undefined when it is not here. */
   objectHere(target: Target): LocalObject | undefined
   /** Asks the gate for one verb of an object. */
   pass(found: FoundObject, verb: string, acl: AclVerb, authority: Authority): Promise<void>
+  /** Whether what pass() let in would be let in now; undefined: it would. Not logged. */
+  denial(found: FoundObject, verb: string, acl: AclVerb, authority: Authority): Promise<Error | undefined>
 }
 
 /** What membership alone knows of a machine. */
@@ -136,10 +142,30 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const operations = createOperations({ clock, random })
   const pass: NodeCapabilities['pass'] = ({ kind, object, name }, verb, acl, { principal, trace }) =>
     gate.pass({ principal, trace, node: self, kind: kind.kind, uuid: object.uuid, name, verb, acl })
+  const denial: NodeCapabilities['denial'] = async ({ kind, object, name }, verb, acl, { principal, trace }) => {
+    const { allowed, reason } = await gate.judge({ principal, trace, node: self, kind: kind.kind, uuid: object.uuid, name, verb, acl })
+    return allowed ? undefined : RMO.DENIED({ principal, kind: kind.kind, name, verb, acl, reason })
+  }
+  /** Of what is about to be shown, what the caller may read; at its home for certain, elsewhere by what this node knows of its rules. */
+  const visible = async <R extends Pick<ReferenceRecord, 'kind' | 'uuid' | 'name'>>(records: readonly R[], { principal, trace }: Authority): Promise<readonly R[]> => {
+    if (isAdministrator(principal)) return records
+    const shown: R[] = []
+    for (const record of records) {
+      const { kind, uuid, name } = record
+      const answer = gate.judge({ principal, trace, node: self, kind, uuid, name, verb: 'info', acl: 'read' })
+      if ((answer instanceof Promise ? await answer : answer).allowed) shown.push(record)
+    }
+    return shown
+  }
 
   const runVerb = createVerbRunner({ pass, operations, ledger, clock })
-  const runHere = (target: Target, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown> =>
-    runVerb(find(target), verb, args, authority)
+  const runHere = async (target: Target, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown> => {
+    const found = find(target)
+    const answer = await runVerb(found, verb, args, authority)
+    if (!Object.hasOwn(found.kind.collections, verb)) return answer
+    const shown = new Set(await visible((answer as readonly unknown[]).map(referenceRecord).filter((record) => record !== undefined), authority))
+    return (answer as readonly unknown[]).filter((value) => shown.has(referenceRecord(value) as ReferenceRecord))
+  }
   const decodeArguments = (verb: string, bytes: Uint8Array): readonly unknown[] => {
     const args = codec.decode(bytes, 'args')
     if (!Array.isArray(args)) throw RMO.ARGUMENT_INVALID({ call: verb, path: 'the argument list', expected: 'an array', got: typeof args })
@@ -152,12 +178,12 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const named = (target: Target, verb: string, authority: Authority): Authority => {
     const acl = kindOf(target.kind).operations.get(verb)?.acl
     if (authority.operation !== undefined || acl === undefined || !ACL_VERBS[acl].privileged) return authority
-    const { principal, trace, hop, signal } = authority
-    return { principal, trace, hop, signal, operation: operations.mint(), remainingMs: () => authority.remainingMs() }
+    const { principal, trace, hop, signal, code } = authority
+    return { principal, trace, hop, signal, operation: operations.mint(), ...(code === undefined ? {} : { code }), remainingMs: () => authority.remainingMs() }
   }
   const forward = async (home: NodeId, target: Target, verb: string, args: Uint8Array, authority: Authority): Promise<Uint8Array> => {
     const { kind, uuid } = target
-    const answer = await callPeer(home, METHODS.invoke, { kind, uuid, home, verb, args, ...(authority.operation === undefined ? {} : { operation: authority.operation }) }, authority)
+    const answer = await callPeer(home, METHODS.invoke, { kind, uuid, home, verb, args, ...(authority.operation === undefined ? {} : { operation: authority.operation }), ...(authority.code === undefined ? {} : { code: authority.code }) }, authority)
     if (answer instanceof Uint8Array) return answer
     throw RMO.ARGUMENT_INVALID({ call: METHODS.invoke, path: 'the answer', expected: 'bytes', got: typeof answer })
   }
@@ -177,10 +203,11 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     }
   }
 
-  const listHere = (name: string): readonly ReferenceRecord[] => {
+  const listHere: NodeCapabilities['listHere'] = (name) => {
     const kind = kindOf(name)
     return objects.list(name).map((object) => recordOf(kind, object)).sort(byNameThenUuid)
   }
+  const shownHere: NodeCapabilities['shownHere'] = async (name, authority) => visible(listHere(name), authority)
   const list: NodeCapabilities['list'] = async (name, { withAttributes, everyHome = false }, authority) => {
     const kind = kindOf(name)
     const refused = await unreadable(name, authority.principal)
@@ -190,7 +217,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     const leftMs = authority.remainingMs()
     const perNode = narrowed(authority, Math.min(LIMITS.listTimeoutMs, leftMs - Math.min(ANSWER_RESERVE_MS, leftMs / 4)), clock)
     const live = directory.live()
-    if (kind.residence === 'member') for (const member of live) found.set(uuidOfNode(member.id), memberRecord(name, member))
+    if (kind.residence === 'member') for (const record of await visible(live.map((member) => memberRecord(name, member)), authority)) found.set(record.uuid, record)
     /** The wait for a connection counts too; a stream knows the deadline only once it is open. */
     const listing = async (member: Member): Promise<readonly ReferenceRecord[]> => {
       const timeoutMs = Math.max(0, perNode.remainingMs())
@@ -217,12 +244,12 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     // Membership names the machines by itself, and this node has all of what is global; everything else is asked of its home.
     const asked = kind.residence === 'hosted' || (kind.residence === 'member' && withAttributes) ? live.filter((member) => member.id !== self) : []
     await eachBounded(asked, LIMITS.listFanOutMax, (member) => ask(member, async () => (await listing(member)).filter((record) => mayClaim(kind, member, record))))
-    await ask({ id: self, name: selfName() }, async () => listHere(name))
+    await ask({ id: self, name: selfName() }, () => shownHere(name, authority))
     return { references: [...found.values()].sort(byNameThenUuid), failures }
   }
 
   return {
-    self, kinds, directory, shapes, find, pass, listHere, list, invokeHere,
+    self, kinds, directory, shapes, find, pass, denial, listHere, shownHere, list, invokeHere,
     objectHere: (target) => objects.get(target.kind, target.uuid),
     async resolve(kind, authority, want = 'attributes') {
       // Machines are members: their names cost no call, and figures are asked of them where they are worked on.
@@ -233,14 +260,17 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
       return references
     },
     settle: (references) => references.map((reference) => (kindOf(reference.kind).residence === 'global' && reference.home !== self ? { ...reference, home: self } : reference)),
-    async refresh(references, { principal }) {
+    async refresh(references, authority) {
+      const { principal } = authority
       const refusals = new Map<string, Error | undefined>()
       for (const { kind } of references) if (!refusals.has(kind)) refusals.set(kind, await unreadable(kindOf(kind).kind, principal))
+      const readable = isAdministrator(principal) ? undefined : new Set(await visible(references, authority))
       return references.map((reference) => {
         try {
           const refused = refusals.get(reference.kind)
           if (refused !== undefined) throw refused
-          const { kind, object } = find(reference)
+          const { kind, object, name } = find(reference)
+          if (readable?.has(reference) === false) throw RMO.DENIED({ principal, kind: kind.kind, name, verb: 'info', acl: 'read', reason: 'no rule and no role allows it, or one denies it ("kumoi acl why")' })
           return recordOf(kind, object)
         } catch (error) {
           return { error: toErrorRecord(error, RMO.OBJECT_UNKNOWN.code) }

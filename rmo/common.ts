@@ -5,8 +5,10 @@
 // are the home's own, the same for all kinds (common-verbs.ts).
 
 import { LIMITS } from '../fabric/base.ts'
-import { ACL_VERBS } from './gate.ts'
-import { anything, dictionary, integer, list, oneOf, optional, record, text, uuid } from './schema.ts'
+import { parseRight } from './acl/patterns.ts'
+import { rulePrincipalProblem } from './acl/principal.ts'
+import { anything, dictionary, integer, list, oneOf, optional, record, shown, text, uuid } from './schema.ts'
+import { RMO } from './errors.ts'
 import type { AclVerb } from './gate.ts'
 import type { AclRule } from './object.ts'
 import type { Type } from './schema.ts'
@@ -26,8 +28,24 @@ export interface CommonVerb {
 }
 export type CommonVerbName = 'info' | 'stats' | 'dump' | 'patch' | 'acls' | 'account' | 'audit'
 
+/** A text that `problem` has nothing to say against. */
+const worded = (expected: string, problem: (text: string) => string | undefined, charsMax: number): Type<string> => ({
+  expected, unit: undefined,
+  check(value, at) {
+    const checked = text({ charsMax, expected }).check(value, at)
+    const better = problem(checked)
+    if (better === undefined) return checked
+    throw RMO.ARGUMENT_INVALID({ call: at.call, path: at.path, expected: better, got: shown(value) })
+  },
+})
+const RIGHT = 'a right such as "vm:start", "*:read" or "read"'
+
 /** Rules as acls() takes them, and as they travel with an object. */
-export const ACL_RULES: Type<readonly AclRule[]> = list(record({ effect: oneOf('allow', 'deny'), principal: text({ charsMax: 256, pattern: /^\S+$/, expected: 'a principal such as "local:0/tenant", "user:alice" or "*"' }), verbs: list(oneOf(...Object.keys(ACL_VERBS) as AclVerb[]), { itemsMax: 16 }) }), { itemsMax: LIMITS.aclRulesMax })
+export const ACL_RULES: Type<readonly AclRule[]> = list(record({
+  effect: oneOf('allow', 'deny'),
+  principal: worded('a principal such as "user:alice"', rulePrincipalProblem, 256),
+  verbs: list(worded(RIGHT, (verb) => (parseRight(verb) === undefined ? RIGHT : undefined), 128), { itemsMax: LIMITS.aclRuleVerbsMax }),
+}), { itemsMax: LIMITS.aclRulesMax })
 
 const plain = (doc: string): ResultSpec => ({ doc, type: anything() })
 

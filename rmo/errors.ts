@@ -254,4 +254,26 @@ export const RMO = defineErrors('RMO_ERR', {
       `${d.operation} ${d.path} on ${d.host} failed: ${clause(d.reason)}. What was begun has been removed; nothing else was changed.`,
     outcome: 'failed',
   },
+
+  // --- audit (rmo/audit)
+  AUDIT_UNAVAILABLE: {
+    message: (d: { verb: string; object: string; reason: string }) =>
+      `${d.verb}${d.object === '' ? '' : ` of ${d.object}`} was not begun: the audit log of its node cannot record it (${clause(d.reason)}). Make room on the disk of that node; reading goes on meanwhile.`,
+    retryable: true,
+    outcome: 'not-started',
+  },
+  REFUSED_TOO_OFTEN: {
+    message: (d: { principal: string; times: number; windowMs: number }) =>
+      `${d.principal} was refused ${d.times} times within ${d.windowMs / 1_000} s. Wait a minute, and ask for what you may do ("kumoi acl why").`,
+    retryable: true,
+    outcome: 'not-started',
+  },
+  AUDIT_FILE: {
+    message: (d: { file: string; reason: string }) => `${d.file} is no export of an audit log: ${clause(d.reason)}. Make one with \`kumoi audit export\`.`,
+    outcome: 'not-started',
+  },
+  AUDIT_UNKNOWN_NODE: {
+    message: (d: { node: string; known: readonly string[] }) => `No member of this fabric is called "${d.node}". There are: ${listed(d.known)}.`,
+    outcome: 'not-started',
+  },
 })

@@ -2,8 +2,19 @@
 
 import type { Kind } from './kind.ts'
 
-/** Whether `name` is one of the kind's. */
-export function namesKind(name: string, { kind, plural }: Pick<Kind, 'kind' | 'plural'>): boolean {
-  const lower = name.toLowerCase(), collection = plural.toLowerCase()
-  return lower === kind.toLowerCase() || lower === collection || lower === collection.replace(/s$/, '')
+export type NamedKind = Pick<Kind, 'kind' | 'plural'>
+
+const known = new WeakMap<NamedKind, ReadonlySet<string>>()
+
+/** All of them, in lower case. Kept: the gate asks at every call. */
+export function kindNames(of: NamedKind): ReadonlySet<string> {
+  const names = known.get(of)
+  if (names !== undefined) return names
+  const collection = of.plural.toLowerCase()
+  const made = new Set([of.kind.toLowerCase(), collection, collection.replace(/s$/, '')])
+  known.set(of, made)
+  return made
 }
+
+/** Whether `name` is one of the kind's. */
+export const namesKind = (name: string, kind: NamedKind): boolean => kindNames(kind).has(name.toLowerCase())

@@ -5,6 +5,7 @@
 
 import { LIMITS } from '../fabric/base.ts'
 import type { NodeId } from '../fabric/base.ts'
+import type { ObjectKey, RightPattern, RulePrincipal } from './acl/contract.ts'
 import type { AclVerb } from './gate.ts'
 
 /** An event of an object. `type` is one of the kind's events, or 'lost' (a slow watcher missed `count` of them). */
@@ -35,8 +36,8 @@ export interface ObjectDump {
 /** What a change answers: the new version of the object's settings, and the id under which the change was done. */
 export interface Changed { readonly version: string; readonly operation: string }
 
-/** One access rule of an object. `principal`: "local:0", "user:alice", "group:ops" or "*". Deny wins. */
-export interface AclRule { readonly effect: 'allow' | 'deny'; readonly principal: string; readonly verbs: readonly AclVerb[] }
+/** One access rule, of an object and what is below it. `principal`: "local:0", "user:alice", "group:ops" or "*"; `verbs`: "vm:start", "read". Deny wins. */
+export interface AclRule { readonly effect: 'allow' | 'deny'; readonly principal: RulePrincipal; readonly verbs: readonly RightPattern[] }
 /** What one principal used of an object since the node began to count. */
 export interface AccountRecord {
   readonly principal: string
@@ -89,8 +90,8 @@ export interface ResourceObject<Info = unknown, Stats = unknown, Event extends O
   audit(options?: { readonly recordsMax?: number }): Promise<readonly AuditRecord[]>
 }
 
-/** One object at home. `local` is what the kind's verbs work on; only the kind knows its type. */
-export interface LocalObject { readonly kind: string; readonly uuid: string; readonly local: unknown }
+/** One object at home. `local` is what the kind's verbs work on; only the kind knows its type. `partOf`: whose rules hold for it, too. */
+export interface LocalObject { readonly kind: string; readonly uuid: string; readonly local: unknown; readonly partOf?: () => ObjectKey }
 
 /** What is left of an object that went away for good: for whoever still holds a reference. */
 export interface Tombstone { readonly name: string; readonly reason: string }

@@ -1,19 +1,21 @@
 // One verb of one object, at its home: the gate, the arguments, the change's id, the audit, the account.
 //
 //   reading verb   gate -> arguments -> run
-//   changing verb  operation id -> audit "running" -> gate -> arguments -> run -> audit "done" | "failed" | "denied"
+//   changing verb  operation id -> gate -> intent on disk -> arguments -> run -> outcome "done" | "failed"
+//                                   `-> refusal
 //
-// "Changing" is what ACL_VERBS calls privileged. Who may not do it does not learn how it is done: the gate stands before
-// the argument check. Every call is counted on the object's account.
+// "Changing" is what ACL_VERBS calls privileged: none of them runs unless its intent is stored (audit/log.ts). Who may not do
+// it does not learn how it is done: the gate stands before the argument check. Every call is counted on the object's account.
 
-import { errorCode } from '../fabric/base.ts'
 import type { Clock } from '../fabric/base.ts'
 import { parseFunctionPrincipal } from '../functions/base.ts'
 import type { Authority } from '../functions/mod.ts'
 import { admitted } from './admission.ts'
 import type { FoundObject, NodeCapabilities } from './capabilities.ts'
 import { checkArguments, operationOf } from './check.ts'
-import { RMO } from './errors.ts'
+import { audited } from './audit/audited.ts'
+import type { AuditIntent } from './audit/contract.ts'
+import { failureText } from './audit/log.ts'
 import { ACL_VERBS } from './gate.ts'
 import type { Ledger } from './ledger.ts'
 import type { Operations } from './operations.ts'
@@ -24,12 +26,6 @@ export interface VerbRunnerOptions {
   readonly operations: Operations
   readonly ledger: Ledger
   readonly clock: Clock
-}
-
-const textOf = (error: unknown): string => {
-  const code = errorCode(error)
-  const message = error instanceof Error ? error.message : String(error)
-  return code === undefined ? message : `${code}: ${message}`
 }
 
 export function createVerbRunner({ pass, operations, ledger, clock }: VerbRunnerOptions): (found: FoundObject, verb: string, args: readonly unknown[], authority: Authority) => Promise<unknown> {
@@ -46,11 +42,13 @@ export function createVerbRunner({ pass, operations, ledger, clock }: VerbRunner
     },
   })
 
-  const run = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority): Promise<unknown> => {
-    const ask = (): Promise<void> => pass(found, verb, operation.acl, authority)
-    await ask()
-    const run = (): unknown => operation.run(found.object.local, checkArguments(found.kind.kind, verb, operation, args), authority, homeOf(found))
-    return ACL_VERBS[operation.acl].privileged && parseFunctionPrincipal(authority.principal)?.epoch !== undefined ? admitted(ask, run) : run()
+  type Ask = () => Promise<void>
+  const asking = (found: FoundObject, verb: string, operation: Verb, authority: Authority): Ask => () => pass(found, verb, operation.acl, authority)
+  const perform = (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority): unknown =>
+    operation.run(found.object.local, checkArguments(found.kind.kind, verb, operation, args), authority, homeOf(found))
+  const read = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority): Promise<unknown> => {
+    await asking(found, verb, operation, authority)()
+    return perform(found, verb, operation, args, authority)
   }
   const counted = async (found: FoundObject, authority: Authority, work: Promise<unknown>): Promise<unknown> => {
     const of = { kind: found.kind.kind, uuid: found.object.uuid }
@@ -64,25 +62,25 @@ export function createVerbRunner({ pass, operations, ledger, clock }: VerbRunner
       throw error
     }
   }
-  const audited = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority, id: string): Promise<unknown> => {
-    const end = ledger.begin({ kind: found.kind.kind, uuid: found.object.uuid }, { operation: id, principal: authority.principal, trace: authority.trace, verb, acl: operation.acl })
-    try {
-      const answer = await run(found, verb, operation, args, authority)
-      end({ outcome: 'done' })
-      return answer
-    } catch (error) {
-      end({ outcome: errorCode(error) === RMO.DENIED.code ? 'denied' : 'failed', error: textOf(error) })
+  const change = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority, id: string): Promise<unknown> => {
+    const { principal, trace, code } = authority
+    const intent: AuditIntent = { operation: id, principal, trace, verb, acl: operation.acl, object: `${found.kind.kind}/${found.object.uuid}`, name: found.name, ...(code === undefined ? {} : { code }) }
+    const ask = asking(found, verb, operation, authority)
+    const run = (): unknown => perform(found, verb, operation, args, authority)
+    await ask().catch((error: unknown) => {
+      ledger.log.refused(intent, failureText(error))
       throw error
-    }
+    })
+    return audited(ledger.log, intent, async () => (parseFunctionPrincipal(principal)?.epoch !== undefined ? admitted(ask, run) : run()))
   }
 
   return async (found, verb, args, given) => {
     const operation = operationOf(found.kind, verb)
-    if (!ACL_VERBS[operation.acl].privileged) return counted(found, given, run(found, verb, operation, args, given))
+    if (!ACL_VERBS[operation.acl].privileged) return counted(found, given, read(found, verb, operation, args, given))
     const id = given.operation ?? operations.mint()
-    const { principal, trace, hop, signal } = given
-    const authority: Authority = { principal, trace, hop, signal, operation: id, remainingMs: () => given.remainingMs() }
+    const { principal, trace, hop, signal, code } = given
+    const authority: Authority = { principal, trace, hop, signal, operation: id, ...(code === undefined ? {} : { code }), remainingMs: () => given.remainingMs() }
     const what = `${principal} ${found.kind.kind}/${found.object.uuid} ${verb}`
-    return operations.once(id, what, operation.acl, () => counted(found, authority, audited(found, verb, operation, args, authority, id)))
+    return operations.once(id, what, operation.acl, () => counted(found, authority, change(found, verb, operation, args, authority, id)))
   }
 }

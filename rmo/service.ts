@@ -36,9 +36,11 @@ async function serve({ events, stop }: OpenWatch, context: CallContext, stream: 
 
 export function registerRmo({ registry, capabilities, watches, codec }: RmoServiceOptions): void {
   registry.method(METHODS.invoke, (body, context) => {
-    const { kind, uuid, home, verb, args, operation } = readInvoke(body)
+    const { kind, uuid, home, verb, args, operation, code } = readInvoke(body)
     const target = { kind, uuid, home }
-    const authority = operation === undefined ? context : { ...authorityOf(context), operation }
+    // Which program asks is a member's word; a shell runs none.
+    const asks = isRelay(context) ? undefined : code
+    const authority = operation === undefined ? context : { ...authorityOf(context), operation, ...(asks === undefined ? {} : { code: asks }) }
     return isRelay(context)
       ? capabilities.invokeEncoded(target, verb, args, authority)
       : capabilities.invokeHere(target, verb, args, authority)
@@ -47,7 +49,7 @@ export function registerRmo({ registry, capabilities, watches, codec }: RmoServi
     const { kind, withAttributes } = readList(body)
     const listing = isRelay(context)
       ? await capabilities.list(kind, { withAttributes }, context)
-      : { references: capabilities.listHere(kind), failures: [] }
+      : { references: await capabilities.shownHere(kind, context), failures: [] }
     return writeListing(kind, listing, stream, { codec, withAttributes })
   })
   registry.stream(METHODS.watch, async (body, context, stream) => {

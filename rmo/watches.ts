@@ -11,6 +11,7 @@ import { LIMITS, errorCode, isNodeId } from '../fabric/base.ts'
 import type { Clock, NodeId } from '../fabric/base.ts'
 import type { ClientStream, Member, MembershipEvent } from '../fabric/mod.ts'
 import type { Authority } from '../functions/mod.ts'
+import { createOpenRights } from './acl/standing.ts'
 import type { NodeCapabilities } from './capabilities.ts'
 import { isLive } from './directory.ts'
 import type { Target } from './directory.ts'
@@ -39,6 +40,7 @@ export interface Watches {
 
 export function createWatches({ capabilities, openPeer, onMembership, clock }: WatchesOptions): Watches {
   let open = 0
+  const rights = createOpenRights({ clock })
 
   /** Counts a watch until it is stopped; stopping twice is stopping once. */
   const counted = (machine: string, stop: () => void): (() => void) => {
@@ -63,7 +65,9 @@ export function createWatches({ capabilities, openPeer, onMembership, clock }: W
     const checked = watch.options.check(options ?? {}, { call: `${kind}.watch`, path: 'options' })
     const events = createEventQueue({ clock })
     const unsubscribe = watch.start(found.object.local, checked, (event) => events.push({ ...event, atMs: Math.round(event.atMs) }))
-    return { events, name: found.name, stop: () => { unsubscribe(); events.close() } }
+    const stop = (error?: unknown): void => { letGo(); unsubscribe(); events.close(error) }
+    const letGo = rights.hold(() => capabilities.denial(found, 'watch', 'watch', authority), stop)
+    return { events, name: found.name, stop: () => stop() }
   }
   const here: Watches['here'] = async (target, options, authority) => {
     const { events, name, stop } = await start(target, options, authority)

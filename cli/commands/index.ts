@@ -3,7 +3,8 @@
 
 import type { AnyCommand } from '../command.ts'
 
-export interface RegistryEntry { readonly name: string; readonly aliases?: readonly string[]; readonly commands?: readonly RegistryEntry[]; load(): Promise<AnyCommand> }
+/** `itself`: a group that does something without a second word, with options of its own. */
+export interface RegistryEntry { readonly name: string; readonly itself?: true; readonly aliases?: readonly string[]; readonly commands?: readonly RegistryEntry[]; load(): Promise<AnyCommand> }
 
 const list = (name: string, kind: string): RegistryEntry => ({ name, load: async () => (await import('./list.ts')).listCommand(name, kind) })
 
@@ -34,6 +35,27 @@ const SECRET_COMMANDS: readonly RegistryEntry[] = [
   { name: 'secret set', load: async () => (await import('./secret/set.ts')).setCommand },
   { name: 'secret list', load: async () => (await import('./secret/list.ts')).listCommand },
   { name: 'secret rm', load: async () => (await import('./secret/rm.ts')).rmCommand },
+]
+
+const user = (verb: 'revoke' | 'restore'): RegistryEntry => ({ name: `user ${verb}`, load: async () => (await import('./trust/user.ts')).stateCommand(verb) })
+
+const USER_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'user list', load: async () => (await import('./trust/user.ts')).listCommand },
+  { name: 'user show', load: async () => (await import('./trust/user.ts')).showCommand },
+  user('revoke'), user('restore'),
+]
+
+const ROLE_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'role list', load: async () => (await import('./trust/role.ts')).listCommand },
+  { name: 'role set', load: async () => (await import('./trust/role.ts')).setCommand },
+  { name: 'role rm', load: async () => (await import('./trust/role.ts')).rmCommand },
+]
+
+const KEY_COMMANDS: readonly RegistryEntry[] = [{ name: 'key rotate', load: async () => (await import('./trust/role.ts')).rotateCommand }]
+
+const TRUST_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'trust show', load: async () => (await import('./trust/settings.ts')).showCommand },
+  { name: 'trust ldap', load: async () => (await import('./trust/settings.ts')).ldapCommand },
 ]
 
 const POOL_COMMANDS: readonly RegistryEntry[] = [
@@ -83,6 +105,11 @@ const LAB_COMMANDS: readonly RegistryEntry[] = [
   { name: 'lab log', load: async () => (await import('./lab/log.ts')).logCommand },
   { name: 'lab image', load: async () => (await import('./lab/image.ts')).imageCommand },
   { name: 'lab down', load: async () => (await import('./lab/down.ts')).downCommand },
+]
+
+const AUDIT_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'audit verify', load: async () => (await import('./audit/verify.ts')).verifyCommand },
+  { name: 'audit export', load: async () => (await import('./audit/export.ts')).exportCommand },
 ]
 
 const STORE_COMMANDS: readonly RegistryEntry[] = [
@@ -147,6 +174,16 @@ export const SECTIONS: readonly CommandSection[] = [
     { name: 'store', commands: STORE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('store', 'See where the global store is, and move it', STORE_COMMANDS) },
     { name: 'down', load: async () => (await import('./down.ts')).downCommand },
     { name: 'doctor', load: async () => (await import('./doctor.ts')).doctorCommand },
+  ] },
+  { title: 'Who may do what', commands: [
+    { name: 'login', load: async () => (await import('./trust/login.ts')).loginCommand },
+    { name: 'logout', load: async () => (await import('./trust/login.ts')).logoutCommand },
+    { name: 'whoami', load: async () => (await import('./trust/login.ts')).whoamiCommand },
+    { name: 'user', commands: USER_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('user', 'See who has logged in, and cut users off', USER_COMMANDS) },
+    { name: 'role', commands: ROLE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('role', 'Give groups and users rights on the whole fabric', ROLE_COMMANDS) },
+    { name: 'key', commands: KEY_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('key', 'End all tokens', KEY_COMMANDS) },
+    { name: 'audit', itself: true, commands: AUDIT_COMMANDS, load: async () => (await import('./audit/list.ts')).auditCommand },
+    { name: 'trust', commands: TRUST_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('trust', 'See what trust rests on, and set the directory of users', TRUST_COMMANDS) },
   ] },
   { title: 'Try and learn', commands: [
     { name: 'lab', commands: LAB_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('lab', 'Make a data center on this machine, for trying and for tests', LAB_COMMANDS) },

@@ -19,7 +19,9 @@ const DOWN_MS = 1_800_000
 /** A Thursday; the same for everybody, so that the same command prints the same. */
 const START_AT_MS = Date.UTC(2026, 0, 1)
 const SEEDS = 2 ** 31 - 1
-const WORDS: ReadonlySet<string> = new Set(['vms', 'objects'])
+const WORDS: ReadonlySet<string> = new Set(['vms', 'objects', 'pool', 'done', 'refused', 'why refused', 'kind', 'first'])
+/** Vcpus per core: what is tried in a simulation is the policy, not the room. */
+const OVERCOMMIT = 4
 const interpolation = choice('step', 'linear')
 const scenarioName = choice('day', 'spike', 'failures')
 
@@ -57,10 +59,10 @@ const lineText = ({ atMs, name, level, text: words, fields }: LogLine): string =
 async function print(shell: Shell, report: SimulateReport): Promise<void> {
   const { reportText, TIME_COLUMNS } = await import('../../kali/mod.ts')
   shell.out.result(report, (layout) => {
-    const { head, verbs, time } = reportText(report)
+    const { head, verbs, time, cloudColumns, tables } = reportText(report)
     // Only the first column, and how many VMs are what, are words.
     const titles = (names: readonly string[]): readonly Column[] => names.map((title, i) => (i === 0 || WORDS.has(title) ? { title } : { title, align: 'right' }))
-    return [head.map(neutral).join('\n'), ...(verbs.length === 0 ? [] : [table(titles(['verb', 'calls', 'failed', 'objects']), verbs, layout)]), table(titles(TIME_COLUMNS), time, layout)].join('\n\n')
+    return [head.map(neutral).join('\n'), ...(verbs.length === 0 ? [] : [table(titles(['verb', 'calls', 'failed', 'objects']), verbs, layout)]), ...tables.map(({ columns, rows }) => table(titles(columns), rows, layout)), table(titles([...TIME_COLUMNS, ...cloudColumns]), time, layout)].join('\n\n')
   })
 }
 
@@ -68,7 +70,7 @@ export const simulateCommand = defineCommand({
   name: 'simulate',
   summary: 'Run functions against simulated machines on virtual time: a day in seconds',
   operands: '<files...>',
-  details: 'The same script as `kumoi deploy` would make, with the same rights, triggers and limits, over machines that exist only in memory. Needs no node.\nA trace is CSV with the header time,vm,cpuRatio (or host, or target, instead of vm): time in seconds, 5m, 2h or ISO; names with *.',
+  details: 'The same script as `kumoi deploy` would make, with the same rights, triggers and limits, over machines that exist only in memory. Needs no node.\nA trace is CSV with the header time,vm,cpuRatio (or host, or target, instead of vm): time in seconds, 5m, 2h or ISO; names with *.\nWith pools it is a cloud: what the policy proposed and what became of it, VMs over time, and what ought not to have been. A function with the right\n"pool:operate" is a policy of every pool; --group gives each pool an elastic group whose load (that of POOL-web) is shared out over its members.',
   options: {
     hosts: { flags: '--hosts <n>', help: 'simulated machines: sim1, sim2, ... (default: 10)', parse: integer(1, LIMITS.fleetHostsMax) },
     vmsPerHost: { flags: '--vms-per-host <n>', help: 'VMs that run on each from the start (default: 10)', parse: integer(0, LIMITS.simulateVmsMax) },
@@ -79,6 +81,11 @@ export const simulateCommand = defineCommand({
     interpolate: { flags: '--interpolate <how>', help: 'between the lines of the trace: step or linear (default: step)', parse: interpolation },
     scenario: { flags: '--scenario <name>', help: 'loads where there is no trace: day, spike, failures (default: day)', parse: scenarioName },
     crash: { flags: '--crash <machine@time>', help: 'a machine stops dead; sim3@6h+10m: back after 10 minutes (default 30); may be repeated', parse: repeated },
+    pools: { flags: '--pools <n>', help: 'share the machines out over pools: pool1, pool2, ...; their VMs are managed there', parse: integer(1, LIMITS.fleetHostsMax) },
+    group: { flags: '--group <max>', help: 'an elastic group of at most so many members in each pool', parse: integer(1, LIMITS.simulateVmsMax) },
+    protect: { flags: '--protect', help: 'all VMs of the pools are highly available' },
+    scheduler: { flags: '--scheduler <name>', help: 'places the VMs of the pools: one of Kumoi\'s or of the files (default: rank)', parse: text },
+    policy: { flags: '--policy <name>', help: 'a policy of Kumoi\'s that acts beside the files: kali-ha, kali-elasticity, ...; may be repeated', parse: repeated },
     untilError: { flags: '--until-error', help: 'end with the first call that fails' },
     plot: { flags: '--plot <file>', help: 'write an SVG of load, VMs and changes over time', parse: text },
     check: { flags: '--no-check', help: 'do not check types' },
@@ -87,14 +94,18 @@ export const simulateCommand = defineCommand({
     { command: 'kumoi simulate hot.ts --hosts 100 --for 24h', does: 'what it does on a day like others' },
     { command: 'kumoi simulate hot.ts --trace load.csv --plot out.svg', does: 'with loads of your own, and a picture' },
     { command: 'kumoi simulate hot.ts mover.ts --scenario spike --verbose', does: 'several functions, with their log lines' },
+    { command: 'kumoi simulate night.ts --pools 1 --group 8 --policy kali-ha --for 2h', does: 'a policy of your own on a small cloud, before it is deployed' },
+    { command: 'kumoi simulate tiers.ts --pools 1 --scheduler tiers --policy kali-ha --protect --crash sim2@10m', does: 'a scheduler of your own, and a machine that is lost' },
     { command: "kumoi --json simulate hot.ts --for 1h | jq '.functions[0].calls'", does: 'for programs' },
   ],
   output: 'value',
   async run(shell, files, wish) {
     const { out, settings, interrupt, world } = shell
-    const { hosts = 10, vmsPerHost = 10, for: forMs = DAY_MS, start, seed = 1, trace, interpolate, scenario, crash = [], untilError, plot, check } = wish
+    const { hosts = 10, vmsPerHost = 10, for: forMs = DAY_MS, start, seed = 1, trace, interpolate, scenario, crash = [], pools, group, protect, scheduler, policy = [], untilError, plot, check } = wish
     if (hosts * vmsPerHost > LIMITS.simulateVmsMax) usage(`${hosts * vmsPerHost} VMs are too many`, `At most ${LIMITS.simulateVmsMax} in all.`)
     if (interpolate !== undefined && trace === undefined) usage('--interpolate needs --trace', 'Scenarios have steps of their own.')
+    if (pools === undefined && (group !== undefined || protect === true || scheduler !== undefined || policy.length > 0)) usage('--group, --protect, --scheduler and --policy need --pools', 'Add --pools 1.')
+    if (pools !== undefined && pools > hosts) usage(`${pools} pools need as many machines`, `There are ${hosts}; raise --hosts.`)
     const { parseTrace, parseTraceTime, plotSvg, simulate } = await import('../../kali/mod.ts')
     const startAtMs = startOf(start)
     // A day's work should not be lost to a typing error in the name of its picture.
@@ -105,6 +116,7 @@ export const simulateCommand = defineCommand({
     const report = await simulate({
       bundles, hosts, vmsPerHost, forMs, startAtMs, seed, faults, untilError: untilError === true, signal: interrupt.signal,
       ...(rows === undefined ? {} : { trace: { rows, interpolation: interpolate ?? 'step' } }), ...(scenario === undefined ? {} : { scenario }),
+      ...(pools === undefined ? {} : { pools: { count: pools, cpuOvercommitRatio: OVERCOMMIT, protect: protect === true, policies: policy, packageRoot: world.packageRoot, ...(scheduler === undefined ? {} : { scheduler }), ...(group === undefined ? {} : { group: { max: group } }) } }),
       cacheDirectory: join(settings.data, 'cache'), packageDirectories: [process.cwd()],
       ...(world.stderr.isTTY === true ? { onProgress: ({ atMs, ticksPerSecond, leftMs }) => out.progress.show(`${new Date(startAtMs + atMs).toISOString().slice(0, 19).replace('T', ' ')}, ${Math.round(ticksPerSecond)} ticks/s, ${durationText(leftMs)} left`, undefined) } : {}),
       ...(settings.verbose ? { onLine: (line) => { world.stderr.write(`${neutral(lineText(line))}\n`) } } : {}),

@@ -1,7 +1,7 @@
 // `kumoi up`: starts a node in this process, or, with --detach, in one of its own (cli/detach.ts).
 
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { HypervisorOptions, NodeInfo } from '../../kali/contract.ts'
@@ -35,6 +35,7 @@ export const upCommand = defineCommand({
     ovsSocket: { flags: '--ovs-socket <path>', help: 'database of Open vSwitch', parse: text },
     hosts: { flags: '--hosts <n>', help: 'memory driver: simulate a fleet of n machines on this node', parse: count },
     vmsPerHost: { flags: '--vms-per-host <n>', help: 'fleet: VMs that run on each from the start', parse: count },
+    usersSocket: { flags: '--users-socket <path>', help: 'a socket for other users of this machine, who log in there', parse: text },
     detach: { flags: '--detach', help: 'return when the node is ready' },
   },
   examples: [
@@ -42,13 +43,14 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, http, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
+  async run(shell, _operands, { name, listen, join, http, usersSocket, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
       ...(join === undefined ? {} : { join: await ticketText(join, shell) }),
       ...(http === undefined ? {} : { http }),
       ...(store === undefined ? {} : { store }),
+      ...(usersSocket === undefined ? {} : { usersSocket: resolve(usersSocket) }),
       hypervisor: hypervisorWish({ driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }, join, shell),
     }
     if (detach === true) {

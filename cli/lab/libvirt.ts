@@ -64,7 +64,9 @@ export async function startLibvirt(place: Place, host: LabHost): Promise<void> {
   const answers = (): Promise<boolean> => virsh(place, host, ['uri']).then(() => true, () => false)
   if (await answers()) return
   const log = join(folderOf(place.directory, host.name), 'log', 'libvirtd.log')
-  await startDaemon(place, host, ['libvirtd', '--listen', '--config', '/etc/libvirt/libvirtd.conf'], log)
+  // A host of its own would have a first process that reaps emulators at once; libvirt waits for that.
+  const reaper = ['perl', join(dirname(place.holderScript), 'reaper.pl')]
+  await startDaemon(place, host, [...reaper, 'libvirtd', '--listen', '--config', '/etc/libvirt/libvirtd.conf'], log)
   if (!await until(place.clock, LIMITS.labDaemonStartTimeoutMs, answers, place.signal)) throw CLI.LAB_FAILED({ step: `Starting libvirtd of ${host.name}`, reason: `it did not answer within ${LIMITS.labDaemonStartTimeoutMs} ms; its log is ${log}` })
 }
 

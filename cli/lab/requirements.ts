@@ -18,6 +18,7 @@ export const REQUIREMENTS: readonly Requirement[] = [
   { program: 'nsenter', package: 'util-linux' },
   { program: 'unshare', package: 'util-linux' },
   { program: 'mount', package: 'mount' },
+  { program: 'perl', package: 'perl-base' },
   { program: 'apt-get', package: 'apt' },
   { program: 'dpkg-deb', package: 'dpkg' },
   { program: 'ovs-vsctl', package: 'openvswitch-switch', only: 'ovs' },

@@ -23,10 +23,11 @@ export interface CertifiedSigner {
 /** Chains found good, so that a thousand records of one node cost one check of its chain. */
 const CHAINS_KEPT = 256
 
-export function createCertifiedSigner({ keys, fabric }: { readonly keys: Keys; readonly fabric: () => { readonly id: NodeId; readonly chain: Chain } | undefined }): CertifiedSigner {
+/** Checks what was signed in a fabric; needs its id and nothing else. */
+export function createCertifiedVerifier(fabric: () => NodeId | undefined): Pick<CertifiedSigner, 'verify'> {
   const good = new Set<string>()
   const certified = (node: NodeId, chain: Buffer): boolean => {
-    const id = fabric()?.id
+    const id = fabric()
     const decoded = decodeChain(chain)
     if (id === undefined || decoded === undefined) return false
     const key = `${id}${node}${chain.toString('base64')}`
@@ -41,13 +42,19 @@ export function createCertifiedSigner({ keys, fabric }: { readonly keys: Keys; r
     return true
   }
   return {
-    node: keys.id,
-    sign: (bytes) => Buffer.concat([encodeChain(fabric()?.chain ?? []), keys.sign(bytes)]).toString('hex'),
     verify(node, bytes, signature) {
       if (!/^(?:[0-9a-f]{2})+$/.test(signature)) return false
       const whole = Buffer.from(signature, 'hex')
       if (whole.byteLength <= SIGNATURE_BYTES) return false
       return certified(node, whole.subarray(0, -SIGNATURE_BYTES)) && verifySignature(Buffer.from(node, 'hex'), bytes, whole.subarray(-SIGNATURE_BYTES))
     },
+  }
+}
+
+export function createCertifiedSigner({ keys, fabric }: { readonly keys: Keys; readonly fabric: () => { readonly id: NodeId; readonly chain: Chain } | undefined }): CertifiedSigner {
+  return {
+    ...createCertifiedVerifier(() => fabric()?.id),
+    node: keys.id,
+    sign: (bytes) => Buffer.concat([encodeChain(fabric()?.chain ?? []), keys.sign(bytes)]).toString('hex'),
   }
 }

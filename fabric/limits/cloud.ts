@@ -136,6 +136,8 @@ export const CLOUD_LIMITS = {
   haSleptMs: 100,
   /** Members that may be asked whether they are cut off too: each answers within one renewal period. */
   survivalMembersMax: 64,
+  /** Lists of voters of one host that may stand in the store, as none of their writes was answered: with more, none is known. */
+  votersPossibleMax: 8,
   /** VMs protected on one node: a feed names each, some 200 bytes. */
   protectedVmsMax: 4_096,
   /** Wait for a lease and a watchdog when a VM is armed. */

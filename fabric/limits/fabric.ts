@@ -28,6 +28,9 @@ export const FABRIC_LIMITS = {
   valueDepthMax: 200,
   valueItemsMax: 8_000_000,
   valueBigintBytesMax: 4 * KiB,
+  // --- stopping
+  /** One part of a node that stops; one that takes longer is named in the log and left behind. Above what any takes that does its work: a leave, a last write. */
+  stopStepMs: 3_000,
   // --- connections
   /** Connections that have not finished the hello; one more is refused at once. */
   pendingHandshakesMax: 64,

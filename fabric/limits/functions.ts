@@ -24,7 +24,10 @@ export const FUNCTIONS_LIMITS = {
   heapLimitMiB: 64,
   cellResidentMiBMax: 512,
   /** Resident size above which a cell keeps and begins less: an isolate takes 3 to 5 MiB, and a lane may begin jobsPerLaneMax of each depth. */
-  cellCrowdedMiB: 320,
+  cellCrowdedMiB: 352,
+  /** What a lane of such a cell still begins of each depth, and keeps warm: a few, or every call would make its isolate anew. */
+  crowdedJobsPerLane: 4,
+  crowdedIsolatesPerLane: 8,
   /** CPU time of one chunk. */
   cpuTimeMsMax: 60_000,
   /** From "should have ended" to SIGKILL of the cell. */

@@ -44,12 +44,10 @@ export const RMO_LIMITS = {
   operationsMax: 1_024,
   operationWindowMs: 60_000,
   operationCharsMax: 64,
-  /** Audit records kept per node and given in one answer; the oldest go first. */
-  auditRecordsMax: 100_000,
+  /** Changes that one answer of an object's audit() has. */
   auditAnswerMax: 1_000,
-  /** Audit records gathered before they are written; more make a change wait for the disk. Accounts of which the counters are written each time. */
+  /** Counters are gathered this long before they are written; so many accounts each time. */
   ledgerFlushMs: 1_000,
-  ledgerPendingMax: 4_096,
   ledgerAccountsPerFlush: 512,
   /** Principals whose use of one object is counted apart (further ones share a row), and rules of one object. */
   accountPrincipalsMax: 256,

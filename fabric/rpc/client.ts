@@ -5,7 +5,7 @@
 // OPEN frame has not been handed to the channel, 'unknown' after.
 
 import { FABRIC } from '../errors-table.ts'
-import { fromErrorRecord, toErrorRecord } from '../errors.ts'
+import { CodedError, fromErrorRecord, toErrorRecord } from '../errors.ts'
 import type { ErrorRecord, FailureOutcome } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import type { Body, CallOptions, ClientStream } from './contract.ts'
@@ -13,6 +13,9 @@ import type { Lane, PeerHost } from './host.ts'
 import { CALL_NUMBER_MAX, SHAPE, encodeCancel, encodeOpen } from './messages.ts'
 import { StreamEnd } from './stream.ts'
 import { newTrace } from './trace.ts'
+
+/** Codes of this layer. */
+const OURS = 'FABRIC_ERR_'
 
 interface PendingCall {
   readonly call: number
@@ -174,7 +177,8 @@ export class CallClient {
   close(reason: string, cause: Error | undefined): void {
     for (const pending of [...this.#calls.values()]) {
       this.#take(pending.call)
-      const error = FABRIC.PEER_GONE({ peer: this.#host.name, method: pending.method, reason }, { outcome: outcomeOf(pending), ...(cause === undefined ? {} : { cause }) })
+      // A layer above said goodbye for a reason of its own: that says more than that the other side is gone.
+      const error = cause instanceof CodedError && !cause.code.startsWith(OURS) ? cause : FABRIC.PEER_GONE({ peer: this.#host.name, method: pending.method, reason }, { outcome: outcomeOf(pending), ...(cause === undefined ? {} : { cause }) })
       pending.stream?.fail(error, 'keep')
       pending.reject(error)
     }

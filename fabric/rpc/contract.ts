@@ -73,7 +73,8 @@ export interface RpcPeer {
   readonly closed: boolean
   /** `reason` is the coded error that ended the connection; undefined after a goodbye of either side. */
   onClose(closed: (reason?: Error) => void): void
-  close(): void
+  /** `reason`, a coded error, is told to the other side: its calls under way fail with it as their cause. */
+  close(reason?: Error): void
 }
 
 export type Handler = (body: Body, context: CallContext) => Body | Promise<Body>
@@ -84,7 +85,11 @@ export interface RpcRegistry {
   method(name: string, handler: Handler): void
   stream(name: string, handler: StreamHandler): void
   event(name: string, handler: (body: Body, caller: Caller) => void): void
+  /** Puts something round a method that is registered: `wrap` gets what it does now and answers what it does from here on. False: there is none of the name. */
+  around(name: string, wrap: (inner: AnyHandler) => AnyHandler): boolean
 }
+/** A method's handler or a stream method's: a method's leaves out the stream. */
+export type AnyHandler = (body: Body, context: CallContext, stream: RpcStream | undefined) => Body | Promise<Body>
 
 /** What RPC needs of whatever carries it: ordered frames, back-pressure, close. */
 export interface FrameChannel {
@@ -103,6 +108,8 @@ export interface RpcPeerOptions {
   readonly caller: Caller
   readonly registry: RpcRegistry
   readonly clock: Clock
-  /** Fallback principal for calls that arrive on this channel without one (Unix socket: "local:<uid>"); on sockets it overrides what the frame says unless that extends it by "/suffix". */
-  readonly principal?: string
+  /** Fallback principal for calls that arrive on this channel without one (Unix socket: "local:<uid>"); on sockets it overrides what the frame says unless that extends it by "/suffix". A function is asked at each call: a connection may become a user's. */
+  readonly principal?: string | (() => string)
+  /** Asked before each call that comes in: a coded error refuses it. */
+  readonly refuse?: (method: string, principal: string) => (Error & { readonly code: string }) | undefined
 }

@@ -52,7 +52,7 @@ export function createRpcPeer(options: RpcPeerOptions): RpcPeer {
     armDeadline(deadlineMs) { if (deadlineMs < timerDueMs - LIMITS.deadlineStepMs) arm(deadlineMs) },
   }
   const client = new CallClient(host)
-  const server = new CallServer({ host, registry: methods, caller, principal: options.principal })
+  const server = new CallServer({ host, registry: methods, caller, principal: options.principal, refuse: options.refuse })
 
   /** The timer may fire for calls that have ended since: cheaper than cancelling it at every answer. */
   function arm(deadlineMs: number): void {
@@ -135,7 +135,7 @@ export function createRpcPeer(options: RpcPeerOptions): RpcPeer {
       if (closed) listener(closeReason)
       else listeners.push(listener)
     },
-    close: () => end('it was closed here', undefined, 'tell'),
+    close: (reason) => end(reason?.message ?? 'it was closed here', reason, 'tell'),
   }
 }
 

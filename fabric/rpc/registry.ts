@@ -1,7 +1,7 @@
 // Methods, stream methods and events of a node, by name; one registry serves all its connections.
 
 import { assert } from '../assert.ts'
-import type { Caller, Body, Handler, RpcRegistry, StreamHandler } from './contract.ts'
+import type { AnyHandler, Caller, Body, Handler, RpcRegistry, StreamHandler } from './contract.ts'
 import { IdempotencyWindow } from './idempotency.ts'
 
 export type Method = { readonly shape: 'call'; readonly handler: Handler } | { readonly shape: 'stream'; readonly handler: StreamHandler }
@@ -25,6 +25,24 @@ export class Registry implements RpcRegistry {
   event(name: string, handler: EventHandler): void {
     assert(!this.#events.has(name), `event "${name}" is registered once`)
     this.#events.set(name, handler)
+  }
+
+  around(name: string, wrap: (inner: AnyHandler) => AnyHandler): boolean {
+    const method = this.#methods.get(name)
+    if (method === undefined) return false
+    if (method.shape === 'call') {
+      const { handler } = method
+      const outer = wrap((body, context) => handler(body, context))
+      this.#methods.set(name, { shape: 'call', handler: (body, context) => outer(body, context, undefined) })
+    } else {
+      const { handler } = method
+      const outer = wrap(async (body, context, stream) => {
+        assert(stream !== undefined, `the stream of "${name}" is handed on`)
+        return handler(body, context, stream)
+      })
+      this.#methods.set(name, { shape: 'stream', handler: async (body, context, stream) => outer(body, context, stream) })
+    }
+    return true
   }
 
   find(name: string): Method | undefined { return this.#methods.get(name) }

@@ -34,7 +34,8 @@ export interface CallServerOptions {
   readonly host: PeerHost
   readonly registry: Registry
   readonly caller: Caller
-  readonly principal: string | undefined
+  readonly principal: string | (() => string) | undefined
+  readonly refuse: ((method: string, principal: string) => (Error & { readonly code: string }) | undefined) | undefined
 }
 
 export class CallServer {
@@ -97,7 +98,7 @@ export class CallServer {
     }
   }
 
-  #refusal(open: OpenMessage, lane: Lane): (Error & { code: string }) | undefined {
+  #refusal(open: OpenMessage, lane: Lane): (Error & { readonly code: string }) | undefined {
     const { method } = open
     if (open.hop > LIMITS.hopsMax) return FABRIC.TOO_MANY_HOPS({ method, hop: open.hop, hopsMax: LIMITS.hopsMax })
     const found = this.#registry.find(method)
@@ -106,7 +107,8 @@ export class CallServer {
     if (open.timeoutMs <= 0) return FABRIC.DEADLINE({ peer: 'this node', method, timeoutMs: 0 }, { outcome: 'not-started' })
     if (this.#running >= LIMITS.callsInFlightMax) return FABRIC.BUSY({ what: 'This connection (calls in flight)', limit: LIMITS.callsInFlightMax })
     if (!this.#host.hasRoom(lane)) return FABRIC.BUSY({ what: 'This connection (bytes of unread answers)', limit: LIMITS.unsentBytesMax })
-    return undefined
+    // Last: it may count what it lets through.
+    return this.#options.refuse?.(method, this.#principal(open.principal))
   }
 
   #admit(served: ServedCall): void {
@@ -138,7 +140,8 @@ export class CallServer {
 
   /** Members are believed; a local shell is who its socket says, or a tenant below that. */
   #principal(claimed: string | null): string {
-    const { caller, principal } = this.#options
+    const { caller, principal: given } = this.#options
+    const principal = typeof given === 'function' ? given() : given
     if (caller.via === 'link') return claimed ?? principal ?? `node:${caller.node.slice(0, 8)}`
     const own = principal ?? `local:${caller.uid}`
     return claimed?.startsWith(`${own}/`) === true ? claimed : own

@@ -51,6 +51,8 @@ export interface OpenStoreOptions {
 
 export interface StoreStanding { readonly description: string; readonly kind: EngineKind; readonly revision: number; readonly keys: number; readonly reachable: boolean; readonly error?: string }
 export interface FabricStore extends GlobalStore {
+  /** Of the store that the fabric has now; undefined while this node does not know yet where it is. */
+  readonly kind: EngineKind | undefined
   /** Never rejects. */
   status(): Promise<StoreStanding>
   /** To "etcd://..." or "node:NAME". */
@@ -115,6 +117,7 @@ class FoundStore implements FabricStore {
     void this.#listen()
   }
 
+  get kind(): EngineKind | undefined { return this.#present?.raw.kind }
   get description(): string { return this.#present?.raw.description ?? 'not found yet' }
   get(...[key, options]: Parameters<GlobalStore['get']>): ReturnType<GlobalStore['get']> { return this.#call((store) => store.get(key, options), options) }
   range(...[prefix, options]: Parameters<GlobalStore['range']>): ReturnType<GlobalStore['range']> { return this.#call((store) => store.range(prefix, options), options) }

@@ -19,6 +19,15 @@ import { createSocketChannel } from './socket.ts'
 const SOCKET_PATH_BYTES_MAX = 108
 /** Everything but reading and writing by the owner. */
 const UMASK_OWNER_ONLY = 0o177
+/** Everybody may connect; who he is has to be shown. */
+const UMASK_NONE = 0o111
+
+export interface LocalDoorOptions {
+  /** 'owner' (default): mode 0600. 'everyone': mode 0666, for users who have yet to show who they are. */
+  readonly for?: 'owner' | 'everyone'
+  /** Connections at a time; default LIMITS.localConnectionsMax. */
+  readonly connectionsMax?: number
+}
 
 export interface LocalDoor {
   readonly path: string
@@ -27,18 +36,20 @@ export interface LocalDoor {
 }
 
 /** Listens on `path`. Rejects with SOCKET_TAKEN when a node answers there, SOCKET_PATH when it cannot be used. */
-export async function listenLocal(path: string, clock: Clock, onChannel: (channel: FrameChannel, caller: Caller & { via: 'socket' }) => void): Promise<LocalDoor> {
+export async function listenLocal(path: string, clock: Clock, onChannel: (channel: FrameChannel, caller: Caller & { via: 'socket' }) => void, options: LocalDoorOptions = {}): Promise<LocalDoor> {
   checkPath(path)
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const caller = { via: 'socket', uid: process.getuid?.() ?? 0 } as const
-  const server = createServer((socket) => onChannel(createSocketChannel(socket, clock), caller))
-  server.maxConnections = LIMITS.localConnectionsMax
+  const umask = options.for === 'everyone' ? UMASK_NONE : UMASK_OWNER_ONLY
+  await mkdir(dirname(path), { recursive: true, mode: options.for === 'everyone' ? 0o755 : 0o700 })
+  const uid = process.getuid?.() ?? 0
+  // One object a connection: it is how layers above know a connection again.
+  const server = createServer((socket) => onChannel(createSocketChannel(socket, clock), { via: 'socket', uid }))
+  server.maxConnections = options.connectionsMax ?? LIMITS.localConnectionsMax
   try {
-    await bind(server, path)
+    await bind(server, path, umask)
   } catch (error) {
     if (errorCode(error) !== 'EADDRINUSE') throw FABRIC.SOCKET_PATH({ path, reason: String(errorCode(error)) }, { cause: error })
     await removeStale(path)
-    await bind(server, path).catch((cause: unknown) => { throw FABRIC.SOCKET_TAKEN({ path }, { cause }) })
+    await bind(server, path, umask).catch((cause: unknown) => { throw FABRIC.SOCKET_TAKEN({ path }, { cause }) })
   }
   return {
     path,
@@ -50,15 +61,15 @@ export async function listenLocal(path: string, clock: Clock, onChannel: (channe
   }
 }
 
-/** Connects to the node that listens on `path`. Rejects with NO_NODE when none does. */
-export async function connectLocal(path: string, clock: Clock): Promise<FrameChannel> {
+/** Connects to the node that listens on `path`. Rejects with NO_NODE when none does. `owner`: whose socket it may be; 'anyone' for a users' socket, whose path its user was told by somebody he trusts. */
+export async function connectLocal(path: string, clock: Clock, { owner = 'self' }: { readonly owner?: 'self' | 'anyone' } = {}): Promise<FrameChannel> {
   checkPath(path)
   const file = await lstat(path).catch(() => undefined)
   if (file === undefined) throw FABRIC.NO_NODE({ path })
   const uid = process.getuid?.() ?? 0
   if (!file.isSocket()) throw FABRIC.SOCKET_PATH({ path, reason: 'it is not a socket' })
   // Another user's socket in a shared directory could pose as our node.
-  if (uid !== 0 && file.uid !== uid) throw FABRIC.SOCKET_PATH({ path, reason: `it belongs to user ${file.uid}, not to ${uid}` })
+  if (owner === 'self' && uid !== 0 && file.uid !== uid) throw FABRIC.SOCKET_PATH({ path, reason: `it belongs to user ${file.uid}, not to ${uid}` })
   try {
     return createSocketChannel(await dial(path), clock)
   } catch (error) {
@@ -74,7 +85,7 @@ function checkPath(path: string): void {
 }
 
 /** listen() binds before it returns, so the mask is in force exactly while the file is made. */
-function bind(server: Server, path: string): Promise<void> {
+function bind(server: Server, path: string, umask: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error): void => {
       server.off('error', settle)
@@ -84,7 +95,7 @@ function bind(server: Server, path: string): Promise<void> {
     }
     server.once('error', settle)
     server.once('listening', () => settle())
-    const before = process.umask(UMASK_OWNER_ONLY)
+    const before = process.umask(umask)
     try {
       server.listen(path)
     } finally {

@@ -13,6 +13,7 @@ import type { BlobStore, CallContext, RpcRegistry, RpcStream } from '../../fabri
 import type { BuiltBundle, DeployReport, FunctionRow } from '../deployed-api.ts'
 import type { FunctionManifest, Holders } from '../deployed.ts'
 import { admitAdministrator } from '../administrator.ts'
+import type { Admit } from '../administrator.ts'
 import { atOriginal } from '../bundle/positions.ts'
 import { FUNCTIONS } from '../errors.ts'
 import type { NodeCatalog } from './catalog.ts'
@@ -41,10 +42,12 @@ export interface CatalogServiceOptions {
   describe(script: ScriptToDescribe, context: CallContext): Promise<FunctionManifest>
   readonly holders?: Pick<Holders, 'holder'>
   nameOf(node: string): string
+  /** Default: the administrator of the machine alone. */
+  readonly admit?: Admit
 }
 
 export function serveCatalog(options: CatalogServiceOptions): void {
-  const { registry, catalog, writer, holders, nameOf, clock } = options
+  const { registry, catalog, writer, holders, nameOf, clock, admit = admitAdministrator } = options
 
   const rowOf = (name: string): FunctionRow | undefined => {
     const deployed = catalog.get(name)
@@ -78,7 +81,7 @@ export function serveCatalog(options: CatalogServiceOptions): void {
   const nameIn = (body: unknown): string => string(fields(body, 'request')['name'], 'request.name')
 
   registry.stream(CATALOG_METHODS.deploy, async (body, context, stream) => {
-    admitAdministrator(context, 'deploy functions')
+    admit(context, 'function:deploy', 'deploy functions')
     return toJson(await deploy(options, readDeploy(body), context, stream))
   })
   registry.stream(CATALOG_METHODS.list, async (_body, _context, stream) => {
@@ -96,22 +99,22 @@ export function serveCatalog(options: CatalogServiceOptions): void {
     return toJson(row)
   })
   registry.method(CATALOG_METHODS.rollback, (body, context) => {
-    admitAdministrator(context, 'roll functions back')
+    admit(context, 'function:change', 'roll functions back')
     const { version } = fields(body, 'request')
     return write(nameIn(body), { do: 'rollback', ...(version === undefined || version === null ? {} : { version: string(version, 'request.version') }) }, context)
   })
   registry.method(CATALOG_METHODS.alias, (body, context) => {
-    admitAdministrator(context, 'move aliases')
+    admit(context, 'function:change', 'move aliases')
     return write(nameIn(body), { do: 'alias', moves: readMoves(fields(body, 'request')['moves']) }, context)
   })
   for (const verb of ['pause', 'resume'] as const) {
     registry.method(CATALOG_METHODS[verb], (body, context) => {
-      admitAdministrator(context, `${verb} functions`)
+      admit(context, 'function:change', `${verb} functions`)
       return write(nameIn(body), { do: verb }, context)
     })
   }
   registry.method(CATALOG_METHODS.remove, async (body, context) => {
-    admitAdministrator(context, 'remove functions')
+    admit(context, 'function:remove', 'remove functions')
     const name = nameIn(body)
     await seen(await named(name, writer.remove(name, context.signal)), context)
     return null

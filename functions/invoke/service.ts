@@ -4,6 +4,7 @@
 import { LIMITS } from '../../fabric/base.ts'
 import type { CallContext, RpcRegistry } from '../../fabric/mod.ts'
 import { admitAdministrator } from '../administrator.ts'
+import type { Admit } from '../administrator.ts'
 import type { InvokeRequest } from '../deployed.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { bytes, count, text } from '../plan/wire.ts'
@@ -19,6 +20,8 @@ export interface InvokeServiceOptions {
   readonly runner: Runner
   readonly asyncCalls: AsyncCalls
   readonly letters: Letters
+  /** Default: the administrator of the machine alone. */
+  readonly admit?: Admit
 }
 
 const NAMES_MAX = 100_000
@@ -38,7 +41,7 @@ const claimed = ({ budget, ...request }: InvokeRequest, { caller }: CallContext)
   ...request, ...(budget === undefined ? {} : { budget: Math.min(budget, LIMITS.callBudget) }), ...(caller.via === 'link' ? {} : { cause: { type: 'call' }, depth: 0 }),
 })
 
-export function registerInvoke({ registry, invoker, runner, asyncCalls, letters }: InvokeServiceOptions): void {
+export function registerInvoke({ registry, invoker, runner, asyncCalls, letters, admit = admitAdministrator }: InvokeServiceOptions): void {
   registry.method(INVOKE_METHODS.call, async (body, context) => {
     if (context.caller.via !== 'link') throw FUNCTIONS.BAD_MESSAGE({ what: `${INVOKE_METHODS.call} from a shell` })
     return writeAnswer({ outcome: await invoker.serve(readCall(body), context), calls: runner.calls })
@@ -57,11 +60,11 @@ export function registerInvoke({ registry, invoker, runner, asyncCalls, letters 
   registry.method(INVOKE_METHODS.waiting, async (body) => await letters.list('call', nameOrAll(pair(body)[0]), count(pair(body)[1] ?? 0, 'limit')))
   registry.method(INVOKE_METHODS.dead, async (body) => await letters.list('dead', nameOrAll(pair(body)[0]), count(pair(body)[1] ?? 0, 'limit')))
   registry.method(INVOKE_METHODS.redrive, (body, context) => {
-    admitAdministrator(context, 'redrive calls')
+    admit(context, 'function:redrive', 'redrive calls')
     return letters.redrive(text(pair(body)[0], 'name'), ids(pair(body)[1]))
   })
   registry.method(INVOKE_METHODS.discard, (body, context) => {
-    admitAdministrator(context, 'discard calls')
+    admit(context, 'function:discard', 'discard calls')
     return letters.discard(text(pair(body)[0], 'name'), ids(pair(body)[1]))
   })
 }

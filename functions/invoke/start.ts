@@ -1,6 +1,7 @@
 // Puts the parts of invoke/ together on a node: what runs here, where calls go, keys, asynchronous calls, and the
 // methods that others call.
 
+import type { Admit } from '../administrator.ts'
 import type { ErrorRecord } from '../../fabric/base.ts'
 import type { GlobalStore, RpcRegistry } from '../../fabric/mod.ts'
 import type { Sandbox } from '../contract.ts'
@@ -25,6 +26,8 @@ export interface InvokeOptions extends InvokeSurroundings {
   /** Functions that hear a topic when `deployer` says it (functions/trigger). */
   subscribers(topic: string, deployer: string): readonly string[]
   originalStack?(stack: string, sourceMap: string): string
+  /** Who may redrive and discard calls; default: the administrator of the machine alone. */
+  readonly admit?: Admit
   /** Takes secrets out of what functions throw. */
   redact?(error: ErrorRecord): ErrorRecord
 }
@@ -46,7 +49,7 @@ export function createInvoke(options: InvokeOptions): Invoke {
   const asyncCalls: AsyncCalls = new AsyncCalls({ ...options, idempotency, attempt: (request, authority, attempt) => invoker.attempt(request, authority, attempt) })
   const invoker: NodeInvoker = new NodeInvoker({ ...options, runner, idempotency, asyncCalls })
   const letters = new Letters({ store, clock })
-  registerInvoke({ registry: options.registry, invoker, runner, asyncCalls, letters })
+  registerInvoke({ registry: options.registry, invoker, runner, asyncCalls, letters, ...(options.admit === undefined ? {} : { admit: options.admit }) })
   registerNested(options.hostCalls, invoker, options.holders)
   return { invoker, runner, asyncCalls, letters, start: () => asyncCalls.start(), stop: () => asyncCalls.stop() }
 }

@@ -229,7 +229,9 @@ class Session implements ExecuteSession {
   #caller(budget: () => CallBudget): HostCaller {
     const { nested, limits, stages, terminal } = this.#spec
     const programs = new Set([...stages.map(({ code }) => code), ...('code' in terminal ? [terminal.code] : [])])
+    const code = 'code' in terminal ? terminal.code : stages.at(-1)?.code
     return {
+      ...(code === undefined ? {} : { code }),
       authority: this.#authority, limits, budget, depth: nested?.depth ?? 0,
       scope: () => nested?.scope,
       remainingMs: () => this.#remainingMs(),

@@ -35,6 +35,8 @@ export interface HostCaller {
   budget(element: number): CallBudget
   /** The job's own programs by hash: the only ones that it may run elsewhere. */
   program(hash: Hash): Uint8Array | undefined
+  /** The program that calls, by hash: what an audit names. */
+  readonly code?: Hash
   /** Lines of what it starts. */
   console(line: ConsoleLine): void
 }
@@ -125,7 +127,7 @@ export function createHostCalls(options: HostCallsOptions): HostCalls {
       const handler = target === undefined ? system.get(verb) : undefined
       if (handler !== undefined) return systemCall(handler, call, caller, signal)
       const { principal, trace, hop } = caller.authority
-      const authority: Authority = { principal, trace, hop: hop + 1, signal, remainingMs: () => caller.remainingMs() }
+      const authority: Authority = { principal, trace, hop: hop + 1, signal, ...(caller.code === undefined ? {} : { code: caller.code }), remainingMs: () => caller.remainingMs() }
       if (target !== undefined) return capabilities.invokeEncoded(target, verb, call.args, authority)
       const kind = /^list:(\w+)$/.exec(verb)?.[1]
       if (kind === undefined) throw FUNCTIONS.CALL_UNOFFERED({ verb: verb.slice(0, VERB_CHARS_MAX) })

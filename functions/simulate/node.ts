@@ -60,6 +60,8 @@ export interface SimulatedNode {
   versionOf(name: string, version: string): FunctionManifest | undefined
   /** Calls by name, as the machine's own parts make them. */
   readonly invoker: Pick<Invoker, 'invoke'>
+  /** Where they run, for jobs that are no function. */
+  readonly sandbox: Pick<Sandbox, 'run'>
   /** Triggers begin. */
   start(): void
   /** A call from outside, made at least once. */
@@ -184,6 +186,7 @@ export async function createSimulatedNode(options: SimulatedNodeOptions): Promis
     },
     versionOf: (name, version) => view.version(name, version)?.manifest,
     invoker: invoke.invoker,
+    sandbox,
     start() {
       invoke.start()
       const triggers = { clock, random, catalog, observer, log: { warn } }

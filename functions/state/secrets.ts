@@ -14,6 +14,7 @@ import type { CallContext, GlobalStore, Membership, RpcRegistry, Sealing, StoreC
 import type { CallAuthority, CallScope, SystemCalls } from '../deployed.ts'
 import type { SecretRow } from '../deployed-api.ts'
 import { admitAdministrator } from '../administrator.ts'
+import type { Admit } from '../administrator.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { SECRET_METHODS } from './client.ts'
 import { Redactor } from './redaction.ts'
@@ -29,6 +30,8 @@ export interface SecretsOptions {
   /** Functions whose manifest names the secret. */
   readonly usedBy: (secret: string) => readonly string[]
   readonly warn: (message: string, reason: string) => void
+  /** Where in the store; default 'secret/'. Others than functions' have a place of their own, which no function can name. */
+  readonly prefix?: string
 }
 
 export interface NodeSecrets {
@@ -42,20 +45,20 @@ export interface NodeSecrets {
   /** Offers `secret.get` to running functions. */
   register(calls: SystemCalls): void
   /** Methods for shells. */
-  serve(registry: RpcRegistry): void
+  serve(registry: RpcRegistry, admit?: Admit): void
   /** Resolves when every secret that is in the store now has been looked at (redaction is complete from then on). */
   readonly ready: Promise<void>
   close(): void
 }
 
-const PREFIX = 'secret/'
+const FUNCTIONS_PREFIX = 'secret/'
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const UP: ReadonlySet<string> = new Set(['alive', 'suspect'])
 
 interface Known { readonly record: SecretRecord; readonly revision: number }
 
 export function createSecrets(options: SecretsOptions): NodeSecrets {
-  const { store, membership, sealing, clock, random, usedBy, warn } = options
+  const { store, membership, sealing, clock, random, usedBy, warn, prefix = FUNCTIONS_PREFIX } = options
   const redactor = new Redactor()
   const over = new AbortController()
   const known = new Map<string, Known>()
@@ -71,7 +74,7 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
     return value
   }
   const learn = (key: string, bytes: Uint8Array, revision: number): void => {
-    const name = key.slice(PREFIX.length)
+    const name = key.slice(prefix.length)
     const record = readSecret(bytes)
     if (record === undefined || (known.get(name)?.revision ?? -1) >= revision) return
     known.set(name, { record, revision })
@@ -92,7 +95,7 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
       const missing = present === undefined ? [] : without(present.record)
       const shared = present === undefined || missing.length === 0 ? undefined : shareSecret(present.record, self(), missing, sealing)
       if (present === undefined || shared === undefined) return
-      const { succeeded, revision } = await store.transact({ when: [{ key: PREFIX + name, field: 'modRevision', is: '=', than: present.revision }], then: [{ do: 'put', key: PREFIX + name, value: writeSecret(shared) }] }, { signal: over.signal })
+      const { succeeded, revision } = await store.transact({ when: [{ key: prefix + name, field: 'modRevision', is: '=', than: present.revision }], then: [{ do: 'put', key: prefix + name, value: writeSecret(shared) }] }, { signal: over.signal })
       if (succeeded) known.set(name, { record: shared, revision })
       // Else somebody was faster: the watch brings what he wrote, and learn() looks again.
     } catch (error) {
@@ -108,19 +111,19 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
     const there = new Set<string>()
     let revision = 0
     for (let after: string | undefined, first = true; ; first = false) {
-      const page = await store.range(PREFIX, { ...(after === undefined ? {} : { after }), signal: over.signal })
+      const page = await store.range(prefix, { ...(after === undefined ? {} : { after }), signal: over.signal })
       // Changes behind the first page are seen again by the watch.
       if (first) revision = page.revision
-      for (const { key, value, modRevision } of page.entries) { there.add(key.slice(PREFIX.length)); learn(key, value, modRevision) }
+      for (const { key, value, modRevision } of page.entries) { there.add(key.slice(prefix.length)); learn(key, value, modRevision) }
       after = page.entries.at(-1)?.key
       if (!page.more || after === undefined) break
     }
     for (const name of known.keys()) if (!there.has(name)) known.delete(name)
     ready.resolve()
-    for await (const { events } of store.watch(PREFIX, { after: revision, signal: over.signal })) {
+    for await (const { events } of store.watch(prefix, { after: revision, signal: over.signal })) {
       for (const event of events) {
         if (event.type === 'put') learn(event.entry.key, event.entry.value, event.entry.modRevision)
-        else known.delete(event.key.slice(PREFIX.length))
+        else known.delete(event.key.slice(prefix.length))
       }
     }
   }
@@ -151,10 +154,10 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
       // Redacted before anybody can have got it.
       redactor.know(name, value)
       const record = sealSecret({ name, value, nodes: [...new Set([self(), ...up()])], by, updatedAtMs: clock.wallMs(), sealing, random })
-      const put = { do: 'put', key: PREFIX + name, value: writeSecret(record) } as const
+      const put = { do: 'put', key: prefix + name, value: writeSecret(record) } as const
       const overwritten = await store.transact({ when: [{ key: put.key, field: 'version', is: '>', than: 0 }], then: [put] }, callOptions)
       if (overwritten.succeeded) { learn(put.key, put.value, overwritten.revision); return rowOf(name, record) }
-      const { entries } = await store.range(PREFIX, { limit: LIMITS.secretsMax, ...callOptions })
+      const { entries } = await store.range(prefix, { limit: LIMITS.secretsMax, ...callOptions })
       if (entries.length >= LIMITS.secretsMax) throw FUNCTIONS.SECRET_INVALID({ secret: name, what: 'the number of secrets', expected: `at most ${LIMITS.secretsMax}`, got: `${entries.length} and this one` })
       const { revision } = await store.transact({ then: [put] }, callOptions)
       learn(put.key, put.value, revision)
@@ -162,16 +165,16 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
     },
 
     async list(callOptions = {}) {
-      const { entries } = await store.range(PREFIX, callOptions)
+      const { entries } = await store.range(prefix, callOptions)
       return entries.flatMap(({ key, value }) => {
         const record = readSecret(value)
-        return record === undefined ? [] : [rowOf(key.slice(PREFIX.length), record)]
+        return record === undefined ? [] : [rowOf(key.slice(prefix.length), record)]
       })
     },
 
     async remove(name, callOptions = {}) {
       checkName(name)
-      await store.transact({ then: [{ do: 'delete', key: PREFIX + name }] }, callOptions)
+      await store.transact({ then: [{ do: 'delete', key: prefix + name }] }, callOptions)
     },
 
     async get({ name, secrets: named }, secret, callOptions = {}) {
@@ -187,7 +190,7 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
   /** As the store says, or, when that does not answer, as it last said. */
   async function present(secret: string, { signal }: StoreCallOptions): Promise<SecretRecord | undefined> {
     try {
-      const entry = await store.get(PREFIX + secret, { timeoutMs: LIMITS.gatherTimeoutMs, ...(signal === undefined ? {} : { signal }) })
+      const entry = await store.get(prefix + secret, { timeoutMs: LIMITS.gatherTimeoutMs, ...(signal === undefined ? {} : { signal }) })
       return entry === undefined ? undefined : readSecret(entry.value)
     } catch (error) {
       const last = known.get(secret)?.record
@@ -204,16 +207,16 @@ export function createSecrets(options: SecretsOptions): NodeSecrets {
         return secrets.get(scope, name, { signal: authority.signal })
       })
     },
-    serve(registry) {
+    serve(registry, admit = admitAdministrator) {
       const nameOf = (body: unknown): string => textOf((body as { readonly name?: unknown } | null)?.name, 'the name of a secret')
       const bound = (context: CallContext): StoreCallOptions => ({ signal: context.signal, timeoutMs: Math.max(1, Math.ceil(context.remainingMs())) })
       registry.method(SECRET_METHODS.set, (body: unknown, context: CallContext) => {
-        admitAdministrator(context, 'set secrets')
+        admit(context, 'secret:set', 'set secrets')
         return secrets.set(nameOf(body), textOf((body as { readonly value?: unknown }).value, 'the value of a secret'), context.principal, bound(context))
       })
       registry.method(SECRET_METHODS.list, (_body: unknown, context: CallContext) => secrets.list(bound(context)))
       registry.method(SECRET_METHODS.remove, async (body: unknown, context: CallContext) => {
-        admitAdministrator(context, 'remove secrets')
+        admit(context, 'secret:remove', 'remove secrets')
         await secrets.remove(nameOf(body), bound(context))
         return null
       })

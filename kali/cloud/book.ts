@@ -207,8 +207,7 @@ export function createCloudBook({ store, view, clock, random, log }: CloudBookOp
       const [found, pool, group] = yield [key, CLOUD_KEYS.pool(uuid), CLOUD_KEYS.group(uuid)]
       if (kind === 'Pool' && pool === undefined) throw KALI.POOL_UNKNOWN({ pool: uuid })
       if (kind === 'Elasticity' && group === undefined) throw KALI.GROUP_UNKNOWN({ group: uuid })
-      const nothing = rules.length === 0
-      return { write: nothing && found === undefined ? [] : [nothing ? gone(key) : put(key, RECORDS.access, { rules })], done: (revision) => revision }
+      return { write: rules === undefined ? found === undefined ? [] : [gone(key)] : [put(key, RECORDS.access, { rules })], done: (revision) => revision }
     }),
 
     // ---------------------------------------------------------------- memories of policies

@@ -5,6 +5,7 @@
 //   cloud-booked/...   counters of what is booked
 //   cloud-memory/...   what policies remember
 //   cloud-decision/... why
+//   cloud-voters/...   who decides whether a host may be taken over (kali/lease/voters.ts)
 //
 // One prefix for all that is watched: one watch a node (a watch a kind would be nine thousand at a thousand nodes, of the
 // store's ten), and a node sees the changes of a transaction together. Always use these functions: a condition on a key
@@ -19,7 +20,7 @@ export const CLOUD_PREFIX = 'cloud/'
 export const NAME_PREFIX = 'cloud-name/'
 export const BOOKED_PREFIX = 'cloud-booked/'
 /** Every key of the cloud is under one of these. */
-export const CLOUD_PREFIXES = [CLOUD_PREFIX, NAME_PREFIX, BOOKED_PREFIX, 'cloud-memory/', 'cloud-decision/'] as const
+export const CLOUD_PREFIXES = [CLOUD_PREFIX, NAME_PREFIX, BOOKED_PREFIX, 'cloud-memory/', 'cloud-decision/', 'cloud-voters/'] as const
 
 export const CLOUD_KEYS = {
   pool: (uuid: string) => `cloud/pool/${uuid}`,
@@ -30,6 +31,7 @@ export const CLOUD_KEYS = {
   rule: (pool: string, name: string) => `cloud/rule/${pool}/${name}`,
   rulesOf: (pool: string) => `cloud/rule/${pool}/`,
   lease: (node: NodeId) => `cloud/lease/${node}`,
+  voters: (node: NodeId) => `cloud-voters/${node}`,
   quota: (scope: QuotaScope) => `cloud/quota/${scope}`,
   access: (kind: string, uuid: string) => `cloud/access/${kind}/${uuid}`,
   mode: 'cloud/mode',

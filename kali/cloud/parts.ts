@@ -54,8 +54,8 @@ export interface CloudBook {
   putQuota(quota: QuotaRecord | { readonly scope: QuotaRecord['scope']; readonly limit: null }): Promise<void>
   booked(scope: QuotaRecord['scope']): Promise<{ readonly vms: number; readonly vcpus: number; readonly memoryMiB: number }>
   setMode(mode: ModeRecord): Promise<void>
-  /** Access rules of an object of the cloud, all of them; answers the revision at which they stand. They go with their object. */
-  setAccess(of: { readonly kind: string; readonly uuid: string }, rules: readonly AclRule[]): Promise<number>
+  /** Access rules of an object, all of them; undefined: no record of any. Answers the revision at which they stand. They go with their object. */
+  setAccess(of: { readonly kind: string; readonly uuid: string }, rules: readonly AclRule[] | undefined): Promise<number>
   /** Memory of a policy for a pool; undefined: none yet. */
   memory(policy: string, pool: string): Promise<MemoryRecord | undefined>
   /** Replaces round n by n + 1 (n = 0: none yet); KALI_ERR_CHANGED when somebody else did. */
@@ -129,6 +129,8 @@ export interface PoolDraft { readonly uuid: string; readonly name: string; reado
 export type PoolChange = Partial<Omit<PoolDraft, 'uuid'>>
 export interface GroupDraft { readonly uuid: string; readonly name?: string; readonly vm: ReferenceRecord; readonly spec: Partial<ElasticSpec> & Pick<ElasticSpec, 'max'> }
 
+export interface RuleAnswer { readonly unkept: readonly { readonly rule: string; readonly reason: string }[] }
+
 /** Every method checks, writes through the book, waits until this node's view has it, and answers. Authority: who asks (quota, audit). */
 export interface CloudService {
   readonly view: CloudView
@@ -156,7 +158,8 @@ export interface CloudService {
   /** Members are destroyed unless `keepMembers`; the original never. */
   removeGroup(uuid: string, options: { readonly keepMembers?: boolean }, by: Authority): Promise<void>
   /** Refused when it cannot be kept with the machines and VMs there are (KALI_ERR_RULE_INFEASIBLE). */
-  putRule(rule: RuleRecord, by: Authority): Promise<void>
+  /** `unkept`: other hard rules of the pool that cannot be kept as things are. */
+  putRule(rule: RuleRecord, by: Authority): Promise<RuleAnswer>
   removeRule(pool: string, name: string, by: Authority): Promise<void>
   putQuota(quota: QuotaRecord | { readonly scope: QuotaRecord['scope']; readonly limit: null }, by: Authority): Promise<void>
   setMode(mode: ModeRecord['mode'], reason: string, by: Authority): Promise<void>

@@ -8,6 +8,7 @@
 import type { Collection } from '../../functions/mod.ts'
 import type { Image, LostEvent, NewVm, ObjectEvent, PhysicalMachine, ResourceObject, VM } from '../../rmo/mod.ts'
 import type { ActRequest, ActResult, Amounts, Choice, DecisionRecord, ElasticSpec, Explanation, MemoryRecord, ModeRecord, PoolSnapshot, Protection, QuotaScope, RuleRecord, SchedulerRef } from '../cloud/contract.ts'
+import type { RuleAnswer } from '../cloud/parts.ts'
 import type { UserScheduler } from '../placement/user-scheduler.ts'
 
 // ---------------------------------------------------------------- Global
@@ -158,8 +159,8 @@ export interface Pool extends ResourceObject<PoolInfo, PoolStats, PoolEvent> {
   maintain(machine: PhysicalMachine | PromiseLike<PhysicalMachine>): Promise<void>
   /** Back to work. */
   serve(machine: PhysicalMachine | PromiseLike<PhysicalMachine>): Promise<void>
-  /** KALI_ERR_RULE_INFEASIBLE when it cannot be kept with what there is. */
-  rule(rule: Omit<RuleRecord, 'pool' | 'hard'> & { readonly hard?: boolean }): Promise<void>
+  /** KALI_ERR_RULE_INFEASIBLE when it cannot be kept with what there is. `unkept`: rules made before that cannot be kept any more. */
+  rule(rule: Omit<RuleRecord, 'pool' | 'hard'> & { readonly hard?: boolean }): Promise<RuleAnswer>
   removeRule(name: string): Promise<void>
   rules(): Promise<readonly RuleRecord[]>
   /** A human's word that it may be tried again. `hostIsDead`: its host is off for certain, which allows it to run elsewhere at once. */

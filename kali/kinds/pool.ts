@@ -9,6 +9,7 @@ import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import { anything, bareReference, boolean, column, defineKind, description, either, integer, newVm, nothing, number, oneOf, optional, parameter, record, text, vmName } from '../../rmo/base.ts'
 import type { NewVm, ObjectEvent, PhysicalMachine, VM } from '../../rmo/mod.ts'
 import type { ActRequest, ActResult, Choice, DecisionRecord, Explanation, MachineRecord, MemoryRecord, PoolSnapshot, Protection, RuleRecord, SchedulerRef } from '../cloud/contract.ts'
+import type { RuleAnswer } from '../cloud/parts.ts'
 import { newElasticity } from './elasticity-settings.ts'
 import { decisionOptions } from './global.ts'
 import { newProtection } from './high-availability-settings.ts'
@@ -42,7 +43,7 @@ export interface LocalPool {
   place(vm: PlaceWish, scheduler: SchedulerRef | undefined, authority: Authority): Promise<Choice>
   why(about: ReferenceRecord | string | undefined, authority: Authority): Promise<Explanation>
   setMode(machine: ReferenceRecord, mode: MachineRecord['mode'], authority: Authority): Promise<void>
-  rule(rule: RuleWish, authority: Authority): Promise<void>
+  rule(rule: RuleWish, authority: Authority): Promise<RuleAnswer>
   removeRule(name: string, authority: Authority): Promise<void>
   rules(): readonly RuleRecord[]
   clear(vm: ReferenceRecord, options: { readonly hostIsDead?: boolean }, authority: Authority): Promise<void>
@@ -164,7 +165,7 @@ export const pool = defineKind<Pool, LocalPool>({
     rule: {
       doc: 'VMs together or apart, on machines or not; infeasible ones are refused.', acl: 'update', idempotent: true,
       parameters: [parameter('rule', ruleWish, 'name, type, vms, machines, hard (default true).')],
-      result: nothingSaid,
+      result: data('{unkept: other rules that cannot be kept now}'),
       run: (local, [rule], authority) => local.rule(rule, authority),
     },
     removeRule: { doc: 'Forgets a rule.', acl: 'update', idempotent: true, parameters: [parameter('name', poolName, 'Which.')], result: nothingSaid, run: (local, [name], authority) => local.removeRule(name, authority) },

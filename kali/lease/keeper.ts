@@ -20,10 +20,12 @@ import { suspendMeter } from './boot-clock.ts'
 import type { BootClock } from './boot-clock.ts'
 import { IDLE, ageMs, isHeld, nextTickMs, step } from './lease-core.ts'
 import type { LeaseAction, LeaseEvent, LeaseState } from './lease-core.ts'
-import { allCutOff } from './survival.ts'
+import { cutOffTogether } from './survival.ts'
 import { checkTimings, watchdogGraceMs } from './timings.ts'
 import type { Watchdog } from './watchdog/client.ts'
 import type { Guest, ProcessName } from './watchdog/deadlines.ts'
+import { createOwnVoters } from './voters.ts'
+import type { Voters } from './voters.ts'
 import { processName } from './watchdog/processes.ts'
 
 export interface HostLeaseOptions {
@@ -37,7 +39,9 @@ export interface HostLeaseOptions {
   readonly log: Pick<Log, 'info' | 'warn'>
   /** Every node that might take over, dead ones included; with or without this one. */
   members(): readonly NodeId[]
-  /** survival.ts; rejects when it cannot be reached. */
+  /** Who decides with an embedded store whether this host may be taken over (voters.ts), as this node sees it now; undefined: nobody. */
+  voters(): Voters
+  /** Of another node or of this one: survival.ts; rejects when it cannot be reached. */
   askCutOff(node: NodeId): Promise<boolean>
   readonly watchdog: Watchdog
   /** Destroys these VMs; resolves when all have been seen off. Called again until it does. */
@@ -74,6 +78,8 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   let wasHeld = false
   let stopped = false
   let timer: Timer | undefined
+  const voters = createOwnVoters({ self, store, timeoutMs: timings.giveUpMs / 3 })
+  let keepsVoters = false
 
   const lost = (reason: string): Error => KALI.LEASE_LOST({ node: name, reason })
   const held = (): boolean => !stopped && isHeld(state, timings, bootClock.nowMs())
@@ -130,12 +136,15 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
       const sentMs = bootClock.nowMs()
       const granted = await store.grant(timings.leaseMs, { timeoutMs })
       const record: LeaseRecord = { node: self, name, boot, timings }
-      const before = await store.get(key, { timeoutMs })
+      const [before, listed] = await Promise.all([store.get(key, { timeoutMs }), store.get(voters.key, { timeoutMs })])
+      // With each lease anew: whoever has read them before it was taken takes nothing over after.
+      const vote = voters.write(listed?.modRevision ?? 0, options.voters())
       // An older attempt whose answer was lost may still be on its way: it must not hang the key on a lease that nobody keeps.
       const { succeeded } = await store.transact({
-        when: [{ key, field: 'modRevision', is: '=', than: before?.modRevision ?? 0 }],
-        then: [{ do: 'put', key, value: new TextEncoder().encode(JSON.stringify(record)), lease: granted.id }],
+        when: [{ key, field: 'modRevision', is: '=', than: before?.modRevision ?? 0 }, vote.when],
+        then: [{ do: 'put', key, value: new TextEncoder().encode(JSON.stringify(record)), lease: granted.id }, vote.then],
       }, { timeoutMs })
+      vote.answered(succeeded)
       if (stopped || !succeeded) { await revoke(granted); happened({ type: 'failed', request }); return }
       storeLeases.set(granted.id, granted)
       log.info('holds a host lease', { lease: granted.id })
@@ -156,11 +165,21 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
       late.cancel()
       // A store that gives less than was asked for ends it that much earlier.
       happened({ type: 'renewed', request, lease, sentMs: sentMs - Math.max(0, timings.leaseMs - leftMs) })
+      await keepVoters()
     } catch (error) {
       late.cancel()
       if (errorCode(error) === LEASE_GONE) storeLeases.delete(lease)
       happened(errorCode(error) === LEASE_GONE ? { type: 'gone', lease } : { type: 'failed', request })
     }
+  }
+  const keepVoters = async (): Promise<void> => {
+    if (keepsVoters || stopped) return
+    keepsVoters = true
+    try {
+      await voters.keep(options.voters())
+    } catch (error) {
+      log.warn('who may keep protected VMs without the store could not be written', { reason: reasonOf(error) })
+    } finally { keepsVoters = false }
   }
   const revoke = (lease: StoreLease): Promise<void> => new Promise((resolve) => {
     const patience = clock.after(LIMITS.leaseRevokeTimeoutMs, resolve, { background: true })
@@ -179,9 +198,9 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   const askMembers = async (): Promise<void> => {
     const askedMs = bootClock.nowMs()
     const others = [...new Set(options.members())].filter((node) => node !== self)
-    const together = await allCutOff({ clock, others, ask: (node) => options.askCutOff(node), timeoutMs: timings.renewMs })
-    if (together) log.warn('the global store is out of reach for all members alike: protected VMs go on', { members: others.length + 1 })
-    happened({ type: 'members', askedMs, allCutOff: together })
+    const together = await cutOffTogether({ clock, others, voters: voters.possible(), ask: (node) => options.askCutOff(node), timeoutMs: timings.renewMs })
+    if (together) log.warn('the global store is out of reach for so many that nobody can take over: protected VMs go on', { members: others.length + 1 })
+    happened({ type: 'members', askedMs, cutOffTogether: together })
   }
 
   /** A watchdog that answers; some attempts. */

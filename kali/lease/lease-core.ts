@@ -3,11 +3,11 @@
 //
 //   idle --arm--> taking --granted--> held --last disarm--> idle
 //                                      |  renewed: age counts from before it was sent
-//                                      |  all others cut off too: age counts from before they were asked (cloud.md 5.10)
+//                                      |  others cut off too, as many as it takes: age counts from before they were asked (cloud.md 5.10)
 //                                      `--age >= F, gone, no watchdog--> fencing --all seen off--> idle
 //
 // Invariants: held only while age < F; a lease that ended is taken anew only from idle, when every protected VM has been
-// seen off (but one that ended while all were cut off: nobody can have taken over); whatever comes late changes nothing.
+// seen off (but one that ended in a common outage: nobody can have taken over); whatever comes late changes nothing.
 
 export type LeasePhase = 'idle' | 'taking' | 'held' | 'fencing'
 
@@ -39,7 +39,7 @@ export type LeaseEvent =
   | { readonly type: 'failed'; readonly request: number }
   /** The store says that it has ended. */
   | { readonly type: 'gone'; readonly lease: string }
-  | { readonly type: 'members'; readonly askedMs: number; readonly allCutOff: boolean }
+  | { readonly type: 'members'; readonly askedMs: number; readonly cutOffTogether: boolean }
   /** There is no watchdog, and none can be had; or it has given a VM up already. */
   | { readonly type: 'unguarded'; readonly why: string }
   /** Every protected VM has been seen off. */
@@ -156,7 +156,7 @@ export function step(before: LeaseState, event: LeaseEvent, times: LeaseTimes, n
     case 'members': {
       if (state.phase !== 'held') return stay(state)
       const told: LeaseState = { ...state, asking: { ...state.asking, members: false } }
-      if (!event.allCutOff || event.askedMs <= state.sinceMs) return stay(told)
+      if (!event.cutOffTogether || event.askedMs <= state.sinceMs) return stay(told)
       return { state: { ...told, sinceMs: event.askedMs, survives: true }, actions: [{ do: 'feed', untilMs: event.askedMs + times.giveUpMs }] }
     }
     case 'unguarded': return state.phase === 'held' ? fence(state, event.why) : stay(state)

@@ -5,8 +5,8 @@
 //   |------------------------- L -----------------------------|        F + max(K, W) + S < L
 //   |- R -|- R -|- R -|                                                3R <= F: two renewals may be lost
 //
-// A host that is cut off together with all others counts from the moment at which it asked them (survival.ts); the last
-// round may have been R before its end: F + K + S + R < L. Source: cloud.md 5.1 and 5.10; Proxmox 60 + 10 < 120.
+// A host that is cut off together with others counts from the moment at which it asked them (survival.ts); the last round
+// may have been R before its end, and a taker's voters are asked for min(R, K): F + K + S + R < L. Source: cloud.md 5.1 and 5.10; Proxmox 60 + 10 < 120.
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { HaTimings } from '../cloud/contract.ts'

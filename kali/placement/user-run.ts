@@ -1,6 +1,9 @@
 // Runs a scheduler of a user's on this node: a captured one as a job with one element in the sandbox, a deployed one as a
 // call by name. It gets data and gives an answer: a captured one has no calls out of the sandbox at all, a deployed one the
 // rights it was deployed with. A new context each time, so that nothing is remembered from one placement to the next.
+//
+// A captured one runs under a principal that no gate knows, in a cell for the schedulers of who made the pool: whoever may
+// change the pool, or only try a scheduler on it, is not its maker, and must not have code beside the maker's own in one process.
 
 import { hash } from 'node:crypto'
 import { fromErrorRecord, LIMITS } from '../../fabric/base.ts'
@@ -13,7 +16,7 @@ import type { SchedulerPayload } from './user-scheduler.ts'
 
 export type UserRef = Exclude<SchedulerRef, { type: 'builtin' }>
 /** Rejects with what the scheduler threw, or the sandbox or catalog said. The answer is a SchedulerAnswer, or what a plain function answered. */
-export type UserRun = (ref: UserRef, payload: SchedulerPayload, context: { readonly principal: string; readonly signal: AbortSignal }) => Promise<unknown>
+export type UserRun = (ref: UserRef, payload: SchedulerPayload, context: { /** Who calls a deployed one: the pool's maker. */ readonly principal: string; readonly signal: AbortSignal }) => Promise<unknown>
 
 export interface UserRunOptions {
   readonly sandbox: Pick<Sandbox, 'run'>
@@ -40,7 +43,7 @@ export function createUserRun({ sandbox, invoker, clock, random }: UserRunOption
 async function runClosure(sandbox: Pick<Sandbox, 'run'>, ref: Closure, payload: SchedulerPayload, principal: string, trace: string, signal: AbortSignal): Promise<unknown> {
   const blobs = new Map([[ref.codeHash, checked(ref.name, Buffer.from(ref.text), ref.codeHash)], [ref.environmentHash, checked(ref.name, Buffer.from(ref.environment, 'base64'), ref.environmentHash)]])
   const job: Job = {
-    principal, trace, baseIndex: 0, terminal: { verb: 'collect' },
+    principal: `scheduler/${principal}`, trace, baseIndex: 0, terminal: { verb: 'collect' },
     stages: [{ verb: 'map', code: ref.codeHash, environment: ref.environmentHash, name: ref.name }],
     input: { type: 'items', count: 1, bytes: encodeArray([payload]) },
     limits: { timeoutMs: LIMITS.schedulerAnswerMs, heapLimitMiB: LIMITS.heapLimitMiB, cpuTimeMs: LIMITS.schedulerTimeoutMs, resultBytes: LIMITS.schedulerBytesMax, hostCalls: 0, concurrency: 1, fresh: true },

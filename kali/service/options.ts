@@ -7,6 +7,7 @@ import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { VmSettings } from '../../rmo/mod.ts'
 import type { Choose, CloudView, HaTimings, MachineRecord, MachineView, PoolSnapshot, RuleRecord, VmNeed } from '../cloud/contract.ts'
 import type { CloudBook, CloudService } from '../cloud/parts.ts'
+import type { TakeoverVote } from '../lease/voters.ts'
 
 /** Kinds of objects that a snapshot is made from. */
 export type ObservedKind = 'PhysicalMachine' | 'VMM' | 'VM' | 'Image' | 'StoragePool' | 'Switch' | 'Network'
@@ -22,6 +23,8 @@ export interface CloudServiceOptions {
   readonly log: Log
   /** In force on every node; contact and leases are measured against them. */
   readonly timings: HaTimings
+  /** May the armed VMs of that node's machines be taken over, as far as its voters go (kali/lease/voters.ts)? */
+  vote(node: NodeId, signal: AbortSignal): Promise<TakeoverVote>
   members(): readonly Pick<Member, 'id' | 'name' | 'state'>[]
   /** By the node's own authority: the answer is shared by all who ask. Who has not answered within `answerMs` is among the failures; after the signal nobody listens any more. */
   observe(kind: ObservedKind, signal: AbortSignal, answerMs: number): Promise<Observed>

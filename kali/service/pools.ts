@@ -2,8 +2,8 @@
 
 import { nearest } from '../../fabric/base.ts'
 import type { Authority } from '../../functions/mod.ts'
-import type { PoolRecord, SchedulerRef } from '../cloud/contract.ts'
-import type { CloudService, PoolChange } from '../cloud/parts.ts'
+import type { PoolRecord, PoolSnapshot, SchedulerRef } from '../cloud/contract.ts'
+import type { CloudService, PoolChange, RuleAnswer } from '../cloud/parts.ts'
 import { KALI } from '../errors.ts'
 import { bindScheduler } from '../placement/ranking.ts'
 import { SCHEDULERS } from '../placement/schedulers/index.ts'
@@ -41,6 +41,12 @@ export function createPoolVerbs(desk: Desk): PoolVerbs {
     throw KALI.SCHEDULER_UNKNOWN({ name: scheduler.name, known: builtin.join(', '), ...(near === undefined ? {} : { near }) })
   }
 
+  /** A rule is only asked about when it is made; VMs and machines that came and went since may have broken it. */
+  const unkeptOf = (snapshot: PoolSnapshot, made: string): RuleAnswer['unkept'] => snapshot.rules.filter(({ hard, name }) => hard && name !== made).flatMap((rule) => {
+    const reason = desk.infeasible(rule, { ...snapshot, rules: snapshot.rules.filter(({ name }) => name !== rule.name) })
+    return reason === undefined ? [] : [{ rule: rule.name, reason: reason.replace(/\.$/, '') }]
+  })
+
   return {
     async addPool({ uuid, name, ...draft }, by) {
       await assertScheduler(draft.scheduler)
@@ -74,6 +80,7 @@ export function createPoolVerbs(desk: Desk): PoolVerbs {
       await book.putRule(rule)
       const text = JSON.stringify(rule.vms)
       await desk.shows(() => view.rules(rule.pool).some(({ name, type, vms }) => name === rule.name && type === rule.type && JSON.stringify(vms) === text), `rule ${rule.name}`)
+      return { unkept: unkeptOf(await desk.snapshot(rule.pool), rule.name) }
     },
     async removeRule(pool, name) {
       desk.poolOf(pool)

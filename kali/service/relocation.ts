@@ -1,13 +1,15 @@
 // The permission to have a VM run on another machine without its old host's help, whatever a policy asks for (cloud.md 5.2,
 // 5.3, 5.10). One transaction: the intent is what it was, and either
 //
-//   armed, and its host's lease is not there (and this node has had the store for a whole lease without a gap), or
+//   armed, and its host's lease is not there (and this node has had the store for a whole lease without a gap, and with an
+//     embedded store half of the host's voters, too: kali/lease/voters.ts), or
 //   its agent's promise in this very epoch: off here, and not started here again until somebody decides anew
 //     - phase 'crashed'; or 'failed' while it was never armed, and never came by migration: a start needs the arming first
 //
 // and the status record is still the one that says so: an agent withdraws its promise in the store before it breaks it.
 // Suspicion, age of gossip, and what was observed of the hypervisor are no permission.
 
+import type { NodeId } from '../../fabric/base.ts'
 import type { StoreCompare } from '../../fabric/mod.ts'
 import { CLOUD_KEYS, leaseGone } from '../cloud/keys.ts'
 import { withTry } from '../cloud/tries.ts'
@@ -28,7 +30,8 @@ export function originElsewhere({ origin, protection, epoch }: Pick<IntentRecord
   return origin === 'create' && !ran ? 'create' : 'restore'
 }
 
-export interface Permission { readonly when: readonly StoreCompare[]; readonly proof?: string; readonly text: string }
+/** `vote`: its host's voters have to agree, too. */
+export interface Permission { readonly when: readonly StoreCompare[]; readonly proof?: string; readonly vote?: NodeId; readonly text: string }
 
 /** Throws KALI_ERR_NOT_TAKEABLE, KALI_ERR_EPOCH_STALE, KALI_ERR_VM_REFUSED. */
 export function permissionFor(desk: Pick<Desk, 'view' | 'contactMs' | 'timings' | 'clock'>, intent: Stored<IntentRecord>, epoch: number): Permission {
@@ -52,14 +55,22 @@ export function permissionFor(desk: Pick<Desk, 'view' | 'contactMs' | 'timings' 
   if (view.lease(machine.node) !== undefined) throw refuse(said?.phase === 'failed' ? `the agent of ${machine.name} still tries to start it` : `the lease of ${machine.name} stands`)
   const contactMs = desk.contactMs()
   if (contactMs < timings.leaseMs) throw refuse(`this node has had the global store for ${seconds(contactMs)}, and a takeover needs a whole lease of ${seconds(timings.leaseMs)}`)
-  return { when: [leaseGone(machine.node)], text: `the lease of ${machine.name} is gone` }
+  return { when: [leaseGone(machine.node)], vote: machine.node, text: `the lease of ${machine.name} is gone` }
 }
 
 const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`
 
+/** What its host's voters say: further conditions of the transaction, or KALI_ERR_NOT_TAKEABLE. */
+async function votedFor({ vote }: Pick<Desk, 'vote'>, { name, machine }: IntentRecord, permission: Permission, signal: AbortSignal): Promise<readonly StoreCompare[]> {
+  if (permission.vote === undefined) return []
+  const { when, refused } = await vote(permission.vote, signal)
+  if (refused !== undefined) throw KALI.NOT_TAKEABLE({ vm: name, reason: `${machine?.name}: ${refused}` })
+  return when
+}
+
 /** Takes it over. Throws what permissionFor throws, KALI_ERR_NO_ROOM, KALI_ERR_CHANGED. */
 export async function relocate(desk: Desk, intent: Stored<IntentRecord>, { epoch, to, decided, signal }: { readonly epoch: number; readonly to?: string | undefined; readonly decided: Decided; readonly signal: AbortSignal }): Promise<Placed<Stored<IntentRecord>>> {
-  permissionFor(desk, intent, epoch)
+  await votedFor(desk, intent, permissionFor(desk, intent, epoch), signal)
   const from = intent.machine
   return place<Stored<IntentRecord>>(desk, {
     pool: intent.pool, vm: needOf(intent), avoid: from === undefined ? {} : { [from.uuid]: 'it was lost there' }, to, fallback: 'rank', signal,
@@ -67,7 +78,8 @@ export async function relocate(desk: Desk, intent: Stored<IntentRecord>, { epoch
       // Asked again for each try: what was so a second ago need not be so now.
       const present = desk.view.intent(intent.uuid)
       if (present === undefined) return undefined
-      const { when, proof } = permissionFor(desk, present, epoch)
+      const permission = permissionFor(desk, present, epoch)
+      const when = [...permission.when, ...await votedFor(desk, present, permission, signal)], { proof } = permission
       return desk.seen(await desk.book.change(intent.uuid, (stored) => {
         if (stored.revision !== present.revision) throw KALI.CHANGED({ what: `VM ${intent.name}` })
         const { tries, protection } = stored

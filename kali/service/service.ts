@@ -2,7 +2,7 @@
 // it, because every write is a transaction of the global store, and the view of each node has them all.
 
 import type { ReferenceRecord } from '../../functions/mod.ts'
-import { settingsOf } from '../../rmo/base.ts'
+import { isAdministrator, RMO, settingsOf } from '../../rmo/base.ts'
 import type { VmNeed } from '../cloud/contract.ts'
 import type { CloudService } from '../cloud/parts.ts'
 import { createAct } from './act.ts'
@@ -39,7 +39,9 @@ export function createCloudService(options: CloudServiceOptions): RunningCloudSe
     },
     act: createAct(desk),
     async tryPlace(pool, vm, scheduler, by) {
-      const { scheduler: own } = desk.poolOf(pool)
+      const { scheduler: own, name } = desk.poolOf(pool)
+      // A pool's function runs with its maker's rights: whoever may only look names no other one.
+      if (scheduler?.type === 'function' && !isAdministrator(by.principal)) throw RMO.DENIED({ principal: by.principal, kind: 'Pool', name, verb: 'place', acl: 'administer', reason: 'only an administrator tries a pool with another deployed scheduler; leave it out' })
       const snapshot = await desk.snapshot(pool)
       return desk.choose(scheduler ?? own, { vm: await needFor(pool, vm), snapshot }, by.signal)
     },

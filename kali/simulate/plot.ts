@@ -41,7 +41,12 @@ const differences = (points: readonly Point[], of: (point: Point) => number): re
 function panelsOf({ points }: SimulateReport): readonly Panel[] {
   const states = [...new Set(points.flatMap((point) => Object.keys(point.states)))].sort((a, b) => (STATES.indexOf(a) + 99) % 99 - (STATES.indexOf(b) + 99) % 99)
   const most = Math.max(1, ...points.map((point) => Object.values(point.states).reduce((sum, n) => sum + n, 0)))
+  const cloud = points.flatMap((point) => (point.cloud === undefined ? [] : [point.cloud]))
   const changes = differences(points, (point) => point.changes), errors = differences(points, (point) => point.errors)
+  const pools: readonly Panel[] = cloud.length < points.length || points.length === 0 ? [] : [{
+    title: 'Members of elastic groups, and VMs of pools without a place', kind: 'lines', max: niceMax(Math.max(1, ...cloud.map(({ members, waiting, failed }) => Math.max(members, waiting + failed)))), text: (value) => String(Math.round(value * 100) / 100),
+    curves: [{ label: 'members', style: 'c1', values: cloud.map(({ members }) => members) }, { label: 'ready', style: 'c0', values: cloud.map(({ ready }) => ready) }, { label: 'no place', style: 'c2', values: cloud.map(({ waiting, failed }) => waiting + failed) }],
+  }]
   return [
     {
       title: 'CPU load of the machines', kind: 'lines', max: 1, text: (value) => `${Math.round(value * 100)}%`,
@@ -51,6 +56,7 @@ function panelsOf({ points }: SimulateReport): readonly Panel[] {
       title: 'VMs by state', kind: 'areas', max: niceMax(most), text: (value) => String(Math.round(value)),
       curves: states.map((state) => ({ label: state, style: `s-${STATES.includes(state) ? state : 'other'}`, values: points.map((point) => point.states[state] ?? 0) })),
     },
+    ...pools,
     {
       title: 'Changes made, and calls that failed, per interval', kind: 'bars', max: niceMax(Math.max(1, ...changes, ...errors)), text: (value) => String(Math.round(value * 100) / 100),
       curves: [{ label: 'changes', style: 'c0', values: changes }, { label: 'failed calls', style: 'c2', values: errors }],

@@ -12,10 +12,20 @@ import type { LoadTrace } from '../../rmo/mod.ts'
 import { LIMITS, seededRandom } from '../../fabric/base.ts'
 import type { NodeId } from '../../fabric/base.ts'
 import { SimClock } from '../../fabric/mod.ts'
-import { createSimulatedNode, createVirtualSandbox, functionPrincipal } from '../../functions/mod.ts'
-import type { Capabilities, FunctionManifest, SimulatedNode } from '../../functions/mod.ts'
+import { buildBundle, createSimulatedNode, createVirtualSandbox, functionPrincipal } from '../../functions/mod.ts'
+import type { BuiltBundle, Capabilities, FunctionManifest, SimulatedNode } from '../../functions/mod.ts'
+import { auditCloud } from '../cloud/audit.ts'
 import { KALI } from '../errors.ts'
-import type { SimulateOptions, SimulateReport } from './contract.ts'
+import { DELIVERED_POLICIES, policyFile } from '../policies/deploy.ts'
+import { startCloud } from './cloud.ts'
+import type { SimulatedCloud } from './cloud.ts'
+import { createCloudBase } from './cloud-base.ts'
+import { createCloudTally } from './cloud-tally.ts'
+import type { CloudTally } from './cloud-tally.ts'
+import { createGroupLoads, GROUP_STEP_MS } from './group-loads.ts'
+import type { GroupLoads } from './group-loads.ts'
+import { groupVmOf, makePools, poolNames, schedulerNamed } from './pools.ts'
+import type { PoolsWish, SimulateOptions, SimulateReport } from './contract.ts'
 import { makeScenario, SCENARIO_STEP_MS } from './scenario.ts'
 import type { HostFault, Scenario } from './scenario.ts'
 import { Tally } from './tally.ts'
@@ -30,13 +40,19 @@ const DEPLOYER = 'local:0'
 const PROGRESS_MS = 200
 /** For everything that begins at the beginning to have begun. */
 const SETTLE_TURNS = 4
+/** What pools may take to be made, in virtual time. */
+const SETUP_MS = 3_600_000
+/** Rights of a policy: it acts on pools. Of whoever needs a cloud to look at. */
+const ACTS_ON_POOLS = /^(pool|\*):(operate|\*)$/
+const NEEDS_CLOUD = /^(pool|global|elasticit|highAvailabilit)/
 
 interface Loads { readonly sequences: ReadonlyMap<string, LoadSequence>; readonly sampleMs: number; readonly scenario: Scenario | undefined; readonly told: string }
 
 /** By name of the VM. */
-function loadsOf({ hosts, vmsPerHost, forMs, startAtMs, seed, trace, scenario }: SimulateOptions): Loads {
+function loadsOf({ hosts, vmsPerHost, forMs, startAtMs, seed, trace, scenario, pools }: SimulateOptions): Loads {
   const names = hostNames(hosts)
-  const vms: readonly NamedVm[] = names.flatMap((host) => vmNames(host, vmsPerHost).map((name) => ({ name, host })))
+  const groups: readonly NamedVm[] = pools?.group === undefined ? [] : poolNames(pools.count).map((pool) => ({ name: groupVmOf(pool), host: '' }))
+  const vms: readonly NamedVm[] = [...names.flatMap((host) => vmNames(host, vmsPerHost).map((name) => ({ name, host }))), ...groups]
   const wanted = scenario ?? (trace === undefined ? 'day' : undefined)
   const made = wanted === undefined ? undefined : makeScenario({ name: wanted, vms, hosts: names, forMs, startAtMs, random: seededRandom(seed ^ 0x5ce9a810) })
   const sequences = new Map<string, LoadSequence>()
@@ -44,7 +60,7 @@ function loadsOf({ hosts, vmsPerHost, forMs, startAtMs, seed, trace, scenario }:
   if (trace !== undefined) {
     sequencesOf(trace.rows, vms, { forMs, interpolation: trace.interpolation }).forEach((sequence, i) => { if (sequence !== undefined) sequences.set((vms[i] as NamedVm).name, sequence) })
   }
-  const steps = [...made === undefined ? [] : [SCENARIO_STEP_MS], ...trace === undefined ? [] : [traceStepMs(trace.rows, forMs, trace.interpolation)]]
+  const steps = [...groups.length === 0 ? [] : [GROUP_STEP_MS], ...made === undefined ? [] : [SCENARIO_STEP_MS], ...trace === undefined ? [] : [traceStepMs(trace.rows, forMs, trace.interpolation)]]
   return {
     sequences, scenario: made, sampleMs: Math.max(LIMITS.simulateSampleMsMin, Math.min(LIMITS.simulateSampleMs, ...steps)),
     told: [...trace === undefined ? [] : [`trace (${trace.rows.length} lines, ${trace.interpolation})`], ...wanted === undefined ? [] : [`scenario ${wanted}`]].join(' over '),
@@ -78,11 +94,15 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
     traces.set(sequence, trace)
     return trace
   }
+  const base = createCloudBase({ clock, seed, warn })
+  const groupLoads = createGroupLoads({ clock, view: base.view, forMs: forMs + SETUP_MS, demandOf: (name) => loads.sequences.get(name) })
   const world = createWorld({
     clock, random: seededRandom(seed ^ 0x3c6ef372), seed, self: SELF, hosts: options.hosts, vmsPerHost: options.vmsPerHost, rules, sampleMs: loads.sampleMs, warn,
-    load: ({ name }) => traceFor(name),
+    guardOf: base.guardOf, load: ({ uuid, name }) => groupLoads.traceOf({ uuid, name }) ?? traceFor(name),
   })
   const sandbox = await createVirtualSandbox({ cacheDirectory: options.cacheDirectory, shapes: world.capabilities.shapes, packageDirectories: options.packageDirectories, clock, random: seededRandom(seed ^ 0x1b873593) })
+  let cloud: SimulatedCloud | undefined
+  let cloudTally: CloudTally | undefined
   try {
     node = await createSimulatedNode({
       clock, random, self: { id: SELF, name: 'simulation' }, deployer: DEPLOYER, sandbox, capabilities: counted(world, tally), events: world.events, observer: tally, warn,
@@ -102,12 +122,22 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
     })
     for (let turn = 0; turn < SETTLE_TURNS; turn++) await clock.settle(0)
     const manifests: FunctionManifest[] = []
-    for (const bundle of options.bundles) manifests.push(await node.deploy(bundle))
-    for (const { host, atMs, forMs: downMs } of faults) clock.after(atMs, () => world.crash(host, downMs))
-    takePoints(world, tally, clock, forMs)
+    for (const bundle of [...options.bundles, ...await deliveredPolicies(options.pools)]) manifests.push(await node.deploy(bundle))
+    if (options.pools !== undefined || manifests.some(({ rights }) => rights.some((right) => NEEDS_CLOUD.test(right)))) {
+      cloudTally = createCloudTally({ clock, view: base.view, hosts: world.hosts, loads: groupLoads })
+      const functions = manifests.map(({ name }) => name)
+      cloud = await settled(clock, startCloud({
+        base, world, self: SELF, principal: DEPLOYER, clock, seed, sandbox: node.sandbox, invoker: node.invoker, functions: () => functions, watched: cloudTally.watched, looked: cloudTally.looked, warn,
+      }))
+      if (options.pools !== undefined) await settled(clock, poolsMade(options.pools, cloud, world, manifests, groupLoads))
+      groupLoads.start()
+      cloudTally.start()
+    }
+    for (const { host, atMs, forMs: downMs } of faults) clock.after(Math.max(0, atMs - clock.nowMs()), () => world.crash(host, downMs))
+    takePoints(world, tally, clock, forMs, cloudTally)
     node.start()
-    // What has no timer of its own is called once, at the beginning.
-    for (const { name, triggers } of manifests) if (triggers.every(({ type }) => type === 'http')) await node.enqueue(name, null)
+    // What has no timer of its own is called once, at the beginning; a scheduler is called by placements.
+    for (const { name, triggers } of manifests) if (triggers.every(({ type }) => type === 'http') && !isSchedulerOf(options.pools, name)) await node.enqueue(name, null)
     signal?.addEventListener('abort', () => { if (ended === 'done') ended = 'stopped'; stop.abort() }, { once: true })
     if (signal?.aborted === true) stop.abort()
     await run(clock, forMs, stop.signal, tally, options)
@@ -115,13 +145,57 @@ export async function simulate(options: SimulateOptions): Promise<SimulateReport
       hosts: options.hosts, vms: options.hosts * options.vmsPerHost, startAtMs, forMs, endedAtMs: clock.nowMs(), ended: stop.signal.aborted ? ended : 'done', seed, loads: loads.told,
       functions: tally.functions(new Map(manifests.map(({ name, version }) => [name, version]))),
       emitted: sortedCounts(tally.emitted), stateChanges: sortedCounts(tally.stateChanges), verbs: tally.verbs(), points: tally.points, faults, warnings: sortedCounts(tally.warnings),
+      ...(cloudTally === undefined ? {} : { cloud: cloudTally.report(manifests.map(({ name }) => name), (await settled(clock, auditCloud(base.store))).map(({ text }) => text)) }),
     }
   } finally {
     stop.abort()
+    groupLoads.stop()
+    cloudTally?.stop()
     await node?.stop()
+    await cloud?.stop()
     await world.stop()
+    await base.stop()
     sandbox.close()
   }
+}
+
+/** What needs virtual time to pass. Throws when it does not end. */
+async function settled<T>(clock: SimClock, work: Promise<T>): Promise<T> {
+  const untilMs = clock.nowMs() + SETUP_MS
+  let over = false
+  const watched = work.finally(() => { over = true })
+  watched.catch(() => {})
+  await clock.settle(0)
+  while (!over) {
+    const dueMs = clock.nextDueMs
+    if (dueMs === undefined || dueMs > untilMs) throw KALI.UNFINISHED({ what: 'Making the pools of the simulation', waitedFor: 'an hour of its time had passed' })
+    await clock.settle(dueMs - clock.nowMs())
+  }
+  return watched
+}
+
+function isSchedulerOf(wish: PoolsWish | undefined, name: string): boolean {
+  const scheduler = wish?.scheduler === undefined ? undefined : schedulerNamed(wish.scheduler, [name])
+  return scheduler?.type === 'function' && scheduler.name === name
+}
+
+/** What is delivered with Kumoi and was asked for by name. */
+async function deliveredPolicies(wish: PoolsWish | undefined): Promise<readonly BuiltBundle[]> {
+  const bundles: BuiltBundle[] = []
+  for (const name of wish?.policies ?? []) {
+    const file = policyFile(name)
+    if (file === undefined) throw KALI.SIMULATE_UNKNOWN({ what: 'policy', name, known: DELIVERED_POLICIES.join(', ') })
+    bundles.push(await buildBundle({ file, types: 'skip', packageRoot: wish?.packageRoot ?? '' }))
+  }
+  return bundles
+}
+
+function poolsMade(wish: PoolsWish, { service, by }: SimulatedCloud, { hosts }: World, manifests: readonly FunctionManifest[], { expect }: GroupLoads): Promise<void> {
+  const own = manifests.filter(({ rights }) => rights.some((right) => ACTS_ON_POOLS.test(right))).map(({ name }) => name)
+  return makePools({
+    service, hosts, wish, scheduler: schedulerNamed(wish.scheduler ?? 'rank', manifests.map(({ name }) => name)), policies: [...new Set([...own, ...wish.policies ?? []])],
+    namespace: hosts[0]?.uuid ?? '', by: () => by(SETUP_MS), expect,
+  })
 }
 
 const sortedCounts = (counts: Readonly<Record<string, number>>): Readonly<Record<string, number>> => Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -157,7 +231,7 @@ function counted(world: World, tally: Tally): Capabilities {
   }
 }
 
-function takePoints(world: World, tally: Tally, clock: SimClock, forMs: number): void {
+function takePoints(world: World, tally: Tally, clock: SimClock, forMs: number, cloud: CloudTally | undefined): void {
   const everyMs = Math.max(1_000, Math.ceil(forMs / LIMITS.simulatePointsMax / 1_000) * 1_000)
   const take = (): void => {
     const states: Record<string, number> = {}
@@ -171,7 +245,7 @@ function takePoints(world: World, tally: Tally, clock: SimClock, forMs: number):
       up++
     }
     const rounded = (ratio: number): number => Math.round(ratio * 1_000) / 1_000
-    tally.point({ atMs: clock.nowMs(), states: sortedCounts(states), cpuMean: rounded(sum / Math.max(1, up)), cpuMax: rounded(max), hostsDown: world.hosts.length - up })
+    tally.point({ atMs: clock.nowMs(), states: sortedCounts(states), cpuMean: rounded(sum / Math.max(1, up)), cpuMax: rounded(max), hostsDown: world.hosts.length - up, ...(cloud === undefined ? {} : { cloud: cloud.point() }) })
     if (clock.nowMs() < forMs) clock.after(Math.min(everyMs, forMs - clock.nowMs()), take)
   }
   // After the ticks of the same moment.

@@ -12,13 +12,12 @@ import { createMemoryStore } from '../../fabric/mod.ts'
 import type { Member } from '../../fabric/mod.ts'
 import { REFERENCE, encodeValue } from '../../functions/mod.ts'
 import type { Authority, HostCall, Kept, ReferenceRecord } from '../../functions/mod.ts'
-import { aclPolicy, createCapabilities, createGate, createHost, createLedger, createLocalEvents, createLocalObjects, createMemoryDriver, createNetworkRoom, createSimulatedMachine, createStorageRoom, createValueCodec, localPolicy, namedUuid, rmoKinds } from '../../rmo/mod.ts'
+import { createAccessPolicy, createCapabilities, createGate, createHost, createLedger, createLocalEvents, createLocalObjects, createMemoryDriver, createNetworkRoom, createSimulatedMachine, createStorageRoom, createValueCodec, namedUuid, NO_USERS, rmoKinds } from '../../rmo/mod.ts'
 import type { FunctionRules, Host, Ledger, LoadTrace, LocalEvents, LocalObjects, MemoryDriver, NodeCapabilities, VmGuard } from '../../rmo/mod.ts'
 import { AGENT } from '../agent/steps.ts'
 import { kumoiKinds } from '../kinds/index.ts'
 import { changesOf, sameElements } from './changes.ts'
 import type { Attributes } from './changes.ts'
-import { ownObjects } from './own-objects.ts'
 
 export interface WorldOptions {
   readonly clock: Clock
@@ -91,7 +90,8 @@ export function createWorld(options: WorldOptions): World {
   const changed = (): void => { revision++ }
   const kept = createLedger({ store, clock })
   const ledger: Ledger = { ...kept, async setRules(of, to) { await kept.setRules(of, to); changed() } }
-  const policy = rules.policy(aclPolicy((of) => ledger.rules(of), localPolicy({ grants: { [AGENT]: AGENT_RIGHTS } })))
+  const access = createAccessPolicy({ kinds: kumoiKinds, rulesOf: (of) => ledger.rules(of), ancestors: (of) => [of], trust: NO_USERS, grants: { [AGENT]: AGENT_RIGHTS } })
+  const policy = rules.policy((request) => access.judge(request))
   const codec = createValueCodec()
   const nobody = async (): Promise<never> => { throw FABRIC.UNREACHABLE({ node: 'another node', reason: 'the simulation has one node' }) }
   const capabilities = createCapabilities({
@@ -120,7 +120,7 @@ export function createWorld(options: WorldOptions): World {
       },
     })
     const host: Host = createHost({
-      self, machineUuid: uuid, hostName: () => name, driver, objects: ownObjects(objects), kinds: rmoKinds, clock, random: own, directory: '/simulated', store, ledger, readings: 'asked', changed,
+      self, machineUuid: uuid, hostName: () => name, driver, objects, kinds: rmoKinds, clock, random: own, directory: '/simulated', store, ledger, readings: 'asked', changed,
       log: { info: () => {}, warn }, ...(options.guardOf === undefined ? {} : { guard: options.guardOf(uuid, name) }),
       admit: (authority) => capabilities.pass(capabilities.find({ kind: 'VMM', uuid: host.vmm.uuid, home: self }), 'add', 'create', authority),
       peers: {

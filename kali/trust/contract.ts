@@ -8,7 +8,7 @@
 // itself a yes: what the user may do is what rules and roles say now (rmo/acl), and a revoked one is nobody.
 
 import type { NodeId } from '../../fabric/base.ts'
-import type { RightPattern } from '../../rmo/acl/contract.ts'
+import type { RightPattern } from '../../rmo/mod.ts'
 
 /** trust/user/NAME: written at each login from what the directory says. NAME is canonical (lower case, NFKC). */
 export interface UserRecord {
@@ -68,5 +68,7 @@ export interface TokenClaims {
   readonly tokenEpoch: number
   readonly issuedAtMs: number
   readonly expiresAtMs: number
+  /** A live session gets new tokens until then, not later: then the directory is asked again. At expiresAtMs: never renewed. */
+  readonly renewableUntilMs: number
 }
 export interface VerifiedToken { readonly claims: TokenClaims; /** "user:alice", with "/vm:read+vm:start" when narrowed. */ readonly principal: string }

@@ -15,6 +15,8 @@ export interface AuditIntent {
   readonly principal: string
   /** Verb of the object ("start"), or what else was asked: "login", "deploy", "node.revoke". */
   readonly verb: string
+  /** What it needed (ACL_VERBS), of an object's verb. */
+  readonly acl?: string
   /** "VM/UUID", "function/NAME", "user/alice"; '' when of the node itself. */
   readonly object: string
   /** Name of the object at that moment, for people. */
@@ -41,7 +43,9 @@ export interface AuditEntry extends AuditIntent {
   readonly of?: number
   readonly outcome?: 'done' | 'failed' | 'denied'
   readonly error?: string
+  /** Of a refusal that stands for many alike: how many. */
+  readonly count?: number
   readonly tookMs?: number
-  /** Hex SHA-256 of the record before; the first names the node. */
+  /** Hash of the record before (chain.ts), hex; the first names the node. */
   readonly previous: string
 }

@@ -160,7 +160,7 @@ export function createHost(options: HostOptions): Host {
   const vmm = createVmm(vmContext, options.migrationUri === undefined ? {} : { migrationUri: options.migrationUri })
   parts = options.parts?.(context) ?? {}
   const rooms: readonly HostRoom[] = [vms, ...parts.rooms ?? []]
-  objects.add({ kind: 'VMM', uuid: vmmUuid, local: vmm })
+  objects.add({ kind: 'VMM', uuid: vmmUuid, local: vmm, partOf: () => ({ kind: 'PhysicalMachine', uuid: machineUuid }) })
 
   const connection = ({ connected, reason, atMs }: Extract<DriverEvent, { readonly type: 'connection' }>): void => {
     log.info(connected ? 'the hypervisor is there' : 'the hypervisor went away', { uri: driver.uri, reason })

@@ -43,7 +43,7 @@ export function createObjectTable<A extends NamedAttributes, L>(context: HostCon
         rows.set(uuid, Object.freeze(next))
         if (before === undefined) {
           // After its removal a reference still held answers with the last known attributes until its home says it is gone.
-          context.objects.add({ kind: spec.kind, uuid, local: spec.make(uuid, () => rows.get(uuid) ?? next) })
+          context.objects.add({ kind: spec.kind, uuid, local: spec.make(uuid, () => rows.get(uuid) ?? next), partOf: () => ({ kind: 'PhysicalMachine', uuid: context.machineUuid }) })
           tell(next, 'added')
         } else for (const type of spec.changes(before, next)) tell(next, type)
       }

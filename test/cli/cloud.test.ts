@@ -38,6 +38,9 @@ t.test('pools', async (t) => {
 t.test('a pool is made, changed and removed', async (t) => {
   await does(t, 'pool create hpc --scheduler packing --overcommit-cpu 2 --reserve-memory 512 --survives 1 --policy mine', /^name +hpc\nuuid +uuid-hpc\nscheduler +rank/,
     ['createPool {"name":"hpc","scheduler":"packing","cpuOvercommitRatio":2,"reserveMemoryMiB":512,"survivesHosts":1,"policies":["mine"]}', 'global.add hpc'])
+  t.match(await shellRun(['pool', 'set', 'web', '--survives', '2'], { fake: cloud() }), { status: 0, stderr: /warning: web has 2 machines, so it cannot survive the loss of 2/ })
+  t.notMatch((await shellRun(['pool', 'set', 'web', '--survives', '1', '--policy', 'kali-rebalance'], { fake: cloud() })).stderr, /warning/)
+  t.match(await shellRun(['pool', 'set', 'web', '--policy', 'nosuch'], { fake: cloud() }), { status: 0, stderr: /warning: no function nosuch is deployed.*: nothing acts on web by that name/ })
   await does(t, 'pool set web --scheduler striping', /^name +web/, ['patch {"scheduler":"striping"}'])
   await refuses(t, 'pool set web', 2, 'nothing to change')
   await refuses(t, 'pool create x --overcommit-cpu lots', 2, 'no over-commit factor')
@@ -85,6 +88,8 @@ t.test('out of service and back; rules; trials', async (t) => {
   await does(t, 'pool rule list web', /^rule +binds +says\nspread +always +group:shop on machines of their own\n$/)
   await does(t, 'pool rule add web near --type together --vm web1 --vm shop-1 --soft', 'near: web1, shop-1 on one machine, if possible', ['rule {"name":"near","type":"together","hard":false,"vms":["web1","shop-1"]}'])
   await does(t, 'pool rule add web gpu --type on --vm web1 --machine alpha', 'gpu: web1 on alpha', ['rule {"name":"gpu","type":"on","hard":true,"vms":["web1"],"machines":["alpha"]}'])
+  const broken = cloud({ ruleAnswer: { unkept: [{ rule: 'spread', reason: 'two machines for three' }] } })
+  t.match(await shellRun(['pool', 'rule', 'add', 'web', 'near', '--type', 'together', '--vm', 'web1'], { fake: broken }), { status: 0, stderr: /warning: rule spread of web cannot be kept as things are: two machines for three/ })
   await does(t, 'pool rule rm web spread near', 'spread removed\nnear removed', ['removeRule spread', 'removeRule near'])
   await refuses(t, 'pool rule add web gpu --type on --vm web1', 2, 'on needs machines')
   await refuses(t, 'pool rule add web gpu --type apart', 2, 'of which VMs?')
@@ -110,6 +115,20 @@ t.test('high availability', async (t) => {
   t.match(given.stdout, /web1 +web +error .*no tries left/)
   t.match(given.stderr, 'given up: web1. When the cause is mended: kumoi ha clear web1')
   await refuses(t, 'ha add web1', 1, 'There is no pool yet', { snapshots: [] })
+})
+
+t.test('a node with protected VMs does not leave by accident', async (t) => {
+  await refuses(t, 'down', 1, /alpha runs protected VMs: web1\. .*kumoi down --drain.*kumoi down --force.*\[CLI_ERR_PROTECTED_HERE\]/)
+  await refuses(t, 'down --drain --force', 2, 'do not go together')
+  const left = async (line: string, options: FakeCloudOptions = {}): Promise<FakeCloud> => { const fake = cloud(options); t.match(await shellRun(line.split(' '), { fake }), { status: 0, stdout: /alpha has left/ }, line); return fake }
+  t.same((await left('down --force')).said, [])
+  const drained = await left('down --drain')
+  t.same([drained.said, drained.calls], [['drain alpha'], ['down', 'close']], 'moved first')
+  const vms = [vmView('idle', { desired: 'stopped', protection: { restarts: 1, relocations: 1, windowMs: 1, onGuestShutdown: 'leave', priority: 0, armed: false } }), vmView('free')]
+  t.same((await left('down', { snapshots: [webPool({ vms })] })).said, [], 'nothing of it would be lost')
+  const stuck = cloud({ refuse: { 'drain alpha': new CodedError('no room', { code: 'KALI_ERR_DRAIN_BLOCKED' }) } })
+  t.equal((await shellRun(['down', '--drain'], { fake: stuck })).status, 1)
+  t.notOk(stuck.calls.includes('down'), 'what cannot be moved keeps its node')
 })
 
 t.test('elastic groups', async (t) => {

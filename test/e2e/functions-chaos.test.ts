@@ -38,7 +38,7 @@ t.test('200 callers during deploys, rollbacks and alias moves: none fails, none 
       await fn().then((answer) => {
         if (mixed(answer)) wrong.push(answer)
         else seen.add((answer as unknown[])[0])
-      }, (error: unknown) => failed.push(String(error)))
+      }, (error: unknown) => failed.push(`${codeOf(error)}: ${String(error)}`))
     } while (!over)
   }
   const callers = Promise.all(Array.from({ length: 200 }, (_, at) => caller(at)))
@@ -53,7 +53,7 @@ t.test('200 callers during deploys, rollbacks and alias moves: none fails, none 
     over = true
   }
   await within('all callers', BOUND_MS * 2, callers)
-  t.same(failed.slice(0, 3), [], `${failed.length} of ${calls} calls failed`)
+  t.same(failed.slice(0, 3), [], `${failed.length} of ${calls} calls failed${failed[0] === undefined ? '' : `, the first with ${failed[0]}`}`)
   t.same(wrong.slice(0, 3), [], `${wrong.length} mixtures`)
   t.ok(seen.size >= 2, `versions seen: ${[...seen].join(', ')}`)
 })

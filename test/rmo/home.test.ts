@@ -3,7 +3,7 @@
 import t from 'tap'
 import { createMemoryStore, systemClock } from '../../fabric/mod.ts'
 import type { Authority } from '../../functions/mod.ts'
-import { aclPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createValueCodec, defineKind, localPolicy, parameter } from '../../rmo/mod.ts'
+import { createAccessPolicy, createCapabilities, createGate, createLedger, createLocalObjects, createValueCodec, defineKind, NO_USERS, parameter } from '../../rmo/mod.ts'
 import type { AccountRecord, AuditRecord, Changed, ObjectDump, ResourceObject } from '../../rmo/mod.ts'
 import { createKindRegistry } from '../../rmo/registry.ts'
 import { integer, nothing, record, text } from '../../rmo/schema.ts'
@@ -49,10 +49,11 @@ function setup() {
   objects.add({ kind: 'Lamp', uuid: UUID, local })
   const store = createMemoryStore()
   const ledger = createLedger({ store, clock: systemClock })
+  const access = createAccessPolicy({ kinds: createKindRegistry([lamp]), rulesOf: (of) => ledger.rules(of), ancestors: (of) => [of], trust: NO_USERS })
   const capabilities = createCapabilities({
     self: nodeId(1), members: () => [member(1, 'alpha')], objects, ledger, clock: systemClock, random: systemRandom, codec: createValueCodec(),
     kinds: createKindRegistry([lamp]), callPeer: async () => undefined, openPeer: () => { throw new Error('one node has no peers') },
-    gate: createGate({ policy: aclPolicy((of) => ledger.rules(of), localPolicy()), log: () => {}, clock: systemClock }),
+    gate: createGate({ policy: (request) => access.judge(request), log: () => {}, clock: systemClock }),
   })
   const target = { kind: 'Lamp', uuid: UUID, home: nodeId(1) }
   const call = (verb: string, args: readonly unknown[] = [], over: Partial<Authority> = {}): Promise<unknown> => capabilities.invoke(target, verb, args, authority(over))

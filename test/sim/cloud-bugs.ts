@@ -56,6 +56,14 @@ export const PLANTED: readonly PlantedBug[] = [
     seams: { view: (view) => Object.create(view, { contactSinceMs: { value: () => view.contactSinceMs() === undefined ? undefined : -1e9 } }) as typeof view },
   },
   {
+    name: 'embedded store\'s node outvotes nobody', breaks: 'cloud.md 5.10: cut off with the store, it takes what the others keep', caughtBy: DOUBLE,
+    run: { embedded: true, at: 0, only: ['cut off from the nodes'], faults: 6, users: false }, seams: { vote: () => async () => ({ when: [] }) },
+  },
+  {
+    name: 'a minority keeps', breaks: 'cloud.md 5.10: two of five cut off from the store go on while three take over', caughtBy: DOUBLE,
+    run: { embedded: true, nodes: 5, only: CUT, users: false }, seams: { cutOff: () => async () => true },
+  },
+  {
     name: 'watchdog that feeds itself', breaks: 'cloud.md 5.4: a node that stands still keeps its guests', caughtBy: DOUBLE, run: { only: ['stands still', 'node process dies'] },
     seams: { watchdog: (watchdog) => ({ ...watchdog, async feed() { return [] } }) },
   },

@@ -32,16 +32,25 @@ export interface Network {
   lostRatio: number
   /** Until it is true again the store answers nobody. */
   storeUp: boolean
+  /** An embedded one is reached as its node is; undefined: a place of its own. */
+  storeAt: NodeId | undefined
+  storeRuns(): boolean
 }
 
 export function createNetwork(random: Random): Network {
   const cuts = new Set<string>()
   const network: Network = {
-    latencyMs: 20, answerLagMs: new Map(), lostRatio: 0, storeUp: true,
+    latencyMs: 20, answerLagMs: new Map(), lostRatio: 0, storeUp: true, storeAt: undefined, storeRuns: () => true,
     cut: (from, to) => { cuts.add(`${from}>${to}`) },
     mend: (from, to) => { cuts.delete(`${from}>${to}`) },
     mendAll: () => cuts.clear(),
-    reaches: (from, to) => !cuts.has(`${from}>${to}`),
+    reaches(from, to) {
+      const { storeAt } = network
+      if (cuts.has(`${from}>${to}`)) return false
+      if (storeAt === undefined || (from !== 'store' && to !== 'store')) return true
+      const [node, other] = from === 'store' ? [storeAt, to] : [from, storeAt]
+      return node === other || !cuts.has(`${node}>${other}`)
+    },
     lagMs: () => (random.int(8) === 0 ? random.next() * network.latencyMs : random.next() * network.latencyMs / 10),
   }
   return network
@@ -87,7 +96,7 @@ export function createSimStore({ sim, random, network, rate }: { readonly sim: S
       if (signal?.aborted === true) { aborted(); return }
       signal?.addEventListener('abort', aborted, { once: true })
       sim.after(network.lagMs(), () => {
-        if (!network.storeUp || !network.reaches(life.id, 'store')) return
+        if (!network.storeUp || !network.storeRuns() || !network.reaches(life.id, 'store')) return
         work().then((answer) => () => resolve(answer), (error: unknown) => () => reject(error as Error)).then((settle) => {
           if (network.lostRatio > 0 && random.next() < network.lostRatio) return
           sim.after(network.lagMs() + (network.answerLagMs.get(life.id) ?? 0), () => {
@@ -121,7 +130,7 @@ export function createSimStore({ sim, random, network, rate }: { readonly sim: S
             ended.signal.addEventListener('abort', () => resolve(), { once: true })
             const arrive = (): void => {
               if (life.state === 'dead' || ended.signal.aborted) return
-              if (network.storeUp && network.reaches('store', life.id)) life.run(resolve)
+              if (network.storeUp && network.storeRuns() && network.reaches('store', life.id)) life.run(resolve)
               else sim.after(WATCH_RETRY_MS, arrive)
             }
             sim.after(network.lagMs(), arrive)

@@ -20,6 +20,7 @@ import { createCloudView } from '../../kali/cloud/view.ts'
 import type { NodeCloudView } from '../../kali/cloud/view.ts'
 import { createGuard } from '../../kali/lease/guard.ts'
 import { startHostLease } from '../../kali/lease/keeper.ts'
+import { createTakeoverVote, votersOf } from '../../kali/lease/voters.ts'
 import type { Watchdog } from '../../kali/lease/watchdog/client.ts'
 import { createChoose } from '../../kali/placement/choose.ts'
 import { policyRound } from '../../kali/policies/policy.ts'
@@ -46,6 +47,8 @@ export interface Seams {
   watchdog?(watchdog: Watchdog, life: Life): Watchdog
   lease?(lease: HostLease): HostLease
   guard?(guard: VmGuard): VmGuard
+  vote?(vote: ReturnType<typeof createTakeoverVote>): ReturnType<typeof createTakeoverVote>
+  cutOff?(ask: (node: NodeId) => Promise<boolean>): (node: NodeId) => Promise<boolean>
   fence?(fence: (vms: readonly { readonly uuid: string }[]) => Promise<void>): (vms: readonly { readonly uuid: string }[]) => Promise<void>
   host?(host: AgentHost): AgentHost
   policy?(policy: Policy): Policy
@@ -111,10 +114,12 @@ export function startSimNode(options: NodeOptions): SimNode {
   let agent: Agent | undefined
   const fence = async (): Promise<void> => { await agent?.fence() }
   const watchdog = machine.watchdogFor(life)
+  const askCutOff = async (other: NodeId): Promise<boolean> => await contactOf(other) === undefined
   const ownLease = startHostLease({
     store, clock, bootClock: { nowMs: () => clock.nowMs() }, random, self: id, name, timings, log,
     members: () => nodes().map((node) => node.life.id),
-    askCutOff: (other) => call(other, 'kali.cut-off', {}, authority('system:lease', timings.renewMs)) as Promise<boolean>,
+    voters: () => network.storeAt === undefined ? undefined : votersOf(nodes().map((node) => node.life.id).filter((other) => options.memberOf(other, id) !== 'dead')),
+    askCutOff: seams.cutOff?.(askCutOff) ?? askCutOff,
     watchdog: seams.watchdog?.(watchdog, life) ?? watchdog, fence: seams.fence?.(fence) ?? fence,
   })
   const lease = seams.lease?.(ownLease) ?? ownLease
@@ -122,7 +127,15 @@ export function startSimNode(options: NodeOptions): SimNode {
 
   // ---------------------------------------------------------------- other nodes
 
-  const handlers: SimNode['handlers'] = new Map([['kali.cut-off', () => view.contactSinceMs() === undefined]])
+  const contactMs = (): number | undefined => {
+    const sinceMs = view.contactSinceMs()
+    return sinceMs === undefined ? undefined : clock.nowMs() - sinceMs
+  }
+  const handlers: SimNode['handlers'] = new Map([['kali.cut-off', contactMs]])
+  async function contactOf(node: NodeId): Promise<number | undefined> {
+    return node === id ? contactMs() : await call(node, 'kali.cut-off', {}, authority('system:lease', timings.renewMs)) as number | undefined
+  }
+  const ownVote = createTakeoverVote({ store, clock, contactOf, leaseMs: timings.leaseMs, timeoutMs: Math.min(timings.renewMs, timings.killMs) })
   function authority(principal: string, timeoutMs: number): Authority {
     const endsAtMs = clock.nowMs() + timeoutMs
     return { principal, trace: Buffer.from(random.bytes(8)).toString('hex'), hop: 0, signal: new AbortController().signal, remainingMs: () => Math.max(0, endsAtMs - clock.nowMs()) }
@@ -186,7 +199,7 @@ export function startSimNode(options: NodeOptions): SimNode {
     return { references: answers.flatMap(({ references }) => references ?? []), failures: answers.filter(({ references }) => references === undefined).map(({ node }) => ({ node })) }
   }
   const service = createCloudService({
-    view, book, clock, random, log, timings, observe: (kind) => observe(kind),
+    view, book, clock, random, log, timings, vote: seams.vote?.(ownVote) ?? ownVote, observe: (kind) => observe(kind),
     choose: createChoose({ clock, run: async () => { throw new Error('no sandbox in simulation') } }),
     members: () => nodes().flatMap((node) => {
       const state = options.memberOf(node.life.id, id)

@@ -34,6 +34,10 @@ export interface CloudRunOptions {
   readonly rateError?: number
   /** Of all machines and of the store, in place of that. */
   readonly rates?: { readonly machines: number; readonly store: number }
+  /** The store is a part of one of the nodes, as the embedded one is: it is lost, stopped and cut off with it. */
+  readonly embedded?: boolean
+  /** Everything happens to the node at that place. */
+  readonly at?: number
   /** Faults by name; default: all. */
   readonly only?: readonly string[]
   readonly users?: boolean
@@ -76,7 +80,7 @@ const DEAD_MS = 6_000
 
 export async function runCloud(seed: number, options: CloudRunOptions = {}): Promise<CloudRun> {
   const random = seededRandom(seed)
-  const { nodes: nodesCount = 4 + random.int(2), vms: vmsCount = 4 + random.int(4), faults: faultsCount = 12, rateError = RATE_ERROR, users = true, quietMs = QUIET_MS, seams = {} } = options
+  const { nodes: nodesCount = 4 + random.int(2), vms: vmsCount = 4 + random.int(4), faults: faultsCount = 12, rateError = RATE_ERROR, users = true, quietMs = QUIET_MS, seams = {}, embedded = false } = options
   const policies = options.policies ?? [{ name: 'kali-ha', decide: ha as unknown as Policy['decide'] }]
   const sim = createSimClock({ startMs: 1_000_000 })
   const trace: string[] = []
@@ -137,10 +141,19 @@ export async function runCloud(seed: number, options: CloudRunOptions = {}): Pro
   const start = (machine: SimMachine, lives: number): SimNode => startSimNode({ sim, network, store, machine, lives, seed: random.int(2 ** 31), timings: SIM_TIMINGS, pool: POOL, policies, seams, nodes: () => nodes, memberOf, note })
   for (const machine of machines) nodes.push(start(machine, 0))
   const lives = nodes.map(() => 0)
+  const storeAt = embedded ? 0 : undefined
+  const embed = ({ life }: SimNode): void => {
+    network.storeAt = life.id
+    network.storeRuns = () => life.state === 'running'
+    life.onEnd(() => store.stop())
+    void store.start()
+  }
+  if (storeAt !== undefined) embed(nodes[storeAt] as SimNode)
   const restart = (at: number): void => {
     const machine = machines[at] as SimMachine
     lives[at] = (lives[at] ?? 0) + 1
     nodes[at] = start(machine, lives[at])
+    if (at === storeAt) embed(nodes[at])
     note(`${nodes[at].life.name} starts`)
   }
 
@@ -160,7 +173,7 @@ export async function runCloud(seed: number, options: CloudRunOptions = {}): Pro
   const ground: Ground = { sim, random, network, store, truth, pool: POOL, nodes: () => nodes, restart, note, nextNumber: () => ++numbers, uuid }
   const struck: Record<string, number> = {}
   const active = new Map<number, { readonly fault: Fault; readonly heal: () => void | Promise<void>; readonly untilMs: number }>()
-  const disturb = (fault: Fault, at: number, untilMs: number): void => { nodes.forEach(({ life: { id } }, i) => { if (i === at || fault.wide === true) disturbedUntil.set(id, Math.max(untilMs, disturbedUntil.get(id) ?? 0)) }) }
+  const disturb = (fault: Fault, at: number, untilMs: number): void => { nodes.forEach(({ life: { id } }, i) => { if (i === at || at === storeAt || fault.wide === true) disturbedUntil.set(id, Math.max(untilMs, disturbedUntil.get(id) ?? 0)) }) }
   const healDue = async (nowMs: number): Promise<void> => {
     for (const [at, { fault, heal, untilMs }] of [...active]) {
       if (untilMs > nowMs) continue
@@ -178,7 +191,7 @@ export async function runCloud(seed: number, options: CloudRunOptions = {}): Pro
   }
   await pass(10_000)
   for (let done = 0; done < faultsCount && truth.violations.length === 0;) {
-    const fault = draw(), at = fault.wide === true ? -1 - FAULTS.indexOf(fault) : random.int(nodesCount)
+    const fault = draw(), at = fault.wide === true ? -1 - FAULTS.indexOf(fault) : options.at ?? random.int(nodesCount)
     // Mostly around the times that matter: F, L, and both.
     const forMs = [random.int(3_000), SIM_TIMINGS.giveUpMs - 2_000 + random.int(4_000), SIM_TIMINGS.leaseMs - 3_000 + random.int(6_000), SIM_TIMINGS.leaseMs + random.int(20_000)][random.int(4)] as number
     if (!active.has(at) && active.size < 3) {

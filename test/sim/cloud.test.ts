@@ -31,6 +31,22 @@ t.test('500 partitions and healings: no double runs', async (t) => {
   t.equal(all.reduce((sum, { faults }) => sum + Object.values(faults).reduce((a, b) => a + b, 0), 0), 500)
 })
 
+t.test('an embedded store, at one of the hosts: 60 seeds of all faults', async (t) => {
+  const all = await runs(2_001, 60, { faults: 8, embedded: true })
+  t.same(all.filter(({ violations }) => violations.length > 0).map(({ seed, violations }) => `seed ${seed} (--faults 8 --embedded): ${violations.join('; ')}`), [])
+  t.ok(total(all, 'takeovers') > 5 && total(all, 'fences') > 30, `${total(all, 'takeovers')} takeovers, ${total(all, 'fences')} fences`)
+})
+
+t.test('the machine of the embedded store is lost, or cut off with it: all other hosts keep their VMs', async (t) => {
+  for (const [seed, what] of [[3_001, 'host dies'], [3_101, 'cut off from the nodes'], [3_201, 'node process dies']] as const) {
+    // Once each: a store that comes and goes within seconds can keep every renewal out.
+    const all = await runs(seed, 12, { faults: 1, embedded: true, at: 0, only: [what], users: false, nodes: 5 })
+    t.same(all.flatMap(({ seed, violations }) => violations.map((text) => `seed ${seed}: ${text}`)), [], what)
+    // A node that dies alone leaves its own guests to its watchdog.
+    t.same(all.flatMap(({ seed, trace }) => trace.filter((line) => /ended on host[1-9]: \w+ destroyed/.test(line)).map((line) => `seed ${seed}: ${line}`)), [], what)
+  }
+})
+
 t.test('the same seed is the same run', async (t) => {
   const [one, again, other] = [await runCloud(7, { faults: 6 }), await runCloud(7, { faults: 6 }), await runCloud(8, { faults: 6 })]
   t.same(again, one)

@@ -1,6 +1,6 @@
 // A data center with pools for tests of the shell's commands: snapshots made of a few words, and every verb written down.
 
-import type { Choice, DataCenter, DecisionRecord, Explanation, GroupRecord, MachineView, PoolRecord, PoolSnapshot, RuleRecord, VmView } from '../../kali/contract.ts'
+import type { Choice, DataCenter, DecisionRecord, Explanation, GroupRecord, MachineView, PoolRecord, PoolSnapshot, RuleAnswer, RuleRecord, VmView } from '../../kali/contract.ts'
 import { fakeKali } from './fake-datacenter.ts'
 import type { Fake } from './fake-datacenter.ts'
 
@@ -30,12 +30,12 @@ export const CHOICE: Choice = {
 export const decision = (over: Partial<DecisionRecord> = {}): DecisionRecord => ({ id: '1', pool: 'uuid-web', policy: 'kali-ha', atMs: 0, about: ['uuid-web1'], action: 'relocate', reason: 'the lease of alpha is gone', outcome: 'done', ...over })
 
 export interface FakeCloud extends Fake { /** What was asked, in words. */ readonly said: readonly string[] }
-export interface FakeCloudOptions { readonly snapshots?: readonly PoolSnapshot[]; readonly decisions?: readonly DecisionRecord[]; readonly explanation?: Explanation; readonly choice?: Choice; readonly refuse?: Readonly<Record<string, Error>> }
+export interface FakeCloudOptions { readonly snapshots?: readonly PoolSnapshot[]; readonly decisions?: readonly DecisionRecord[]; readonly explanation?: Explanation; readonly choice?: Choice; readonly ruleAnswer?: RuleAnswer; readonly refuse?: Readonly<Record<string, Error>> }
 
 /** Names of arguments in place of the objects, so that what was said can be compared. */
 const shown = (value: unknown): unknown => (typeof value === 'object' && value !== null && 'name' in value && 'uuid' in value ? (value as { readonly name: string }).name : value)
 
-export function fakeCloud({ snapshots = [], decisions = [], explanation, choice = CHOICE, refuse = {} }: FakeCloudOptions = {}): FakeCloud {
+export function fakeCloud({ snapshots = [], decisions = [], explanation, choice = CHOICE, ruleAnswer = { unkept: [] }, refuse = {} }: FakeCloudOptions = {}): FakeCloud {
   const fake = fakeKali({ names: ['alpha', 'beta', 'gamma'] })
   const said: string[] = []
   const say = (verb: string, ...args: readonly unknown[]): void => {
@@ -49,7 +49,7 @@ export function fakeCloud({ snapshots = [], decisions = [], explanation, choice 
   const wrapper = (name: string, uuid: string): object => ({ name, uuid, pause: asked(`pause ${name}`), resume: asked(`resume ${name}`), remove: asked(`remove ${name}`), patch: asked(`patch ${name}`) })
   const poolOf = ({ pool, machines }: PoolSnapshot): object => ({
     name: pool.name, uuid: pool.uuid, machines: Promise.resolve(machines.map(({ name, uuid }) => ({ name, uuid }))),
-    add: asked('pool.add'), remove: asked('pool.remove'), drain: asked('drain'), maintain: asked('maintain'), serve: asked('serve'), rule: asked('rule'), removeRule: asked('removeRule'), clear: asked('clear'), patch: asked('patch'),
+    add: asked('pool.add'), remove: asked('pool.remove'), drain: asked('drain'), maintain: asked('maintain'), serve: asked('serve'), rule: async (wish: unknown) => { say('rule', wish); return ruleAnswer }, removeRule: asked('removeRule'), clear: asked('clear'), patch: asked('patch'),
     createVM: async (settings: { readonly name: string }) => { say('createVM', JSON.stringify(settings)); return { ...settings, uuid: `uuid-${settings.name}`, state: 'running', host: 'alpha', cpuRatio: 0, vcpus: 1, memoryMiB: 512, image: '', uptimeSeconds: 0, devices: [], labels: {}, description: '' } },
     createElasticity: async (vm: unknown, spec: object) => { say('createElasticity', vm, spec); return wrapper((vm as { readonly name: string }).name, 'uuid-new-group') },
     createHighAvailability: async (vm: unknown, protection: object) => { say('createHighAvailability', vm, protection); return wrapper((vm as { readonly name: string }).name, 'uuid-new-ha') },

@@ -140,6 +140,7 @@ export function createTestFabric(names: readonly string[], options: { readonly p
       method: (method, handler) => { handlers.methods.set(method, (body, context) => { if (context.caller.via === 'link') linkCalls.push(method); return handler(body, context) }) },
       stream: (method, handler) => { handlers.streams.set(method, (body, context, stream) => { if (context.caller.via === 'link') linkCalls.push(method); return handler(body, context, stream) }) },
       event: () => {},
+      around: () => false,
     }
     const self = (): Member => members.find((each) => each.id === id) ?? member(i + 1, name)
     const peer = (to: NodeId) => {

@@ -1,16 +1,21 @@
 // `kumoi pool create NAME`, `kumoi pool set NAME`: a pool and what it promises. One table of options for both.
 
-import type { NewPool } from '../../../kali/contract.ts'
+import type { DataCenter, NewPool, PoolSnapshot } from '../../../kali/contract.ts'
 import { findPool, globalOf, refuseUnknownScheduler } from '../../cloud.ts'
 import { defineCommand, integer, repeated, text, withoutDefaults } from '../../command.ts'
 import type { OptionValues } from '../../command.ts'
 import { CLI, EXIT } from '../../errors.ts'
 import { poolFields } from '../../render/cloud.ts'
 import { withDataCenter } from '../../session.ts'
+import type { Shell } from '../../session.ts'
+import { nearest } from '../../suggest.ts'
+import { unknownFunction } from '../../unknown-function.ts'
 
 const MEMORY_MIB_MAX = 64 * 1024 * 1024
 const HOSTS_MAX = 1_000
 const OVERCOMMIT_MAX = 64
+/** Policies that come with Kumoi (kali/policies/deploy.ts); a pool that names one gets it deployed. */
+const DELIVERED: readonly string[] = ['kali-ha', 'kali-elasticity', 'kali-consolidation', 'kali-rebalance']
 
 const factor = (written: string): number => {
   const value = /^\d+(\.\d+)?$/.test(written) ? Number(written) : NaN
@@ -40,6 +45,18 @@ function settingsOf({ description, scheduler, overcommitCpu, overcommitMemory, r
   return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined))
 }
 
+/** Promises that cannot be kept as things are; they are kept as soon as they can be. */
+async function warnOfEmptyPromises(dc: DataCenter, { out }: Shell, { pool, machines }: PoolSnapshot, wish: OptionValues<typeof OPTIONS>): Promise<void> {
+  if (wish.survives !== undefined && machines.length > 0 && wish.survives >= machines.length) {
+    out.warn(`${pool.name} has ${machines.length} ${machines.length === 1 ? 'machine' : 'machines'}, so it cannot survive the loss of ${wish.survives}: no VM can be protected there until it has more`)
+  }
+  for (const name of wish.policy ?? []) {
+    if (DELIVERED.includes(name) || await unknownFunction(dc, name.replace(/@.*$/, '')) === undefined) continue
+    const near = nearest(name, DELIVERED)
+    out.warn(`no function ${name} is deployed${near === undefined ? '' : ` (did you mean ${near}?)`}: nothing acts on ${pool.name} by that name until one is (kumoi deploy)`)
+  }
+}
+
 export const createCommand = defineCommand({
   name: 'pool create',
   summary: 'Make a pool; machines and VMs are added with `kumoi pool add`',
@@ -56,6 +73,7 @@ export const createCommand = defineCommand({
     const pool = await cloud.add(await cloud.createPool({ name, ...settingsOf(wish) }))
     const snapshot = await pool.snapshot()
     shell.out.result(snapshot.pool, (layout) => poolFields(snapshot, layout))
+    await warnOfEmptyPromises(dc, shell, snapshot, wish)
     shell.out.note(`Give it machines: kumoi pool add ${name} MACHINE...`)
     return EXIT.done
   }),
@@ -77,6 +95,7 @@ export const setCommand = defineCommand({
     await pool.patch(change)
     const snapshot = await pool.snapshot()
     shell.out.result(snapshot.pool, (layout) => poolFields(snapshot, layout))
+    await warnOfEmptyPromises(dc, shell, snapshot, wish)
     return EXIT.done
   }),
 })

@@ -1,5 +1,6 @@
 // `kumoi pool rule add|rm|list`: who stands together, apart, on which machines.
 
+import type { RuleAnswer } from '../../../kali/contract.ts'
 import { findPool } from '../../cloud.ts'
 import { choice, defineCommand, repeated, wordOf } from '../../command.ts'
 import { eachName } from '../../by-name.ts'
@@ -49,8 +50,9 @@ export const ruleCommand = defineCommand({
       const onMachines = type === 'on' || type === 'not-on'
       if (onMachines !== machine.length > 0) return usage(onMachines ? `${type} needs machines` : `${type} is about VMs only`, onMachines ? 'Name them with --machine.' : 'Leave --machine out, or say --type on.')
       const rule = { name, type, hard: soft !== true, vms: vm, ...(onMachines ? { machines: machine } : {}) }
-      await pool.rule(rule)
+      const { unkept = [] }: Partial<RuleAnswer> = await pool.rule(rule)
       shell.out.result(rule, () => `${name}: ${ruleText(rule)}`)
+      for (const { rule: other, reason } of unkept) shell.out.warn(`rule ${other} of ${pool.name} cannot be kept as things are: ${reason}`)
       return EXIT.done
     })
   },

@@ -24,6 +24,8 @@ export class IsolatePool {
   /** Asked for a sign of life; in use again before it came: no longer watched. */
   readonly #asked = new Map<SandboxIsolate, NodeJS.Timeout>()
   #rest: NodeJS.Timeout | undefined
+  #crowded = false
+  #measuredMs = -Infinity
 
   constructor(options: IsolatePoolOptions) {
     this.#options = options
@@ -32,8 +34,15 @@ export class IsolatePool {
 
   get short(): boolean { return this.#spares.length < this.#options.spares }
 
-  /** The process is so large that an isolate is made only in the place of another. Reads a file: 5 us. */
-  get crowded(): boolean { return process.memoryUsage.rss() > LIMITS.cellCrowdedMiB * MiB }
+  /** The process is so large that an isolate is made only in the place of another. Looked up at most once a millisecond: 5 us each. */
+  get crowded(): boolean {
+    const nowMs = performance.now()
+    if (nowMs - this.#measuredMs >= 1) {
+      this.#measuredMs = nowMs
+      this.#crowded = process.memoryUsage.rss() > LIMITS.cellCrowdedMiB * MiB
+    }
+    return this.#crowded
+  }
 
   has(plan: number): boolean { return this.#idle.some((entry) => entry.plan === plan) }
 
@@ -69,7 +78,7 @@ export class IsolatePool {
 
   keep(plan: number, isolate: SandboxIsolate): void {
     this.#idle.push({ plan, isolate })
-    if (this.#idle.length > this.#options.warm || (this.#idle.length > 1 && this.crowded)) this.yield()
+    if (this.#idle.length > this.#options.warm || (this.#idle.length > LIMITS.crowdedIsolatesPerLane && this.crowded)) this.yield()
     this.#unrested.add(isolate)
     this.#rest ??= setTimeout(() => this.#checkRest(), LIMITS.quiesceDelayMs)
   }

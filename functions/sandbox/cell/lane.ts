@@ -99,8 +99,8 @@ export class Lane {
   #mayStart({ depth, plan }: LaneJob): boolean {
     const begun = this.#begun[depth] ?? 0
     if (this.#onCpu > 0 || begun >= LIMITS.jobsPerLaneMax) return false
-    // One of each depth gets on however crowded it is: nobody waits for ever.
-    return begun === 0 || this.#pool.has(plan.id) || !this.#pool.crowded || this.#pool.yield()
+    // Some of each depth get on however crowded it is: nobody waits for ever, and a lane is not idle for one that waits.
+    return begun < LIMITS.crowdedJobsPerLane || this.#pool.has(plan.id) || !this.#pool.crowded || this.#pool.yield()
   }
 
   #next(): void {

@@ -1,16 +1,17 @@
-// Access rules of the cloud's own objects: they stand in the global store, so that they are the same on every node. Those of
-// all other objects stand in the ledger of their home, as do audit and account of all.
+// Access rules of the cloud's own objects, of machines and of VMs: they stand in the global store, so that they are the same on
+// every node, and are a VM's wherever it is taken over. Those of all other objects stand in the ledger of their home, as do audit and
+// account of all.
 //
-//   pool.acls(rules) -> ledger --residence 'global'--> book: access/KIND/UUID --watch--> view of every node -> gate
-//                              `--others------------> the node's own ledger
+//   pool.acls(rules) -> ledger --global, VM, machine--> book: access/KIND/UUID --watch--> view of every node -> gate
+//                              `--others-------------> the node's own ledger (and a copy of those of its machines and VMs)
 //
-// Invariant: who may change one of these objects is judged by rules that have been read. An object comes into the view with
-// its rules; only the Global is there before, and until then a change of it waits, a while, and is refused.
+// Invariants: what a user asks, and who may change one of the cloud's objects, is judged by rules that have been read: until
+// then it waits, a while, and is refused. The administrator of a machine goes on without the store, by the ledger's copy.
 
 import { LIMITS } from '../../../fabric/base.ts'
 import type { Clock } from '../../../fabric/base.ts'
 import { ACL_VERBS } from '../../../rmo/mod.ts'
-import type { Decision, KindRegistry, Ledger, Policy } from '../../../rmo/mod.ts'
+import type { AccessPolicy, AclRule, Decision, KindRegistry, Ledger, ObjectKey, Policy } from '../../../rmo/mod.ts'
 import type { CloudBook } from '../../cloud/parts.ts'
 import type { NodeCloudView } from '../../cloud/view.ts'
 
@@ -23,10 +24,20 @@ export interface GlobalAccessOptions {
 export interface GlobalAccess {
   /** The node's ledger, with the rules of the cloud's objects where they belong. */
   ledger(own: Ledger): Ledger
+  /** As ledger(), for the hosts: what they carry from machine to machine is the copy; what they remove is removed everywhere. */
+  hostLedger(own: Ledger): Ledger & { dropRules(of: ObjectKey): Promise<void> }
+  /** Rights that are not of an object: a user has none before the rules have been read. */
+  may(judge: AccessPolicy['may']): AccessPolicy['may']
   /** Goes first: what must wait until the rules have been read. */
   policy(otherwise: Policy): Policy
 }
 
+/** Their rules are shared: a VM moves, and its machine may be lost with its ledger. */
+const SHARED: ReadonlySet<string> = new Set(['VM', 'PhysicalMachine'])
+/** Users are known by records of the store alone. */
+const OF_USER = /(?:^|\/)user:/
+
+const NO_RULES: readonly AclRule[] = Object.freeze([])
 const NOT_READ: Decision = { allowed: false, reason: 'its access rules could not be read from the global store yet; ask again when "kumoi store status" answers' }
 
 export function createGlobalAccess({ view, book, kinds, clock }: GlobalAccessOptions): GlobalAccess {
@@ -44,16 +55,31 @@ export function createGlobalAccess({ view, book, kinds, clock }: GlobalAccessOpt
   })
 
   return {
-    ledger: (own) => ({
+    hostLedger: (own) => ({
       ...own,
-      rules: (of) => (isGlobal(of.kind) ? view.access(of.kind, of.uuid)?.rules ?? [] : own.rules(of)),
-      async setRules(of, rules) {
-        if (!isGlobal(of.kind)) return own.setRules(of, rules)
-        await view.until(await book.setAccess(of, rules))
+      async dropRules(of) {
+        await own.setRules(of, [])
+        // Left behind without the store: nobody finds it, uuids are used once.
+        if (view.access(of.kind, of.uuid) !== undefined) await book.setAccess(of, undefined).catch(() => {})
       },
     }),
+    ledger: (own) => ({
+      ...own,
+      rules(of) {
+        if (SHARED.has(of.kind)) return view.access(of.kind, of.uuid)?.rules ?? own.rules(of)
+        return isGlobal(of.kind) ? view.access(of.kind, of.uuid)?.rules ?? NO_RULES : own.rules(of)
+      },
+      async setRules(of, rules) {
+        const shared = SHARED.has(of.kind)
+        if (!shared && !isGlobal(of.kind)) return own.setRules(of, rules)
+        // An empty list of a VM is written: a copy that an earlier home kept must not come back.
+        await view.until(await book.setAccess(of, rules.length === 0 && !shared ? undefined : rules))
+        if (shared) await own.setRules(of, rules)
+      },
+    }),
+    may: (judge) => (principal, right) => (!read && OF_USER.test(principal) ? NOT_READ : judge(principal, right)),
     policy: (otherwise) => (request) => {
-      if (read || !isGlobal(request.kind) || !ACL_VERBS[request.acl].privileged) return otherwise(request)
+      if (read || !(OF_USER.test(request.principal) || (isGlobal(request.kind) && ACL_VERBS[request.acl].privileged))) return otherwise(request)
       return whenRead().then((known) => (known ? otherwise(request) : NOT_READ))
     },
   }

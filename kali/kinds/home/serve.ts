@@ -4,7 +4,7 @@
 //
 // Nothing is kept here that the view does not have but what was told last, so that a level is told once.
 
-import type { ObjectEvent } from '../../../rmo/mod.ts'
+import type { ObjectEvent, ObjectKey } from '../../../rmo/mod.ts'
 import type { CloudChange, IntentRecord, MachineRecord } from '../../cloud/contract.ts'
 import { GLOBAL_UUID } from '../global.ts'
 import { protectionUuidOf } from '../high-availability-settings.ts'
@@ -32,12 +32,12 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
   const atMs = (): number => Math.round(clock.wallMs())
   const tell = (kind: string, uuid: string, event: Omit<Told, 'atMs'>): void => { kept.get(`${kind}/${uuid}`)?.events.emit({ atMs: atMs(), ...event } as Told) }
   /** True when it is new. */
-  const keep = <L extends object>(kind: string, uuid: string, name: string, make: (events: EventSource) => L): boolean => {
+  const keep = <L extends object>(kind: string, uuid: string, name: string, make: (events: EventSource) => L, partOf?: () => ObjectKey): boolean => {
     const key = `${kind}/${uuid}`
     const present = kept.get(key)
     if (present !== undefined) { present.name = name; return false }
     const events = createEvents(home.onError)
-    objects.add({ kind, uuid, local: make(events) })
+    objects.add({ kind, uuid, local: make(events), ...(partOf === undefined ? {} : { partOf }) })
     kept.set(key, { kind, uuid, name, events })
     return true
   }
@@ -64,7 +64,7 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
     group(id) {
       const group = view.group(id)
       if (group === undefined) drop('Elasticity', id, 'it was removed')
-      else if (!keep('Elasticity', id, group.name, (events) => createElasticity(home, id, events))) tell('Elasticity', id, { type: 'changed', name: group.name })
+      else if (!keep('Elasticity', id, group.name, (events) => createElasticity(home, id, events), () => ({ kind: 'Pool', uuid: view.group(id)?.pool ?? group.pool }))) tell('Elasticity', id, { type: 'changed', name: group.name })
     },
     machine(id) {
       const before = machines.get(id), now = view.machine(id)
@@ -96,7 +96,7 @@ export function serveCloudKinds(home: CloudHome): { stop(): void } {
     const name = (now ?? before)?.intent.name ?? id
     const ha = protectionUuidOf(id)
     if (now?.state === undefined) drop('HighAvailability', ha, 'the protection ended')
-    else if (!keep('HighAvailability', ha, name, (events) => createHighAvailability(home, id, events)) && before?.state !== undefined && before.state !== now.state) {
+    else if (!keep('HighAvailability', ha, name, (events) => createHighAvailability(home, id, events), () => ({ kind: 'VM', uuid: id })) && before?.state !== undefined && before.state !== now.state) {
       tell('HighAvailability', ha, { type: 'state', state: now.state, before: before.state, host: now.intent.machine?.name ?? '', reason: now.intent.reason })
     } else if (before?.intent.protection !== undefined && JSON.stringify(before.intent.protection) !== JSON.stringify(now.intent.protection)) tell('HighAvailability', ha, { type: 'changed', name })
   }

@@ -3,6 +3,7 @@
 
 import { closeSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
+import { exitDespite } from './exit.ts'
 import type { CallbackAddresses, EventCommand, EventReport, GuestName, RawEvent } from './messages.ts'
 import type { Pointer } from './operation.ts'
 
@@ -44,8 +45,10 @@ export async function acquireEventLoop(): Promise<EventLoop> {
 }
 
 function start(): Promise<Shared> {
+  // Until its pipe is known nobody can wake the thread, which may sleep in C already: a process that ends by then must not join it.
+  const awake = exitDespite(() => true)
   const worker = new Worker(new URL('./event-worker.ts', import.meta.url), { name: 'kumoi-libvirt-events' })
-  return new Promise((resolve, reject) => {
+  return new Promise<Shared>((resolve, reject) => {
     const failed = (reason: string): void => reject({ noLibrary: reason } satisfies NoLibrary)
     worker.once('error', (error) => failed(error instanceof Error ? error.message : String(error)))
     worker.once('message', (report: EventReport) => {
@@ -53,7 +56,7 @@ function start(): Promise<Shared> {
       else if (report.type === 'no-library') failed(report.reason)
       worker.unref()
     })
-  })
+  }).finally(awake)
 }
 
 function serve(worker: Worker, callbacks: CallbackAddresses, wakeFd: number): Shared {

@@ -7,6 +7,7 @@
 // makes another. Each verb reads again before it answers, so that what it made is there for the caller. An object's
 // attributes stay the same value while nothing changed.
 
+import type { ObjectKey } from '../../acl/contract.ts'
 import { isDeepStrictEqual } from 'node:util'
 import { LIMITS } from '../../../fabric/base.ts'
 import type { Timer } from '../../../fabric/base.ts'
@@ -144,7 +145,7 @@ export function createSwitchRoom(context: HostContext, driver: SwitchDriver): Sw
       if (own === undefined) {
         const local = localSwitch(record.uuid)
         switches.set(record.uuid, { local, record, attributes })
-        context.objects.add({ kind: 'Switch', uuid: record.uuid, local })
+        context.objects.add({ kind: 'Switch', uuid: record.uuid, local, partOf: () => ({ kind: 'PhysicalMachine', uuid: context.machineUuid }) })
         continue
       }
       const before = own.attributes
@@ -153,6 +154,11 @@ export function createSwitchRoom(context: HostContext, driver: SwitchDriver): Sw
       own.attributes = attributes
       for (const event of switchEvents(before, attributes, atMs)) tell('Switch', record.uuid, { ...event })
     }
+  }
+  /** Rules of a VM hold for its ports; a port of nobody's is its machine's. */
+  const portOwner = (uuid: string): ObjectKey => {
+    const vm = ports.get(uuid)?.vmUuid
+    return vm === undefined ? { kind: 'PhysicalMachine', uuid: context.machineUuid } : { kind: 'VM', uuid: vm }
   }
   const settlePorts = (atMs: number): void => {
     const { domains } = context.inventory()
@@ -165,7 +171,7 @@ export function createSwitchRoom(context: HostContext, driver: SwitchDriver): Sw
         const local = own?.local ?? localPort(record.uuid)
         if (own !== undefined) tell('Switch', own.record.switchUuid, { type: 'portRemoved', atMs, uuid: record.uuid, name: record.name })
         ports.set(record.uuid, { local, record, attributes, vmUuid: owner?.uuid })
-        context.objects.add({ kind: 'Port', uuid: record.uuid, local })
+        context.objects.add({ kind: 'Port', uuid: record.uuid, local, partOf: () => portOwner(record.uuid) })
         tell('Switch', record.switchUuid, { type: 'portAdded', atMs, uuid: record.uuid, name: record.name })
         continue
       }

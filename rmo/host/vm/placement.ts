@@ -66,7 +66,8 @@ export function createPlacement(context: VmContext): Placement {
         return false
       }))
       if (there) await stamp(uuid, epoch, authority)
-      await reread(context)
+      // The VM is known already; its volumes show with the next reading, for which no start waits: under load it takes seconds.
+      void reread(context)
     },
   }
 }

@@ -170,7 +170,7 @@ export async function removeVm(context: VmContext, { uuid, name, home }: Referen
       throw error
     }
     room.forget(uuid, `it was removed by ${authority.principal}`)
-    await context.rules.forget(uuid)
+    await context.rules.drop(uuid)
     if (!disposes) return
     try {
       await disks.dispose(uuid, settings, call)

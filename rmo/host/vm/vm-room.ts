@@ -56,7 +56,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
   const add = (record: DomainRecord, number: number): HostVm => {
     const vm = new HostVm(context, record, number)
     vms.set(vm.uuid, vm)
-    host.objects.add({ kind: 'VM', uuid: vm.uuid, local: vm })
+    host.objects.add({ kind: 'VM', uuid: vm.uuid, local: vm, partOf: () => ({ kind: 'PhysicalMachine', uuid: host.machineUuid }) })
     tellVmm({ type: 'vmAdded', atMs: wallMs(), uuid: vm.uuid, name: vm.name })
     tell(vm, { type: 'defined', atMs: wallMs(), version: vm.version() })
     return vm
@@ -117,7 +117,7 @@ export function createVmRoom({ context, numbers, later }: VmRoomOptions): VmRoom
     }
     const snapshot = new HostSnapshot(context, record)
     snapshots.set(uuid, snapshot)
-    host.objects.add({ kind: 'Snapshot', uuid, local: snapshot })
+    host.objects.add({ kind: 'Snapshot', uuid, local: snapshot, partOf: () => ({ kind: 'VM', uuid: snapshot.vm().uuid }) })
     return snapshot
   }
 

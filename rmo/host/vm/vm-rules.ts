@@ -8,13 +8,19 @@ import type { Ledger } from '../../ledger.ts'
 import type { AclRule } from '../../object.ts'
 
 /** What a host needs of its node's ledger. */
-export type RulesLedger = Pick<Ledger, 'rules' | 'setRules'>
+export interface RulesLedger extends Pick<Ledger, 'rules' | 'setRules'> {
+  /** The object is gone for good: its rules go everywhere. Left out: setRules() does. */
+  dropRules?(of: { readonly kind: string; readonly uuid: string }): Promise<void>
+}
 
 export interface VmRules {
   of(uuid: string): readonly AclRule[]
   /** Durable when it resolves. */
   take(uuid: string, rules: readonly AclRule[]): Promise<void>
+  /** It is elsewhere now. */
   forget(uuid: string): Promise<void>
+  /** It was removed. */
+  drop(uuid: string): Promise<void>
 }
 
 /** Without a ledger (a bare host in a test) there are none. */
@@ -23,5 +29,6 @@ export function createVmRules(ledger: RulesLedger | undefined): VmRules {
   const take = async (uuid: string, rules: readonly AclRule[]): Promise<void> => {
     if (rules.length > 0 || of(uuid).length > 0) await ledger?.setRules({ kind: 'VM', uuid }, rules)
   }
-  return { of, take, forget: (uuid) => take(uuid, []) }
+  const forget: VmRules['forget'] = (uuid) => take(uuid, [])
+  return { of, take, forget, drop: async (uuid) => (ledger?.dropRules === undefined ? forget(uuid) : ledger.dropRules({ kind: 'VM', uuid })) }
 }

@@ -58,6 +58,38 @@ test('a function that keeps killing cells is refused', async (t) => {
   t.same(valuesOf(await sandbox.run(makeJob({ source: '() => 1' }), makeHooks(), never)), [1], 'others are not')
 })
 
+test('bystanders of a kill are run again, and not held to have killed', async (t) => {
+  const { sandbox, close } = await openSandbox()
+  t.teardown(close)
+  let waiting = 0
+  const { promise: all, resolve: allWait } = Promise.withResolvers<void>()
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+  const hooks = makeHooks(async () => { if (++waiting === 8) allWait(); await answered; return 'there' })
+  const job = makeJob({ source: 'async (pm) => { await pm.exec("x"); return 1 }', items: [machine(1)] })
+  const bystanders = Array.from({ length: 8 }, () => sandbox.run(job, hooks, never))
+  await all
+  const pid = sandbox.stats().cells[0]?.pid
+  const bomb = makeJob({ source: `() => ${BOMB}.length` })
+  const killing = sandbox.run(bomb, makeHooks(), never)
+  for (let i = 0; i < 500 && sandbox.stats().cells[0]?.pid === pid; i++) await new Promise((resolve) => { setTimeout(resolve, 10) })
+  answer()
+  for (const result of await Promise.all(bystanders)) t.same(valuesOf(result), [1])
+  t.match(outcomes(await killing), [{ status: /crash|out-of-memory/ }])
+  t.same(sandbox.stats().quarantined, [])
+  t.equal(sandbox.stats().cells[0]?.kills, 1, 'one kill, by the one that did it')
+  t.same(valuesOf(await sandbox.run(job, makeHooks(() => 'there'), never)), [1], 'and they are still called')
+})
+
+test('many that wait with much memory take turns; nobody is killed for what all take together', async (t) => {
+  const { sandbox, close } = await openSandbox({ workers: 1 })
+  t.teardown(close)
+  const hooks = makeHooks(async () => { await new Promise((resolve) => { setTimeout(resolve, 800) }); return 'there' })
+  const job = makeJob({ source: 'async (pm) => { const kept = new Array(5e6).fill(0.5); await pm.exec("x"); return kept.length }', items: [machine(1)] })
+  const results = await Promise.all(Array.from({ length: 20 }, () => sandbox.run(job, hooks, never)))
+  for (const result of results) t.same(valuesOf(result), [5e6])
+  t.equal(sandbox.stats().cells[0]?.kills, 0)
+})
+
 test('code is asked for once per lane, and a cell belongs to one principal', async (t) => {
   const { sandbox, close } = await openSandbox({ workers: 1 })
   t.teardown(close)

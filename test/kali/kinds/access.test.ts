@@ -10,7 +10,7 @@ import type { GlobalAccess } from '../../../kali/kinds/home/access.ts'
 import { GLOBAL_UUID } from '../../../kali/kinds/global.ts'
 import { protectionUuidOf } from '../../../kali/kinds/high-availability-settings.ts'
 import { kumoiKinds } from '../../../kali/mod.ts'
-import { aclPolicy, createLedger, localPolicy } from '../../../rmo/mod.ts'
+import { createAccessPolicy, createLedger, localPolicy, NO_USERS } from '../../../rmo/mod.ts'
 import type { AclRule, Decision, GateRequest, Ledger, Policy } from '../../../rmo/mod.ts'
 import { cloudNodes, groupRecord, placed, machineRecord, poolRecord } from '../../support/cloud-book.ts'
 import type { CloudNode } from '../../support/cloud-book.ts'
@@ -21,11 +21,13 @@ const TENANT = 'local:0/tenant'
 const MAY_CREATE: readonly AclRule[] = [{ effect: 'allow', principal: TENANT, verbs: ['create'] }]
 const asks = (change: Partial<GateRequest> = {}): GateRequest => ({ principal: TENANT, trace: 't', node: 'n', ...POOL, name: 'p1', verb: 'add', acl: 'create', ...change })
 
-interface Node extends CloudNode { readonly access: GlobalAccess; readonly ledger: Ledger; readonly policy: Policy }
+interface Node extends CloudNode { readonly access: GlobalAccess; readonly own: Ledger; readonly ledger: Ledger; readonly policy: Policy }
 const withAccess = (node: CloudNode): Node => {
   const access = createGlobalAccess({ view: node.view, book: node.book, kinds: kumoiKinds, clock: systemClock })
-  const ledger = access.ledger(createLedger({ store: createMemoryStore(), clock: systemClock }))
-  return { ...node, access, ledger, policy: access.policy(aclPolicy((of) => ledger.rules(of), localPolicy())) }
+  const own = createLedger({ store: createMemoryStore(), clock: systemClock })
+  const ledger = access.ledger(own)
+  const { judge } = createAccessPolicy({ kinds: kumoiKinds, rulesOf: (of) => ledger.rules(of), ancestors: (of) => [of], trust: NO_USERS })
+  return { ...node, access, own, ledger, policy: access.policy((request) => judge(request)) }
 }
 async function twoNodes(t: Pick<Test, 'teardown'>): Promise<readonly [Node, Node]> {
   const [here, there] = await cloudNodes(t, 2)
@@ -48,13 +50,32 @@ t.test('rules of a pool that are set on one node are judged by on every node', a
   await here.ledger.setRules(POOL, [])
 })
 
-t.test('rules of what has a home stay there', async (t) => {
+t.test('rules of what stays at its home stay there', async (t) => {
+  const [here, there] = await twoNodes(t)
+  const volume = { kind: 'Volume', uuid: 'v1' }
+  await here.ledger.setRules(volume, MAY_CREATE)
+  t.same(here.ledger.rules(volume), MAY_CREATE)
+  t.same(there.ledger.rules(volume), [])
+  t.equal(here.view.access('Volume', 'v1'), undefined)
+})
+
+t.test('rules of a VM are wherever it comes to, also when its machine was lost with its ledger', async (t) => {
   const [here, there] = await twoNodes(t)
   const vm = { kind: 'VM', uuid: 'v1' }
   await here.ledger.setRules(vm, MAY_CREATE)
   t.same(here.ledger.rules(vm), MAY_CREATE)
-  t.same(there.ledger.rules(vm), [])
-  t.equal(here.view.access('VM', 'v1'), undefined)
+  await there.view.until(here.view.access('VM', 'v1')?.revision ?? 0)
+  t.same(there.ledger.rules(vm), MAY_CREATE, 'taken over: that node has never heard of it')
+  await here.access.hostLedger(here.own).setRules(vm, [])
+  t.same(there.ledger.rules(vm), MAY_CREATE, 'a home that it has left forgets its copy only')
+  await here.own.setRules(vm, MAY_CREATE)
+  await there.ledger.setRules(vm, [])
+  await here.view.until(there.view.revision)
+  t.same(here.ledger.rules(vm), [], 'and a copy that stayed behind does not come back')
+  await here.access.hostLedger(here.own).dropRules(vm)
+  t.same([here.own.rules(vm), here.ledger.rules(vm)], [[], []])
+  await here.book.createPool(poolRecord('p3')).then(({ revision }) => here.view.until(revision))
+  t.equal(here.view.access('VM', 'v1'), undefined, 'removed for good: its record goes')
 })
 
 t.test('rules go with their object, and cannot be given to what is not there', async (t) => {

@@ -13,7 +13,7 @@ function play(from: LeaseState, ...events: readonly (readonly [number, LeaseEven
   return { state, actions }
 }
 const HELD = play(IDLE, [0, { type: 'arm', vm: 'a' }], [100, { type: 'granted', request: 1, lease: 'l', sentMs: 50 }]).state
-const SURVIVES = play(HELD, [2_050, { type: 'tick' }], [4_050, { type: 'failed', request: 2 }], [4_500, { type: 'members', askedMs: 4_050, allCutOff: true }]).state
+const SURVIVES = play(HELD, [2_050, { type: 'tick' }], [4_050, { type: 'failed', request: 2 }], [4_500, { type: 'members', askedMs: 4_050, cutOffTogether: true }]).state
 
 test('the age counts from before the question was sent', async (t) => {
   t.same([isHeld(HELD, TIMES, 8_049), isHeld(HELD, TIMES, 8_050)], [true, false])
@@ -23,7 +23,7 @@ test('the age counts from before the question was sent', async (t) => {
 })
 
 test('whatever comes first after F: given up, and what is late changes nothing', async (t) => {
-  for (const event of [{ type: 'tick' }, { type: 'arm', vm: 'b' }, { type: 'renewed', request: 2, lease: 'l', sentMs: 8_000 }, { type: 'members', askedMs: 8_000, allCutOff: true }] as const) {
+  for (const event of [{ type: 'tick' }, { type: 'arm', vm: 'b' }, { type: 'renewed', request: 2, lease: 'l', sentMs: 8_000 }, { type: 'members', askedMs: 8_000, cutOffTogether: true }] as const) {
     const { state, actions } = play(HELD, [8_050, event])
     t.match([state.phase, actions], ['fencing', [{ do: 'fence', vms: ['a'] }]], event.type)
   }

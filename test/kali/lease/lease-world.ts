@@ -162,7 +162,7 @@ export function createWorld({ seed, hostRate, storeRate, delayMsMax, killMs }: W
   const lease = startHostLease({
     store, clock: hostClock, bootClock: { nowMs: () => hostClock.nowMs() }, random, self: SELF, name: 'host1', timings: T,
     log: { info: (message) => log.push(`${sim.nowMs()} ${message}`), warn: (message, fields) => log.push(`${sim.nowMs()} ${message} ${JSON.stringify(fields)}`) },
-    members: () => [SELF, ...OTHERS], askCutOff, watchdog,
+    members: () => [SELF, ...OTHERS], voters: () => undefined, askCutOff, watchdog,
     async fence() { kill('fence'); await off(); await frozen() },
   })
 

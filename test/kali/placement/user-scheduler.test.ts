@@ -3,7 +3,7 @@
 
 import t from 'tap'
 import { LIMITS, systemClock, systemRandom } from '../../../fabric/base.ts'
-import type { Invoker, InvokeOutcome } from '../../../functions/mod.ts'
+import type { Invoker, InvokeOutcome, Job, Sandbox } from '../../../functions/mod.ts'
 import { decodeValue, encodeArray } from '../../../functions/mod.ts'
 import { SimClock, toErrorRecord } from '../../../fabric/mod.ts'
 import type { Choice, SchedulerRef } from '../../../kali/cloud/contract.ts'
@@ -123,6 +123,14 @@ t.test('it is given frozen data, its own list, and no way out', async (t) => {
     })
     t.equal(counted.chosen, 'm-a', 'nothing is remembered')
   }
+})
+
+t.test('one that was written in a shell runs as nobody, and not beside what the pool\'s maker runs', async (t) => {
+  const jobs: Job[] = []
+  const sandbox: Pick<Sandbox, 'run'> = { run(job, hooks, signal) { jobs.push(job); return opened.sandbox.run(job, hooks, signal) } }
+  const watched = createChoose({ run: createUserRun({ sandbox, invoker: noInvoker, clock: systemClock, random: systemRandom }), clock: systemClock })
+  t.equal((await watched(schedulerOf(() => 'a'), request, new AbortController().signal)).chosen, 'm-a')
+  t.match(jobs, [{ principal: `scheduler/${pool.pool.createdBy}`, limits: { hostCalls: 0 } }], 'a principal that no gate knows')
 })
 
 t.test('a deployed one', async (t) => {

@@ -75,6 +75,7 @@ async function labOn(t: Test, node: CloudNode, machines: readonly string[]): Pro
     view, book: node.book, clock: systemClock, random: seededRandom(7), timings: TIMINGS.fast,
     log: { debug() {}, info() {}, warn: (message: string) => void node.warnings.push(message), error() {}, child() { return this } } as never,
     choose: createChoose({ clock: systemClock, async run() { throw new Error('the user\'s scheduler is broken') } }),
+    async vote() { return { when: [] } },
     members: () => [...members].map(([id, state]) => ({ id, name: id, state })) as never,
     async observe(kind) {
       asked.set(kind, (asked.get(kind) ?? 0) + 1)

@@ -23,7 +23,8 @@ test('rules are there before the VM is, as they are when it goes', async (t) => 
   const vm = await a.add({ name: 'web' }, { start: true })
   const of = { kind: 'VM', uuid: vm.uuid }
   await a.ledger.setRules(of, RULES)
-  a.ledger.begin(of, { operation: 'op', principal: 'local:0', trace: 't', verb: 'start', acl: 'operate' })({ outcome: 'done' })
+  const end = await a.ledger.log.begin({ operation: 'op', principal: 'local:0', trace: 't', verb: 'start', acl: 'operate', object: `VM/${vm.uuid}` })
+  end({ outcome: 'done' })
   const seen: unknown[] = []
   let changing: Promise<void> | undefined
   fabric.intercept(({ body: { step } }, when) => {
