@@ -158,6 +158,18 @@ export const FABRIC = /* @__PURE__ */ defineErrors('FABRIC_ERR', {
     message: (d: { ticketFabric: string; fabric: string }) => `The ticket is for fabric ${d.ticketFabric.slice(0, 8)}, and this member belongs to fabric ${d.fabric.slice(0, 8)}. Ask a member of the fabric you mean for a ticket.`,
     outcome: 'not-started',
   },
+  TICKET_BOUND: {
+    message: (d: { subject: string; joiner: string }) => `The ticket is for the key ${d.subject.slice(0, 8)}, and this machine has the key ${d.joiner.slice(0, 8)}. Use it there, or ask for one for this key: \`kumoi node key\` prints it.`,
+    outcome: 'not-started',
+  },
+  REVOKED: {
+    message: (d: { node: string; by: string; reason: string }) => `Node ${d.node.slice(0, 8)} was revoked by ${d.by} (${d.reason === '' ? 'no reason was given' : d.reason}): no member of the fabric speaks with it. An administrator takes that back on another member: \`kumoi node admit ${d.node}\`.`,
+    outcome: 'not-started',
+  },
+  REVOKED_ADMISSION: {
+    message: (d: { node: string; admitter: string }) => `Node ${d.node.slice(0, 8)} was admitted by ${d.admitter.slice(0, 8)}, which was revoked, and was no member before that. If it is to be one: \`kumoi node admit ${d.node}\` on a member prints a ticket for it.`,
+    outcome: 'not-started',
+  },
   FABRIC_FOREIGN: {
     message: (d: { ticketFabric: string; fabric: string }) => `This node's data directory already belongs to fabric ${d.fabric.slice(0, 8)}, so it cannot join fabric ${d.ticketFabric.slice(0, 8)}. Choose another data directory (--data DIR), or start without --join.`,
     outcome: 'not-started',

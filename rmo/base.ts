@@ -1,7 +1,8 @@
 // Second door of rmo/, beside mod.ts: what shells and programs need of objects, and nothing that only a node runs (hosts,
 // drivers, the gate): every `kumoi` on a command line waits for what is loaded here.
 
-export { isAdministrator } from './acl/principal.ts'
+export { patternProblem } from './acl/patterns.ts'
+export { isAdministrator, rulePrincipalProblem } from './acl/principal.ts'
 export { assignmentsOf } from './assignments.ts'
 export { createValueCodec } from './codec.ts'
 export { coldVm } from './cold-vm.ts'

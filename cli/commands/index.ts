@@ -51,6 +51,14 @@ const ROLE_COMMANDS: readonly RegistryEntry[] = [
   { name: 'role rm', load: async () => (await import('./trust/role.ts')).rmCommand },
 ]
 
+const ACL_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'acl show', load: async () => (await import('./acl/show.ts')).showCommand },
+  { name: 'acl grant', load: async () => (await import('./acl/grant.ts')).grantCommand('grant') },
+  { name: 'acl deny', load: async () => (await import('./acl/grant.ts')).grantCommand('deny') },
+  { name: 'acl revoke', load: async () => (await import('./acl/grant.ts')).revokeCommand },
+  { name: 'acl why', load: async () => (await import('./acl/show.ts')).whyCommand },
+]
+
 const KEY_COMMANDS: readonly RegistryEntry[] = [{ name: 'key rotate', load: async () => (await import('./trust/role.ts')).rotateCommand }]
 
 const TRUST_COMMANDS: readonly RegistryEntry[] = [
@@ -181,6 +189,7 @@ export const SECTIONS: readonly CommandSection[] = [
     { name: 'whoami', load: async () => (await import('./trust/login.ts')).whoamiCommand },
     { name: 'user', commands: USER_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('user', 'See who has logged in, and cut users off', USER_COMMANDS) },
     { name: 'role', commands: ROLE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('role', 'Give groups and users rights on the whole fabric', ROLE_COMMANDS) },
+    { name: 'acl', commands: ACL_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('acl', 'See and change who may do what with an object', ACL_COMMANDS) },
     { name: 'key', commands: KEY_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('key', 'End all tokens', KEY_COMMANDS) },
     { name: 'audit', itself: true, commands: AUDIT_COMMANDS, load: async () => (await import('./audit/list.ts')).auditCommand },
     { name: 'trust', commands: TRUST_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('trust', 'See what trust rests on, and set the directory of users', TRUST_COMMANDS) },

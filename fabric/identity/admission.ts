@@ -16,6 +16,7 @@ import type { Chain } from './certificate.ts'
 import { PROTOCOL } from './hello.ts'
 import type { HelloMessage, Introduction, StreamKind } from './hello.ts'
 import type { Keys } from './keys.ts'
+import type { Revocations } from './revocation.ts'
 import { judgeTicket, readTicket } from './ticket.ts'
 
 /** What the machine may look at. */
@@ -29,6 +30,8 @@ export interface AdmissionContext {
   readonly bootstraps: readonly string[]
   /** Another live member that holds the name, if any. */
   readonly nameHolder: (name: string, id: NodeId) => NodeId | undefined
+  /** Nodes that were cut off; a joiner knows of none. */
+  readonly revocations?: Pick<Revocations, 'refusal' | 'refusalOf'>
 }
 
 export type AdmissionState =
@@ -63,6 +66,7 @@ export function acceptStep(state: AdmissionState, message: HelloMessage, context
   return guarded(() => {
     if (state.at === 'welcomed' && message.type === 'ready') return { state: { at: 'up', peer: state.peer, stream: state.stream } }
     if (state.at !== 'waiting') throw unexpected(message, context)
+    checkRevoked(context)
     const self = context.self
     if (self === undefined) throw FABRIC.HELLO_INVALID({ peer: context.peer, why: 'this node belongs to no fabric yet' })
     if (message.type === 'hello') {
@@ -71,7 +75,9 @@ export function acceptStep(state: AdmissionState, message: HelloMessage, context
     }
     if (message.type === 'join') {
       checkProtocol(message.protocol, context.peer)
-      judgeTicket(readTicket(message.ticket), { fabric: self.fabric, wallMs: context.wallMs })
+      const ticket = readTicket(message.ticket)
+      judgeTicket(ticket, { fabric: self.fabric, wallMs: context.wallMs, joiner: context.peer })
+      refuse(context.revocations?.refusalOf(ticket.chain))
       checkName(message.name, context)
       const chain = extendChain(self.fabric, self.chain, context.keys, context.peer)
       return { state: { at: 'served' }, send: { type: 'admitted', fabric: self.fabric, chain, bootstraps: context.bootstraps } }
@@ -103,8 +109,14 @@ function checkIntroduction(peer: Introduction, self: Introduction, context: Admi
   checkProtocol(peer.protocol, context.peer)
   if (peer.fabric !== self.fabric) throw FABRIC.HELLO_FOREIGN({ peer: context.peer, peerFabric: peer.fabric, fabric: self.fabric })
   checkChain(self.fabric, peer.chain, context.peer)
+  refuse(context.revocations?.refusalOf(peer.chain))
   checkName(peer.name, context)
 }
+
+/** Before anything that a revoked node says is looked at; it is told why. */
+const checkRevoked = ({ revocations, peer }: AdmissionContext): void => refuse(revocations?.refusal(peer))
+
+function refuse(why: CodedError | undefined): void { if (why !== undefined) throw why }
 
 function checkProtocol(protocol: number, peer: NodeId): void {
   if (protocol !== PROTOCOL) throw FABRIC.HELLO_VERSION({ peer, protocol, ours: PROTOCOL })

@@ -11,6 +11,7 @@ import { checkChain, decodeChain, encodeChain } from './certificate.ts'
 import type { Chain } from './certificate.ts'
 import { SIGNATURE_BYTES, verifySignature } from './keys.ts'
 import type { Keys } from './keys.ts'
+import type { Revocations } from './revocation.ts'
 
 export interface CertifiedSigner {
   readonly node: NodeId
@@ -23,13 +24,14 @@ export interface CertifiedSigner {
 /** Chains found good, so that a thousand records of one node cost one check of its chain. */
 const CHAINS_KEPT = 256
 
-/** Checks what was signed in a fabric; needs its id and nothing else. */
-export function createCertifiedVerifier(fabric: () => NodeId | undefined): Pick<CertifiedSigner, 'verify'> {
+/** Checks what was signed in a fabric; needs its id, and who was cut off: what a node signed before that counts, chains that it may have forged do not. */
+export function createCertifiedVerifier(fabric: () => NodeId | undefined, revocations?: Pick<Revocations, 'forged'>): Pick<CertifiedSigner, 'verify'> {
   const good = new Set<string>()
   const certified = (node: NodeId, chain: Buffer): boolean => {
     const id = fabric()
     const decoded = decodeChain(chain)
     if (id === undefined || decoded === undefined) return false
+    if (revocations?.forged(decoded) === true) return false
     const key = `${id}${node}${chain.toString('base64')}`
     if (good.has(key)) return true
     try {
@@ -51,9 +53,15 @@ export function createCertifiedVerifier(fabric: () => NodeId | undefined): Pick<
   }
 }
 
-export function createCertifiedSigner({ keys, fabric }: { readonly keys: Keys; readonly fabric: () => { readonly id: NodeId; readonly chain: Chain } | undefined }): CertifiedSigner {
+export interface CertifiedSignerOptions {
+  readonly keys: Keys
+  readonly fabric: () => { readonly id: NodeId; readonly chain: Chain } | undefined
+  readonly revocations?: Pick<Revocations, 'forged'>
+}
+
+export function createCertifiedSigner({ keys, fabric, revocations }: CertifiedSignerOptions): CertifiedSigner {
   return {
-    ...createCertifiedVerifier(() => fabric()?.id),
+    ...createCertifiedVerifier(() => fabric()?.id, revocations),
     node: keys.id,
     sign: (bytes) => Buffer.concat([encodeChain(fabric()?.chain ?? []), keys.sign(bytes)]).toString('hex'),
   }

@@ -113,6 +113,8 @@ export const TRUST_LIMITS = {
   auditWitnessTimeoutMs: 5_000,
 
   // --- accounts and quotas (rmo/account)
+  /** Groups of one user whose quotas a booking counts in: two reads and a write each, of a transaction's 128. */
+  quotaGroupsMax: 16,
 
   // --- cells (functions/sandbox)
 

@@ -51,12 +51,9 @@ export interface OpenStoreOptions {
 
 export interface StoreStanding { readonly description: string; readonly kind: EngineKind; readonly revision: number; readonly keys: number; readonly reachable: boolean; readonly error?: string }
 export interface FabricStore extends GlobalStore {
-  /** Of the store that the fabric has now; undefined while this node does not know yet where it is. */
-  readonly kind: EngineKind | undefined
-  /** Never rejects. */
-  status(): Promise<StoreStanding>
-  /** To "etcd://..." or "node:NAME". */
-  copy(to: string, options: { readonly keep: boolean }): Promise<{ readonly keys: number; readonly to: string; readonly switched: boolean }>
+  /** Undefined while this node does not know where the store is. */ readonly kind: EngineKind | undefined
+  /** Never rejects. */ status(): Promise<StoreStanding>
+  /** To "etcd://..." or "node:NAME". */ copy(to: string, options: { readonly keep: boolean }): Promise<{ readonly keys: number; readonly to: string; readonly switched: boolean }>
 }
 
 /** `calls` are under way: it is closed when the store has moved and they have heard so. */

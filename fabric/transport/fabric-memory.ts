@@ -3,6 +3,7 @@
 // Every member runs a DHT node on the address it serves, so the first address of a member is a bootstrap too.
 
 import type { Clock, Random } from '../clock.ts'
+import type { NodeId } from '../id.ts'
 import type { FabricRecord, Identity } from '../identity/store.ts'
 import { printTicket } from '../identity/ticket.ts'
 import { LIMITS } from '../limits.ts'
@@ -14,7 +15,8 @@ export interface FabricMemory {
   /** Writes soon what has changed; many calls, one write. */
   saveLater(): void
   save(): Promise<void>
-  makeTicket(fabric: FabricRecord, lifetimeMs: number): string
+  /** `subject`: the only key that it admits. */
+  makeTicket(fabric: FabricRecord, lifetimeMs: number, subject?: NodeId): string
 }
 
 /** `addresses` gives the own ones, once listening. */
@@ -46,10 +48,10 @@ export function fabricMemory(options: { readonly identity: Identity; readonly pe
         void save()
       }, { background: true })
     },
-    makeTicket(fabric, lifetimeMs) {
+    makeTicket(fabric, lifetimeMs, subject) {
       const linked = [...peers.upLinks()].slice(0, LIMITS.ticketMembers - 1)
       return printTicket({
-        fabric: fabric.id, chain: fabric.chain, issuer: identity.keys, nonce: random.bytes(8),
+        fabric: fabric.id, ...(subject === undefined ? {} : { subject }), chain: fabric.chain, issuer: identity.keys, nonce: random.bytes(8),
         expiresAtMs: clock.wallMs() + lifetimeMs, bootstraps: bootstraps().slice(0, LIMITS.ticketMembers),
         members: [
           { id: identity.keys.id, addresses: options.addresses().slice(0, LIMITS.addressesMax) },

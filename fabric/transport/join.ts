@@ -29,13 +29,14 @@ export interface JoinOptions {
 type Admitted = { readonly ok: true; readonly chain: Parameters<Identity['adopt']>[0]['chain']; readonly bootstraps: readonly string[] }
 type Outcome = Admitted | { readonly ok: false; readonly why: string; readonly refusal?: CodedError }
 
-/** Throws FABRIC_ERR_TICKET_*, FABRIC_ERR_FABRIC_FOREIGN, FABRIC_ERR_NAME_TAKEN, FABRIC_ERR_JOIN_FAILED. Does nothing for a member. */
+/** Throws FABRIC_ERR_TICKET_*, FABRIC_ERR_FABRIC_FOREIGN, FABRIC_ERR_NAME_TAKEN, FABRIC_ERR_JOIN_FAILED. Does nothing for a member, unless the ticket was made for its key. */
 export async function joinFabric(options: JoinOptions): Promise<void> {
   const { identity, clock } = options
   const ticket = readTicket(options.ticket)
   if (identity.fabric !== undefined) {
-    if (identity.fabric.id === ticket.fabric) return
-    throw FABRIC.FABRIC_FOREIGN({ ticketFabric: ticket.fabric, fabric: identity.fabric.id })
+    // A ticket for this very key brings a new certificate: the one that admitted it may count no more.
+    if (identity.fabric.id === ticket.fabric && ticket.subject !== identity.keys.id) return
+    if (identity.fabric.id !== ticket.fabric) throw FABRIC.FABRIC_FOREIGN({ ticketFabric: ticket.fabric, fabric: identity.fabric.id })
   }
   const purpose: DialPurpose = { kind: 'join', ticket: options.ticket.trim(), fabric: ticket.fabric, name: options.name }
   const failures: string[] = []

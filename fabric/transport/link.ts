@@ -44,6 +44,8 @@ export class WireLink implements Link {
   readonly session: string
   readonly peerNumber: number
   readonly number: number
+  /** What certifies the peer: judged again when nodes are revoked. */
+  readonly chain: Chain
   readonly #options: WireLinkOptions
   readonly #lanes = new Lanes<Wire>()
   readonly #receivers = new Map<Lane, (frame: Uint8Array) => void>()
@@ -60,6 +62,7 @@ export class WireLink implements Link {
     this.#options = options
     this.number = options.number
     this.session = options.peer.session
+    this.chain = options.peer.chain
     this.peerNumber = options.peer.link
     this.peer = { id: options.peer.id, name: options.peer.name, version: options.peer.version, addresses: options.peer.addresses }
   }

@@ -10,6 +10,7 @@ import { amountsOf, equal, NOTHING, roomOf } from './bookings.ts'
 import { BOOKED_PREFIX, CLOUD_KEYS, CLOUD_PREFIX, NAME_PREFIX, watchedKey } from './keys.ts'
 import { decodeRecord, RECORDS } from './read.ts'
 import type { RecordKind } from './read.ts'
+import { ownerScopes } from './owners.ts'
 import type { Amounts, GroupRecord, IntentRecord, MachineRecord, PoolRecord, QuotaRecord, QuotaScope, RuleRecord, StatusRecord } from './records.ts'
 
 export interface Violation { readonly rule: 'unreadable' | 'booked' | 'over' | 'name' | 'dangling' | 'epoch'; readonly key: string; readonly text: string }
@@ -90,7 +91,7 @@ function auditBookings({ pools, machines, intents, counters, quotas }: Everythin
   for (const intent of intents.values()) {
     const amounts = amountsOf(intent)
     if (intent.machine !== undefined) onMachines.set(intent.machine.uuid, sum(onMachines.get(intent.machine.uuid) ?? NOTHING, amounts))
-    for (const scope of [`pool/${intent.pool}`, `account/${intent.account}`]) inScopes.set(scope, sum(inScopes.get(scope) ?? NOTHING, amounts))
+    for (const scope of [`pool/${intent.pool}`, `account/${intent.account}`, ...ownerScopes(intent.owner)]) inScopes.set(scope, sum(inScopes.get(scope) ?? NOTHING, amounts))
     if (intent.desired === 'running' && intent.machine !== undefined && !intent.booked) say('booked', CLOUD_KEYS.vm(intent.uuid), `${intent.name} is to run on ${intent.machine.name} and is not booked there`)
   }
   for (const machine of machines.values()) {

@@ -15,6 +15,7 @@ import { createDecisions } from './decisions.ts'
 import { createIntents } from './intents.ts'
 import { CLOUD_KEYS } from './keys.ts'
 import type { CloudBook } from './parts.ts'
+import type { GroupsOf } from './owners.ts'
 import { decodeRecord, encodeRecord, RECORDS, storedRecord } from './read.ts'
 import type { RecordKind } from './read.ts'
 import type { GroupRecord, MachineRecord, PoolRecord } from './records.ts'
@@ -26,6 +27,8 @@ export interface CloudBookOptions {
   readonly view: CloudView
   readonly clock: Clock
   readonly random: Random
+  /** Groups of users, whose quotas bookings count in too; left out: nobody is in any. */
+  readonly groupsOf?: GroupsOf
   /** Told of decisions that could not be written down. */
   readonly log?: Pick<Log, 'warn'>
 }
@@ -35,7 +38,7 @@ const name = (key: string, uuid: string): StoreOperation => ({ do: 'put', key, v
 const gone = (key: string): StoreOperation => ({ do: 'delete', key })
 const poolScope = (uuid: string): `pool/${string}` => `pool/${uuid}`
 
-export function createCloudBook({ store, view, clock, random, log }: CloudBookOptions): CloudBook {
+export function createCloudBook({ store, view, clock, random, log, groupsOf = () => [] }: CloudBookOptions): CloudBook {
   const transactions = createTransactions({ store, clock, random })
 
   /** Something comes to a pool or leaves it: its counter is written again as it is, so that whoever judges what the pool has must look again. */

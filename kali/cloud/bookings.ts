@@ -1,13 +1,14 @@
-// What a change of an intent does to what is booked: on machines, on its pool, on its account. Pure.
+// What a change of an intent does to what is booked: on machines, on its pool, its account, its user and his groups. Pure.
 //
 //   before, after (intents), what the store has of their machines, pools, counters and quotas --> the new machines and counters
 //
-// Invariants: booked on a machine (a pool, an account) is the sum over the intents that are booked there; nothing grows
+// Invariants: booked on a machine (a pool, an account, a user, a group) is the sum over the intents that are booked there; nothing grows
 // beyond the machine's room or the quota, while shrinking is always allowed; a machine's record changes whenever an intent
 // comes to name it or ceases to, also one that is not booked, so that its revision tells whether it may leave (book.ts).
 // The caller writes the answer in one transaction that holds only while everything given here is still what it was.
 
 import { KALI } from '../errors.ts'
+import { ownerScopes, scopeText } from './owners.ts'
 import type { Amounts, IntentRecord, MachineRecord, PoolRecord, QuotaRecord, QuotaScope } from './records.ts'
 
 export const NOTHING: Amounts = Object.freeze({ vms: 0, vcpus: 0, memoryMiB: 0 })
@@ -56,15 +57,24 @@ const poolMoves = (before: IntentRecord | undefined, after: IntentRecord | undef
 const accountMoves = (before: IntentRecord | undefined, after: IntentRecord | undefined): readonly Move[] =>
   moves(before, after, ({ account }) => `account/${account}`).filter(({ from, to }) => !equal(from, to))
 
+/** A user and his groups: those of the booking that ends, and of the one that begins. */
+function ownerMoves(before: IntentRecord | undefined, after: IntentRecord | undefined): readonly Move[] {
+  const from = new Set(ownerScopes(before?.owner)), to = new Set(ownerScopes(after?.owner))
+  return [...new Set([...from, ...to])]
+    .map((key): Move => ({ key, from: from.has(key) ? amountsOf(before) : NOTHING, to: to.has(key) ? amountsOf(after) : NOTHING, touched: false }))
+    .filter(({ from, to }) => !equal(from, to))
+}
+const scopeMoves = (before: IntentRecord | undefined, after: IntentRecord | undefined): readonly Move[] => [...poolMoves(before, after), ...accountMoves(before, after), ...ownerMoves(before, after)]
+
 /** Records that bookings() asks for. Empty everywhere: the change moves no booking. */
 export function neededFor(before: IntentRecord | undefined, after: IntentRecord | undefined): Needed {
   const machines = machineMoves(before, after).map(({ key }) => key)
-  const scopes = [...poolMoves(before, after), ...accountMoves(before, after)].map(({ key }) => key as QuotaScope)
+  const scopes = scopeMoves(before, after).map(({ key }) => key as QuotaScope)
   return { machines, scopes, pools: machines.length + scopes.length > 0 && after !== undefined ? [after.pool] : [] }
 }
 
 /** As users write it (`global.quota('pool/web', ...)`): pools by name. */
-const scopeText = (scope: QuotaScope, known: Known): string => (scope.startsWith('pool/') ? `pool/${known.pool(scope.slice('pool/'.length))?.name ?? scope.slice('pool/'.length)}` : scope)
+const textOf = (scope: QuotaScope, known: Known): string => (scope.startsWith('pool/') ? `pool/${known.pool(scope.slice('pool/'.length))?.name ?? scope.slice('pool/'.length)}` : scopeText(scope))
 
 /** Throws KALI_ERR_POOL_UNKNOWN, KALI_ERR_MACHINE_UNKNOWN, KALI_ERR_NO_ROOM, KALI_ERR_QUOTA. */
 export function bookings(before: IntentRecord | undefined, after: IntentRecord | undefined, known: Known): Booked {
@@ -75,14 +85,14 @@ export function bookings(before: IntentRecord | undefined, after: IntentRecord |
     if (after !== undefined && after.machine?.uuid === move.key) return [arrive(move, machine, before, after, known)]
     return machine === undefined ? [] : [{ ...machine, booked: shifted(machine.booked, move) }]
   })
-  const counters = [...poolMoves(before, after), ...accountMoves(before, after)].map((move) => {
+  const counters = scopeMoves(before, after).map((move) => {
     const scope = move.key as QuotaScope
     const present = known.counter(scope) ?? NOTHING
     const amounts = shifted(present, move)
     const limit = known.quota(scope)?.limit
     for (const what of ['vms', 'vcpus', 'memoryMiB'] as const) {
       const most = limit?.[what]
-      if (most !== undefined && amounts[what] > present[what] && amounts[what] > most) throw KALI.QUOTA({ scope: scopeText(scope, known), what: UNITS[what], wanted: amounts[what], limit: most })
+      if (most !== undefined && amounts[what] > present[what] && amounts[what] > most) throw KALI.QUOTA({ scope: textOf(scope, known), what: UNITS[what], wanted: amounts[what], limit: most })
     }
     return { scope, amounts }
   })

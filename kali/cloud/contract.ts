@@ -29,6 +29,7 @@ export interface CloudView {
   rules(pool: string): readonly Stored<RuleRecord>[]
   lease(node: NodeId): Stored<LeaseRecord> | undefined
   quota(scope: QuotaScope): Stored<QuotaRecord> | undefined
+  quotas(): readonly Stored<QuotaRecord>[]
   /** Of an object of the cloud: Global, Pool, Elasticity, HighAvailability. */
   access(kind: string, uuid: string): Stored<AccessRecord> | undefined
   mode(): ModeRecord

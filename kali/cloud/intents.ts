@@ -9,6 +9,8 @@
 
 import type { CloudView, Stored } from './contract.ts'
 import { bookings, equal, neededFor, NOTHING } from './bookings.ts'
+import { withOwner } from './owners.ts'
+import type { GroupsOf, OwnersOptions } from './owners.ts'
 import { KALI } from '../errors.ts'
 import type { GlobalStore, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
 import { protectionUuidOf } from '../kinds/high-availability-settings.ts'
@@ -18,19 +20,21 @@ import { encodeRecord, RECORDS, decodeRecord, storedRecord } from './read.ts'
 import type { IntentRecord, QuotaScope } from './records.ts'
 import type { Body, Found, Outcome, Transactions } from './transactions.ts'
 
-export interface IntentsOptions { readonly store: GlobalStore; readonly view: CloudView; readonly transactions: Transactions }
+export interface IntentsOptions { readonly store: GlobalStore; readonly view: CloudView; readonly transactions: Transactions; readonly groupsOf: GroupsOf }
 export type IntentWrites = Pick<CloudBook, 'intend' | 'change' | 'forget' | 'status' | 'read'>
 
-export function createIntents({ store, view, transactions }: IntentsOptions): IntentWrites {
+export function createIntents({ store, view, transactions, groupsOf }: IntentsOptions): IntentWrites {
+  const owners: OwnersOptions = { groupsOf, limited: (group) => view.quota(`group/${group}`) !== undefined }
   return {
-    async intend(intent, options = {}) {
+    async intend(wanted, options = {}) {
       const conditions = conditionsOf(options)
-      return transactions.run(`VM ${intent.name}`, function* () {
+      return transactions.run(`VM ${wanted.name}`, function* () {
+        const intent = withOwner(undefined, wanted, owners)
         const [found] = yield [CLOUD_KEYS.vm(intent.uuid)]
         if (found !== undefined) throw KALI.CHANGED({ what: `VM ${intent.name}` })
         const write = yield* replace(undefined, intent)
         return { write, when: conditions, done: (revision) => ({ ...intent, revision }) }
-      }, { lane: intent.pool, ...signalOf(options) })
+      }, { lane: wanted.pool, ...signalOf(options) })
     },
 
     async change(vm, change, options = {}) {
@@ -39,8 +43,9 @@ export function createIntents({ store, view, transactions }: IntentsOptions): In
         const [found] = yield [CLOUD_KEYS.vm(vm)]
         if (found === undefined) throw KALI.VM_UNKNOWN({ vm })
         const before = storedRecord(RECORDS.intent, found)
-        const after = change(before)
-        if (after === undefined) return { write: [], done: () => undefined }
+        const wanted = change(before)
+        if (wanted === undefined) return { write: [], done: () => undefined }
+        const after = withOwner(before, wanted, owners)
         if (options.proof === undefined) yield* takeable(before, after)
         const write = yield* replace(before, after)
         return { write, when: conditions, done: (revision) => ({ ...after, revision }) }
@@ -147,8 +152,8 @@ function groupsRecounted(before: IntentRecord | undefined, after: IntentRecord |
   return [...new Set([before?.group, after?.group])].filter((group) => group !== undefined)
 }
 
-/** Counters of accounts come and go; a pool's is there as long as the pool. */
-const isAccount = (scope: QuotaScope): boolean => scope.startsWith('account/')
+/** Counters of accounts, users and groups come and go; a pool's is there as long as the pool. */
+const isAccount = (scope: QuotaScope): boolean => !scope.startsWith('pool/')
 
 function checkIntent(before: IntentRecord | undefined, after: IntentRecord): void {
   const wrong = (what: string, expected: string, got: unknown): Error => KALI.RECORD_INVALID({ what: `${what} of VM ${after.name}`, expected, got: String(got) })

@@ -11,7 +11,7 @@ import type { AclRule, VmSettings } from '../../rmo/mod.ts'
 import { KALI } from '../errors.ts'
 import type { Stored } from './contract.ts'
 import { nameProblem } from './keys.ts'
-import type { AccessRecord, Amounts, DecisionRecord, ElasticSpec, GroupRecord, HaTimings, IntentRecord, LeaseRecord, MachineRecord, MemoryRecord, ModeRecord, PoolRecord, Protection, QuotaRecord, RuleRecord, SchedulerRef, StatusRecord } from './records.ts'
+import type { AccessRecord, Amounts, DecisionRecord, ElasticSpec, GroupRecord, HaTimings, IntentRecord, LeaseRecord, MachineRecord, MemoryRecord, ModeRecord, OwnerRecord, PoolRecord, Protection, QuotaRecord, RuleRecord, SchedulerRef, StatusRecord } from './records.ts'
 
 // ---------------------------------------------------------------- shapes
 
@@ -70,7 +70,7 @@ const note = text(LIMITS.cloudTextCharsMax)
 const account = text(LIMITS.cloudAccountCharsMax, 1)
 const ms = number(0)
 const amounts = fields<Amounts>({ vms: number(0), vcpus: number(0), memoryMiB: number(0) })
-const scope = check('pool/UUID or account/PRINCIPAL', (value) => typeof value === 'string' && /^(pool|account)\/./.test(value) && value.length <= LIMITS.cloudAccountCharsMax + 'account/'.length)
+const scope = check('pool/UUID, account/PRINCIPAL, user/NAME or group/NAME', (value) => typeof value === 'string' && /^(pool|account|user|group)\/./.test(value) && value.length <= LIMITS.cloudAccountCharsMax + 'account/'.length)
 
 const schedulerShapes: Readonly<Record<SchedulerRef['type'], Check>> = {
   builtin: fields<Extract<SchedulerRef, { type: 'builtin' }>>({ type: anything, name: id, options: optional(tableOf(check('a number, a text, true or false', (value) => ['number', 'string', 'boolean'].includes(typeof value)))) }),
@@ -107,7 +107,7 @@ export const RECORDS = {
   machine: kind<MachineRecord>('machine', { uuid: id, name: text(LIMITS.cloudTextCharsMax, 1), node: id, pool: id, mode: oneOf('in-service', 'draining', 'maintenance'), cores: number(0), memoryMiB: number(0), booked: amounts, asleep: optional(flag) }),
   intent: kind<IntentRecord>('intent', {
     uuid: id, name, pool: id, account, desired: oneOf('running', 'stopped', 'absent'), machine: optional(fields<NonNullable<IntentRecord['machine']>>({ uuid: id, name: text(LIMITS.cloudTextCharsMax, 1), node: id })), epoch: whole(0),
-    origin: oneOf('present', 'create', 'restore', 'migrate'), settings, booked: flag, protection: optional(protection), group: optional(id),
+    origin: oneOf('present', 'create', 'restore', 'migrate'), settings, booked: flag, owner: optional(fields<OwnerRecord>({ user: text(LIMITS.userNameCharsMax, 1), groups: listOf(text(LIMITS.groupNameCharsMax, 1), LIMITS.quotaGroupsMax) })), protection: optional(protection), group: optional(id),
     tries: fields<IntentRecord['tries']>({ restarts: whole(0), relocations: whole(0), sinceMs: ms }), error: optional(note), decision: note, decidedBy: note, decidedAtMs: ms, reason: note,
   }),
   status: kind<StatusRecord>('status', { uuid: id, machine: id, epoch: whole(0), phase: oneOf('creating', 'starting', 'running', 'ready', 'stopping', 'stopped', 'crashed', 'shut-down', 'migrating', 'failed'), sinceMs: ms, attempts: whole(0), error: optional(note) }),

@@ -74,8 +74,10 @@ export type SchedulerRef =
   | { readonly type: 'function'; readonly name: string }
   | { readonly type: 'closure'; readonly name: string; readonly text: string; readonly codeHash: string; /** Base64. */ readonly environment: string; readonly environmentHash: string }
 
-/** Key `booked/pool/UUID`, `booked/account/PRINCIPAL`; limit at `quota/...`: counted in the transaction that books. */
-export type QuotaScope = `pool/${string}` | `account/${string}`
+/** Key `booked/pool/UUID`, `booked/account/PRINCIPAL`, `booked/user/NAME`, `booked/group/NAME`; limit at `quota/...`: counted in the transaction that books. */
+export type QuotaScope = `pool/${string}` | `account/${string}` | `user/${string}` | `group/${string}`
+/** Whose quotas a booking counts in: the user, and his groups when it began (owners.ts). */
+export interface OwnerRecord { readonly user: string; readonly groups: readonly string[] }
 export interface QuotaRecord { readonly scope: QuotaScope; readonly limit: Partial<Amounts> }
 
 /** Key `rule/POOL/NAME`. Hard rules bind every scheduler; infeasible ones are refused when made. */
@@ -122,6 +124,8 @@ export interface IntentRecord {
   readonly settings: VmSettings
   /** Booked on machine, pool and account while desired is 'running', and from there until it is gone ('absent'). */
   readonly booked: boolean
+  /** The user behind `account` while it is booked; none: it is no user's. Written by the book, never by callers. */
+  readonly owner?: OwnerRecord
   /** Highly available; `armed` by its host, once watchdog and lease stand in this epoch: from then on only a lost lease moves it. */
   readonly protection?: Protection & { readonly armed: boolean }
   /** Elastic group that it is a member of. */

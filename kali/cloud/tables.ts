@@ -15,7 +15,7 @@ import type { ModeRecord } from './records.ts'
 const ARMED: ModeRecord = Object.freeze({ mode: 'armed', by: '', atMs: 0, reason: '' })
 
 export interface Tables {
-  readonly view: Pick<CloudView, 'pools' | 'pool' | 'machines' | 'machine' | 'intents' | 'intent' | 'status' | 'groups' | 'group' | 'rules' | 'lease' | 'quota' | 'access' | 'mode'>
+  readonly view: Pick<CloudView, 'pools' | 'pool' | 'machines' | 'machine' | 'intents' | 'intent' | 'status' | 'groups' | 'group' | 'rules' | 'lease' | 'quota' | 'quotas' | 'access' | 'mode'>
   /** Whether anything changed: an event that is older than what is known changes nothing. */
   put(key: { readonly type: WatchedType; readonly id: string }, entry: GlobalStoreEntry): boolean
   remove(key: { readonly type: WatchedType; readonly id: string }, modRevision: number): boolean
@@ -56,6 +56,7 @@ export function createTables(bad: (key: string, error: unknown) => void): Tables
       rules: (pool) => rules.of('pool', pool),
       lease: (node) => leases.get(node),
       quota: (scope) => quotas.get(scope),
+      quotas: () => quotas.all(),
       access: (kind, uuid) => accesses.get(`${kind}/${uuid}`),
       mode: () => modes.get('mode') ?? ARMED,
     },

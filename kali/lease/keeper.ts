@@ -24,8 +24,7 @@ import { cutOffTogether } from './survival.ts'
 import { checkTimings, watchdogGraceMs } from './timings.ts'
 import type { Watchdog } from './watchdog/client.ts'
 import type { Guest, ProcessName } from './watchdog/deadlines.ts'
-import { createOwnVoters } from './voters.ts'
-import type { Voters } from './voters.ts'
+import { createOwnVoters, type Voters } from './voters.ts'
 import { processName } from './watchdog/processes.ts'
 
 export interface HostLeaseOptions {
@@ -78,8 +77,7 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
   let wasHeld = false
   let stopped = false
   let timer: Timer | undefined
-  const voters = createOwnVoters({ self, store, timeoutMs: timings.giveUpMs / 3 })
-  let keepsVoters = false
+  const voters = createOwnVoters({ self, store, timeoutMs: timings.giveUpMs / 3, log })
 
   const lost = (reason: string): Error => KALI.LEASE_LOST({ node: name, reason })
   const held = (): boolean => !stopped && isHeld(state, timings, bootClock.nowMs())
@@ -165,21 +163,12 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
       late.cancel()
       // A store that gives less than was asked for ends it that much earlier.
       happened({ type: 'renewed', request, lease, sentMs: sentMs - Math.max(0, timings.leaseMs - leftMs) })
-      await keepVoters()
+      if (!stopped) await voters.keep(options.voters())
     } catch (error) {
       late.cancel()
       if (errorCode(error) === LEASE_GONE) storeLeases.delete(lease)
       happened(errorCode(error) === LEASE_GONE ? { type: 'gone', lease } : { type: 'failed', request })
     }
-  }
-  const keepVoters = async (): Promise<void> => {
-    if (keepsVoters || stopped) return
-    keepsVoters = true
-    try {
-      await voters.keep(options.voters())
-    } catch (error) {
-      log.warn('who may keep protected VMs without the store could not be written', { reason: reasonOf(error) })
-    } finally { keepsVoters = false }
   }
   const revoke = (lease: StoreLease): Promise<void> => new Promise((resolve) => {
     const patience = clock.after(LIMITS.leaseRevokeTimeoutMs, resolve, { background: true })
@@ -264,11 +253,7 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
     const emulator = pid === undefined ? undefined : processName(pid)
     return { uuid, name: vm, ...emulator === undefined ? {} : { emulator }, ...pid !== undefined || options.simulatedIn === undefined ? {} : { host: options.simulatedIn } }
   }
-  const newArming = (): Arming => {
-    const arming = Promise.withResolvers<void>()
-    arming.promise.catch(() => {})
-    return arming
-  }
+  const newArming = (): Arming => { const arming = Promise.withResolvers<void>(); arming.promise.catch(() => {}); return arming }
 
   return {
     timings, boot,
@@ -306,10 +291,7 @@ export function startHostLease(options: HostLeaseOptions): HostLease {
       await watchdog.drop([vm]).catch(() => {})
       happened({ type: 'disarm', vm })
     },
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onChange(listener) { listeners.add(listener); return () => listeners.delete(listener) },
     async stop() {
       if (stopped) return
       const protects = state.phase === 'fencing' || armed.size > 0

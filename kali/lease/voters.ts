@@ -14,7 +14,7 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, NodeId } from '../../fabric/base.ts'
-import type { GlobalStore, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
+import type { GlobalStore, Log, StoreCompare, StoreOperation } from '../../fabric/mod.ts'
 import { CLOUD_KEYS } from '../cloud/keys.ts'
 
 /** Two hosts could each be half. */
@@ -44,16 +44,17 @@ export interface OwnVoters {
   possible(): readonly Voters[]
   /** Part of a transaction that is sent now; `than`: revision of the key as it was read. */
   write(than: number, next: Voters): VotersWrite
-  /** Writes them when they are others than before. Rejects with STORE_*. */
+  /** Writes them when they are others than before, one write at a time; never rejects: the next renewal tries again. */
   keep(next: Voters): Promise<void>
 }
 
 const sameVoters = (one: Voters, other: Voters): boolean => one?.join() === other?.join()
 
 /** Nothing is known before the first answer: an earlier life may have written anything. */
-export function createOwnVoters({ self, store, timeoutMs }: { readonly self: NodeId; readonly store: Pick<GlobalStore, 'get' | 'transact'>; readonly timeoutMs: number }): OwnVoters {
+export function createOwnVoters({ self, store, timeoutMs, log }: { readonly self: NodeId; readonly store: Pick<GlobalStore, 'get' | 'transact'>; readonly timeoutMs: number; readonly log: Pick<Log, 'warn'> }): OwnVoters {
   const key = CLOUD_KEYS.voters(self)
   let writes = 0
+  let keeping = false
   let possible: readonly { readonly voters: Voters }[] = [{ voters: undefined }]
   const write = (than: number, voters: Voters): VotersWrite => {
     const number = ++writes, written = { voters }
@@ -72,9 +73,14 @@ export function createOwnVoters({ self, store, timeoutMs }: { readonly self: Nod
     key, write,
     possible: () => possible.map(({ voters }) => voters),
     async keep(next) {
-      if (possible.length === 1 && sameVoters(possible[0]?.voters, next)) return
-      const { when, then, answered } = write((await store.get(key, { timeoutMs }))?.modRevision ?? 0, next)
-      answered((await store.transact({ when: [when], then: [then] }, { timeoutMs })).succeeded)
+      if (keeping || (possible.length === 1 && sameVoters(possible[0]?.voters, next))) return
+      keeping = true
+      try {
+        const { when, then, answered } = write((await store.get(key, { timeoutMs }))?.modRevision ?? 0, next)
+        answered((await store.transact({ when: [when], then: [then] }, { timeoutMs })).succeeded)
+      } catch (error) {
+        log.warn('who decides over this host without the store could not be written', { reason: String(error) })
+      } finally { keeping = false }
     },
   }
 }

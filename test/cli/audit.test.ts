@@ -14,13 +14,13 @@ test('audit of two nodes', async (t) => {
   t.equal((await run(['vm', 'start', 'web1'])).status, 0)
   await run(['--as', 'tenant', 'vm', 'stop', 'web1'])
   await run(['pause', 'no-such-function'])
-  await run(["vms.dmap(async vm => { await vm.stop({ force: true }) })"])
+  await dc.vms.dmap((vm) => vm.destroy())
 
   await t.test('records of all nodes, by object, user and node', async (t) => {
     const { stdout, status } = await run(['--json', 'audit', '--object', 'vm:web1', '--since', '1h'])
     t.equal(status, 0)
     const rows = rowsOf(stdout)
-    t.same(rows.map(({ verb, phase, outcome }) => [verb, phase, outcome]), [['start', 'intent', undefined], ['start', 'outcome', 'done'], ['stop', 'refused', undefined], ['stop', 'intent', undefined], ['stop', 'outcome', 'done']])
+    t.same(rows.map(({ verb, phase, outcome }) => [verb, phase, outcome]), [['start', 'intent', undefined], ['start', 'outcome', 'done'], ['stop', 'refused', undefined], ['destroy', 'intent', undefined], ['destroy', 'outcome', 'done']])
     t.ok(rows.every(({ nodeName, name }) => nodeName === 'beta' && name === 'web1'))
     t.match(rows[2], { principal: 'local:0/tenant', error: /^RMO_ERR_DENIED/ })
     t.match(rows[3]?.code, /^[0-9a-f]{64}$/, 'the program that asked')
@@ -33,7 +33,7 @@ test('audit of two nodes', async (t) => {
     const all = rowsOf((await run(['--json', 'audit'])).stdout)
     t.same(all.map(({ atMs }) => atMs), all.map(({ atMs }) => atMs).sort((a, b) => a - b), 'in the order of time')
     const human = await run(['audit', '--object', 'vm:web1', '--lines', '1'])
-    t.match(human.stdout, /beta#\d+ {2}local:0 {2}stop {2}VM\/web1 {2}done/)
+    t.match(human.stdout, /beta#\d+ {2}local:0 {2}destroy {2}VM\/web1 {2}done/)
     t.equal((await run(['audit', '--node', 'gamma'])).status, 1)
     t.equal((await run(['--as', 'tenant', 'audit'])).status, 1, 'who is narrowed does not read it')
     t.equal((await run(['audit', 'nonsense'])).status, 2)
@@ -48,7 +48,7 @@ test('audit of two nodes', async (t) => {
       if (seen.length === 1) void run(['vm', 'start', 'web1'])
       if (seen.length === 3) break
     }
-    t.same(seen, ['stop outcome', 'start intent', 'start outcome'])
+    t.same(seen, ['destroy outcome', 'start intent', 'start outcome'])
   })
 
   await t.test('verify: each is the other\'s witness', async (t) => {

@@ -35,7 +35,16 @@ export interface TrustNode {
   open(door?: 'own' | 'users'): Promise<Door>
 }
 
-export async function openTrustNode(t: { teardown(after: () => Promise<void>): unknown }): Promise<TrustNode> {
+export interface TrustNodeOptions {
+  /** Default alpha. */
+  readonly name?: string
+  /** Ticket of the fabric to join. */
+  readonly join?: string
+  /** 'ldap': what the fabric's settings say, instead of the one in memory. */
+  readonly directory?: 'memory' | 'ldap'
+}
+
+export async function openTrustNode(t: { teardown(after: () => Promise<void>): unknown }, { name = 'alpha', join: ticket, directory: kind = 'memory' }: TrustNodeOptions = {}): Promise<TrustNode> {
   const folder = await mkdtemp(join(tmpdir(), 'kumoi-trust-'))
   const doors: Door[] = []
   let node: RunningNode | undefined
@@ -44,10 +53,10 @@ export async function openTrustNode(t: { teardown(after: () => Promise<void>): u
     await node?.stop()
     await rm(folder, { recursive: true, force: true })
   })
-  const data = join(folder, 'alpha'), usersSocket = join(folder, 'users.sock')
+  const data = join(folder, name), usersSocket = join(folder, 'users.sock')
   const directory = fakeDirectory({ alice: { password: 'correct horse', groups: ['ops', 'staff'] }, bob: { password: 'battery staple', groups: ['staff'] } })
   const keys = makeHolderKeys()
-  node = await startNode({ data, name: 'alpha', listen: '127.0.0.1', hypervisor: { driver: 'memory' }, usersSocket }, { directory })
+  node = await startNode({ data, name, listen: '127.0.0.1', hypervisor: { driver: 'memory' }, usersSocket, ...(ticket === undefined ? {} : { join: ticket }) }, kind === 'ldap' ? {} : { directory })
   const running = node
   return {
     node: running, directory, keys, folder, data, usersSocket,

@@ -25,7 +25,7 @@ t.test('a majority and a half of one list share a voter', async (t) => {
 t.test('what may stand in the store is known for certain, or not counted on', async (t) => {
   const store = openStore()
   t.teardown(() => store.close())
-  const own = createOwnVoters({ self: 'a', store, timeoutMs: 1_000 })
+  const own = createOwnVoters({ self: 'a', store, timeoutMs: 1_000, log: { warn() {} } })
   t.same(own.possible(), [undefined], 'an earlier life may have written anything')
   await own.keep(['a', 'b', 'c'])
   t.same([own.possible(), JSON.parse(new TextDecoder().decode((await store.get(own.key))?.value))], [[['a', 'b', 'c']], { voters: ['a', 'b', 'c'] }])
@@ -57,7 +57,7 @@ t.test('a takeover needs half of the voters, the lease gone, and the list as it 
   const vote = createTakeoverVote({ store, clock: systemClock, leaseMs: 20_000, timeoutMs: 50, contactOf: async (node) => { if (!contacts.has(node)) throw new Error('away'); return contacts.get(node) } })
   const none = await vote('a', signal)
   t.notOk(none.refused, 'nobody has a say')
-  await createOwnVoters({ self: 'a', store, timeoutMs: 1_000 }).keep(['a', 'b', 'c'])
+  await createOwnVoters({ self: 'a', store, timeoutMs: 1_000, log: { warn() {} } }).keep(['a', 'b', 'c'])
   t.notOk((await store.transact({ when: none.when, then: [] })).succeeded, 'it has voters since')
   const both = await vote('a', signal)
   t.same([both.refused, (await store.transact({ when: both.when, then: [] })).succeeded], [undefined, true])
