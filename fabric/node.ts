@@ -14,6 +14,8 @@ import { errorCode } from './errors.ts'
 import type { NodeId } from './id.ts'
 import { createSealing } from './identity/sealing.ts'
 import type { Sealing } from './identity/sealing.ts'
+import { createRevocations } from './identity/revocation.ts'
+import type { RevokedNode } from './identity/revocation.ts'
 import { createCertifiedSigner } from './identity/signing.ts'
 import type { CertifiedSigner } from './identity/signing.ts'
 import { openIdentity } from './identity/store.ts'
@@ -26,6 +28,7 @@ import { Peers } from './peers.ts'
 import type { CallContext, Caller, FrameChannel, RpcPeer, RpcRegistry } from './rpc/contract.ts'
 import { createRpcPeer } from './rpc/peer.ts'
 import { createRegistry } from './rpc/registry.ts'
+import { createStanding } from './standing.ts'
 import type { Transport } from './transport/contract.ts'
 import { createHyperswarmTransport } from './transport/hyperswarm.ts'
 import { connectLocal, listenLocal } from './transport/local.ts'
@@ -65,6 +68,8 @@ export interface NodeInfo {
   readonly origin: 'founded' | 'joined' | 'returned'
   /** Further places where programs knock, by kind: { http: "http://127.0.0.1:8080" }. */
   readonly doors: Readonly<Record<string, string>>
+  /** Why the members speak with it no more, if so. */
+  readonly revoked?: { readonly code: string; readonly message: string }
 }
 
 export interface FabricNode {
@@ -84,6 +89,10 @@ export interface FabricNode {
   /** A connection to a member; rejects with FABRIC_ERR_UNREACHABLE. */
   peer(node: NodeId): RpcPeer | Promise<RpcPeer>
   info(): NodeInfo
+  /** Who is cut off from now on, all of them: links end, hellos are refused, also after a restart of this node. */
+  setRevoked(list: readonly RevokedNode[]): void
+  /** A ticket, for one key only when `subject` is given. */
+  ticket(options: { readonly lifetimeMs?: number; readonly subject?: NodeId }): string
   /** A door that a layer above has opened, for info(). */
   tellDoor(kind: string, url: string): void
   /** Opens the local doors; call when every method is registered. */
@@ -128,10 +137,12 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   const startedAtMs = clock.wallMs()
   const log = createLog(name, options.onLog)
 
+  const revocations = createRevocations(() => identity.fabric?.chain[0]?.subject)
+  revocations.replace(identity.fabric?.revoked ?? [])
   let membership: ReturnType<typeof createMembership> | undefined
   const transport = createHyperswarmTransport({
     identity, name, version: VERSION, listen: listenAddress(options.listen ?? identity.fabric?.host), clock, random,
-    nameHolder: (wanted, id) => membership?.nameHolder(wanted, id),
+    nameHolder: (wanted, id) => membership?.nameHolder(wanted, id), revocations,
   })
   const returning = identity.fabric !== undefined
   if (options.join !== undefined) await transport.join(options.join)
@@ -147,14 +158,15 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
     throw error
   }
   if (options.listen !== undefined) await identity.remember({ host: listenAddress(options.listen).host })
-  const members = createMembership({ transport, clock, random, self: { name, version: VERSION, startedAtMs } })
+  const members = createMembership({ transport, clock, random, self: { name, version: VERSION, startedAtMs }, expelled: (id) => id !== identity.keys.id && revocations.refusal(id) !== undefined })
+  const standing = createStanding({ self: identity.keys.id, revocations, transport, told: (by, why) => log.warn('a member refuses this node', { by, reason: why.message }) })
   membership = members
   members.onEvent(({ type, member }) => log.info(`member ${type}`, { member: member.name, id: member.id, incarnation: member.incarnation }))
-  members.start(identity.fabric?.members ?? [])
+  members.start((identity.fabric?.members ?? []).filter(({ id }) => revocations.refusal(id) === undefined))
 
   let blobs: BlobStore
   try {
-    await refuseTakenName(transport, identity.fabric?.members ?? [])
+    await refuseUnwelcome(transport, identity.fabric?.members ?? [])
     blobs = await createBlobStore({ directory: options.blobs, clock, warn: (message, error) => log.warn(message, { reason: String(error) }) })
   } catch (error) {
     members.stop()
@@ -164,7 +176,11 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   serveBlobs(registry, blobs, name)
 
   const doors: Record<string, string> = {}
-  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined', doors: { ...doors } })
+  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined', doors: { ...doors }, ...revokedNow() })
+  const revokedNow = (): Pick<NodeInfo, 'revoked'> => {
+    const why = standing.cutOff()
+    return why === undefined ? {} : { revoked: { code: why.code, message: why.message } }
+  }
   serveNode({ registry, membership: members, info, ticket: (lifetimeMs) => transport.makeTicket({ lifetimeMs }), stop: options.stop, clock, administers: (method, principal) => administers(method, principal) })
 
   let administers = isLocalAdministrator
@@ -175,7 +191,7 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
     const peer = createRpcPeer({
       channel, caller, registry, clock,
       principal: () => (admit === undefined ? options.principal : visitor?.principal() ?? NOBODY),
-      ...(admit === undefined ? {} : { refuse: (method: string, principal: string) => visitor?.refuse(method, principal) }),
+      refuse: (method: string, principal: string) => standing.refuse(method) ?? visitor?.refuse(method, principal),
     })
     shells.add(peer)
     peer.onClose(() => shells.delete(peer))
@@ -184,9 +200,18 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   return {
     id: transport.id, membership: members, registry, blobs, log, info,
     tellDoor(kind, url) { doors[kind] = url },
+    setRevoked(list) {
+      const { added, removed } = revocations.replace(list)
+      transport.revised(removed)
+      for (const node of added) members.expel(node)
+      if (added.length + removed.length === 0) return
+      log.info('revoked nodes', { added, removed })
+      identity.remember({ revoked: revocations.list() }).catch((error: unknown) => log.warn('the revoked nodes could not be written down', { reason: String(error) }))
+    },
+    ticket: (wanted) => transport.makeTicket(wanted),
     founder: identity.fabric?.chain[0]?.subject ?? transport.id,
     sign: (message) => identity.keys.sign(message),
-    signer: createCertifiedSigner({ keys: identity.keys, fabric: () => identity.fabric }),
+    signer: createCertifiedSigner({ keys: identity.keys, fabric: () => identity.fabric, revocations }),
     sealing: createSealing(identity.keys),
     peer: (node) => peers.get(node),
     async open({ admit, users, administers: judged } = {}) {
@@ -208,6 +233,8 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   }
 }
 
+const TURNED_AWAY: ReadonlySet<string> = new Set([FABRIC.NAME_TAKEN.code, FABRIC.REVOKED.code, FABRIC.REVOKED_ADMISSION.code])
+
 async function refuseSecondNode({ socket, clock }: FabricNodeOptions): Promise<void> {
   if (!existsSync(socket)) return
   const answering = await connectLocal(socket, clock).catch(() => undefined)
@@ -217,13 +244,13 @@ async function refuseSecondNode({ socket, clock }: FabricNodeOptions): Promise<v
 }
 
 /**
- * A member that comes back under a name which another has by now is turned away by everybody; it is told so
- * here, instead of standing alone. Waits for the first answer of those it remembers, a second at most.
+ * A member that comes back under a name which another has by now, or after it was revoked, is turned away by everybody;
+ * it is told so here, instead of standing alone. Waits for the first answer of those it remembers, a second at most.
  */
-async function refuseTakenName(transport: Transport, members: readonly { readonly id: NodeId; readonly addresses: readonly string[] }[]): Promise<void> {
+async function refuseUnwelcome(transport: Transport, members: readonly { readonly id: NodeId; readonly addresses: readonly string[] }[]): Promise<void> {
   const asked = members.slice(0, LIMITS.ticketMembers).map(({ id, addresses }) =>
     transport.dial(id, { addresses, timeoutMs: LIMITS.tcpDialTimeoutMs }).then(() => undefined, (error: Error) => {
-      if (errorCode(error.cause) !== FABRIC.NAME_TAKEN.code) throw error
+      if (!TURNED_AWAY.has(errorCode(error.cause) ?? '')) throw error
       return error.cause
     }))
   // Nobody there: the first of its fabric to come back.

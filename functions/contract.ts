@@ -234,8 +234,10 @@ export interface Sandbox {
   close(): Promise<void>
 }
 
-export interface CellStats { readonly principal: string; readonly pid: number; readonly residentMiB: number; readonly running: number; readonly queued: number; readonly kills: number }
-export interface SandboxStats { readonly cells: readonly CellStats[]; readonly quarantined: readonly Hash[] }
+export interface CellStats { readonly principal: string; readonly pid: number; readonly residentMiB: number; readonly running: number; readonly queued: number; readonly kills: number; /** By the kernel's count, where it keeps one. */ readonly peakMiB?: number }
+/** One of the walls around cells: whether this machine allows it, and what stands instead when not. */
+export interface WallReport { readonly wall: string; readonly state: 'up' | 'absent'; readonly how: string }
+export interface SandboxStats { readonly cells: readonly CellStats[]; readonly quarantined: readonly Hash[]; readonly walls?: readonly WallReport[] }
 
 // ---------------------------------------------------------------- capabilities (handed in by rmo)
 

@@ -5,7 +5,7 @@
 // recorded there), and what members do for each other as a part of an act that is recorded (migrations, leases, copies).
 
 import { systemClock, systemRandom } from '../fabric/base.ts'
-import type { CallContext, FabricNode, LocalStore } from '../fabric/mod.ts'
+import type { CallContext, FabricNode, LocalStore, OpenDoorsOptions } from '../fabric/mod.ts'
 import { auditMethods, RMO, startAudit } from '../rmo/mod.ts'
 import type { AccessPolicy, DescribeMethod, LocalObjects, NodeAudit, NodeAuditLog, NodeCapabilities } from '../rmo/mod.ts'
 
@@ -63,6 +63,27 @@ export function createNodeAudit({ fabric, log, store, objects, capabilities, pol
     log, store, signer: fabric.signer, registry: fabric.registry, clock: systemClock, fabric: fabric.info().fabric,
     members: () => fabric.membership.members(), peer: (node) => fabric.peer(node), mayRead, warn: (message, about) => fabric.log.warn(message, about),
   })
+}
+
+/** The local doors with what they refuse of privileged methods on record. */
+export function recordRefusals({ admit, ...doors }: OpenDoorsOptions, fabric: Pick<FabricNode, 'id'>, log: NodeAuditLog): OpenDoorsOptions {
+  const privileged = new Set(Object.keys(methodsOf(fabric.id)))
+  return {
+    ...doors,
+    ...(admit === undefined ? {} : {
+      admit(connection) {
+        const visitor = admit(connection)
+        return {
+          ...visitor,
+          refuse(method, principal) {
+            const refusal = visitor.refuse(method, principal)
+            if (refusal !== undefined && privileged.has(method)) log.refused({ operation: '', trace: '', principal, verb: method, object: '' }, `${refusal.code}: ${refusal.message}`)
+            return refusal
+          },
+        }
+      },
+    }),
+  }
 }
 
 const OPERATION_BYTES = 16

@@ -19,6 +19,7 @@ import type { Agent } from './agent/agent.ts'
 import { createAgentHost } from './agent/host-adapter.ts'
 import { createCloudBook } from './cloud/book.ts'
 import type { HaTimings } from './cloud/contract.ts'
+import type { GroupsOf } from './cloud/owners.ts'
 import type { AgentHost, CloudBook, HostLease } from './cloud/parts.ts'
 import { createCloudView } from './cloud/view.ts'
 import type { NodeCloudView } from './cloud/view.ts'
@@ -64,13 +65,15 @@ export interface CloudBaseOptions {
   readonly timings: HaTimings
   /** The machines are simulated in this process: its end is theirs. */
   readonly simulated: boolean
+  /** Of users, whose groups' quotas count. */
+  readonly groupsOf: GroupsOf
 }
 
 /** What all nodes of the fabric agree on, followed from here on; and may this node run protected VMs? */
-export function startCloudBase({ fabric, store, data, timings, simulated }: CloudBaseOptions): CloudBase {
+export function startCloudBase({ fabric, store, data, timings, simulated, groupsOf }: CloudBaseOptions): CloudBase {
   const { id: self, log, registry, membership } = fabric
   const view = createCloudView({ store, clock: systemClock, log })
-  const book = createCloudBook({ store, view, clock: systemClock, random: systemRandom, log })
+  const book = createCloudBook({ store, view, clock: systemClock, random: systemRandom, log, groupsOf })
   const watchdog = createWatchdog({ directory: join(data, 'ha'), giveUpMs: timings.giveUpMs + watchdogGraceMs(timings, simulated), clock: systemClock, log })
   let agent: Agent | undefined
   const simulatedIn = simulated ? processName(process.pid) : undefined
@@ -153,6 +156,7 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
   })
   const kinds = serveCloudKinds({
     self, service, book, objects, clock: systemClock, random: systemRandom,
+    administers: (what, authority) => capabilities.passOn(what, 'acls', 'administer', authority),
     list: async (kind, authority) => (await capabilities.list(kind, { withAttributes: true }, authority)).references,
     onError: (error) => log.warn('a watcher of the cloud failed', { reason: String(error) }),
   })

@@ -15,7 +15,7 @@ import { createDeployed, startDeployedBase } from './deployed.ts'
 import type { Deployed } from './deployed.ts'
 import { serveAcl } from './acl-service.ts'
 import { AGENT } from './agent/steps.ts'
-import { auditNodeMethods, createNodeAudit } from './audit-node.ts'
+import { auditNodeMethods, createNodeAudit, recordRefusals } from './audit-node.ts'
 import { createCloud, startCloudBase } from './cloud-node.ts'
 import { createGlobalAccess } from './kinds/home/access.ts'
 import { createAncestors, GLOBAL } from './kinds/home/ancestors.ts'
@@ -80,7 +80,7 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
     parts.add('users and roles', () => trustBase.stop())
     const objects = createLocalObjects({ forwardsMax: LIMITS.movedForwardsMax })
     objects.add({ kind: 'PhysicalMachine', uuid: uuidOfNode(fabric.id), local: machine })
-    const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'], simulated: driverOf(options.hypervisor) === 'memory' })
+    const cloudBase = startCloudBase({ fabric, store, data, timings: TIMINGS[options.highAvailability ?? 'fast'], simulated: driverOf(options.hypervisor) === 'memory', groupsOf: (user) => trustBase.view.user(user)?.groups ?? [] })
     parts.add('lease and view of the cloud', () => cloudBase.stop())
     const access = createGlobalAccess({ view: cloudBase.view, book: cloudBase.book, kinds: kumoiKinds, clock: systemClock })
     const ledger = access.ledger(ownLedger)
@@ -116,7 +116,7 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
     const door = options.http === undefined ? undefined : await openHttp(fabric, deployed, data, options.http)
     if (door !== undefined) parts.add('http door', () => door.close())
     // Last, so that nobody is served by a half-made node.
-    await fabric.open(guardDoors(trust.doors, createMethodDoor(may)))
+    await fabric.open(recordRefusals(guardDoors(trust.doors, createMethodDoor(may)), fabric, auditLog))
     // Its door is open: it may have been told to stop already.
     if (!parts.begun) {
       deployed.start()

@@ -80,6 +80,8 @@ export interface NodeCapabilities extends Capabilities {
   objectHere(target: Target): LocalObject | undefined
   /** Asks the gate for one verb of an object. */
   pass(found: FoundObject, verb: string, acl: AclVerb, authority: Authority): Promise<void>
+  /** As pass(), of an object that may be elsewhere, by what this node knows of its rules: for verbs that take other objects into what they are of. */
+  passOn(of: Pick<ReferenceRecord, 'kind' | 'uuid' | 'name'>, verb: string, acl: AclVerb, authority: Authority): Promise<void>
   /** Whether what pass() let in would be let in now; undefined: it would. Not logged. */
   denial(found: FoundObject, verb: string, acl: AclVerb, authority: Authority): Promise<Error | undefined>
 }
@@ -142,6 +144,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   const operations = createOperations({ clock, random })
   const pass: NodeCapabilities['pass'] = ({ kind, object, name }, verb, acl, { principal, trace }) =>
     gate.pass({ principal, trace, node: self, kind: kind.kind, uuid: object.uuid, name, verb, acl })
+  const passOn: NodeCapabilities['passOn'] = ({ kind, uuid, name }, verb, acl, { principal, trace }) => gate.pass({ principal, trace, node: self, kind, uuid, name, verb, acl })
   const denial: NodeCapabilities['denial'] = async ({ kind, object, name }, verb, acl, { principal, trace }) => {
     const { allowed, reason } = await gate.judge({ principal, trace, node: self, kind: kind.kind, uuid: object.uuid, name, verb, acl })
     return allowed ? undefined : RMO.DENIED({ principal, kind: kind.kind, name, verb, acl, reason })
@@ -249,7 +252,7 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
   }
 
   return {
-    self, kinds, directory, shapes, find, pass, denial, listHere, shownHere, list, invokeHere,
+    self, kinds, directory, shapes, find, pass, passOn, denial, listHere, shownHere, list, invokeHere,
     objectHere: (target) => objects.get(target.kind, target.uuid),
     async resolve(kind, authority, want = 'attributes') {
       // Machines are members: their names cost no call, and figures are asked of them where they are worked on.

@@ -120,6 +120,12 @@ const AUDIT_COMMANDS: readonly RegistryEntry[] = [
   { name: 'audit export', load: async () => (await import('./audit/export.ts')).exportCommand },
 ]
 
+const QUOTA_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'quota set', load: async () => (await import('./quota/quota.ts')).setCommand },
+  { name: 'quota list', load: async () => (await import('./quota/quota.ts')).listCommand },
+  { name: 'quota rm', load: async () => (await import('./quota/quota.ts')).rmCommand },
+]
+
 const STORE_COMMANDS: readonly RegistryEntry[] = [
   { name: 'store status', load: async () => (await import('./store/status.ts')).statusCommand },
   { name: 'store copy', load: async () => (await import('./store/copy.ts')).copyCommand },
@@ -192,6 +198,7 @@ export const SECTIONS: readonly CommandSection[] = [
     { name: 'acl', commands: ACL_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('acl', 'See and change who may do what with an object', ACL_COMMANDS) },
     { name: 'key', commands: KEY_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('key', 'End all tokens', KEY_COMMANDS) },
     { name: 'audit', itself: true, commands: AUDIT_COMMANDS, load: async () => (await import('./audit/list.ts')).auditCommand },
+    { name: 'quota', commands: QUOTA_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('quota', 'Limit what users, groups and pools may have booked', QUOTA_COMMANDS) },
     { name: 'trust', commands: TRUST_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('trust', 'See what trust rests on, and set the directory of users', TRUST_COMMANDS) },
   ] },
   { title: 'Try and learn', commands: [

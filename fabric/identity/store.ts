@@ -2,7 +2,7 @@
 //
 //   keys/node.key      seed of the node's Ed25519 key, hex, mode 0600
 //   keys/fabric.key    seed of the fabric's key, on the founder only, hex, mode 0600
-//   fabric.json        fabric id, certificate chain, name, listen host and port, known bootstrap nodes and members
+//   fabric.json        fabric id, certificate chain, name, listen host and port, known bootstrap nodes and members, revoked nodes
 //
 // Invariants: a key is written before anything that names it; a file is either the old one or the new one,
 // never half (write beside, fsync, rename); a damaged file is refused, not replaced.
@@ -20,6 +20,7 @@ import { checkChain, decodeChain, encodeChain, foundChain } from './certificate.
 import type { Chain } from './certificate.ts'
 import { generateKeys, keysFromSeed } from './keys.ts'
 import type { Keys } from './keys.ts'
+import type { RevokedNode } from './revocation.ts'
 import type { TicketMember } from './ticket.ts'
 
 /** What a member knows of its fabric across restarts. */
@@ -33,6 +34,8 @@ export interface FabricRecord {
   readonly host?: string
   readonly bootstraps: readonly string[]
   readonly members: readonly TicketMember[]
+  /** Cut off when it last ran: refused from the first hello on, before the records of the store are read. */
+  readonly revoked?: readonly RevokedNode[]
 }
 
 export interface Identity {
@@ -49,7 +52,7 @@ export interface Identity {
   /** Takes founding back, for a node that could not listen: the directory may then join another fabric. */
   unfound(): Promise<void>
   /** Keeps what was learned: name, host, port, bootstraps, members. */
-  remember(learned: Partial<Pick<FabricRecord, 'name' | 'host' | 'port' | 'bootstraps' | 'members'>>): Promise<void>
+  remember(learned: Partial<Pick<FabricRecord, 'name' | 'host' | 'port' | 'bootstraps' | 'members' | 'revoked'>>): Promise<void>
 }
 
 /** Opens, or creates, the identity in `dataDir`. Throws FABRIC_ERR_IDENTITY_DAMAGED. */
@@ -123,7 +126,7 @@ async function readRecord(file: string, self: NodeId): Promise<FabricRecord | un
   const text = await readText(file)
   if (text === undefined) return undefined
   try {
-    const { id, chain, name, host, port, bootstraps, members } = JSON.parse(text) as Record<string, unknown>
+    const { id, chain, name, host, port, bootstraps, members, revoked } = JSON.parse(text) as Record<string, unknown>
     const decoded = typeof chain === 'string' ? decodeChain(Buffer.from(chain, 'hex')) : undefined
     if (!isNodeId(id) || decoded === undefined) throw new TypeError('it has no fabric id or no certificate chain')
     checkChain(id, decoded, self)
@@ -132,6 +135,7 @@ async function readRecord(file: string, self: NodeId): Promise<FabricRecord | un
       ...(typeof name === 'string' ? { name } : {}), ...(typeof host === 'string' ? { host } : {}), ...(typeof port === 'number' ? { port } : {}),
       bootstraps: Array.isArray(bootstraps) ? bootstraps.filter((item) => typeof item === 'string') : [],
       members: Array.isArray(members) ? members.filter(isMember) : [],
+      ...(Array.isArray(revoked) ? { revoked: revoked.filter(isRevoked) } : {}),
     }
   } catch (cause) {
     throw FABRIC.IDENTITY_DAMAGED({ file, why: cause instanceof Error ? cause.message : String(cause) }, { cause })
@@ -141,6 +145,11 @@ async function readRecord(file: string, self: NodeId): Promise<FabricRecord | un
 function isMember(value: unknown): value is TicketMember {
   const { id, addresses } = (value ?? {}) as Record<string, unknown>
   return isNodeId(id) && Array.isArray(addresses) && addresses.every((address) => typeof address === 'string')
+}
+
+function isRevoked(value: unknown): value is RevokedNode {
+  const { node, by, reason, kept } = (value ?? {}) as Record<string, unknown>
+  return isNodeId(node) && typeof by === 'string' && typeof reason === 'string' && Array.isArray(kept) && kept.every(isNodeId)
 }
 
 const printRecord = (record: FabricRecord): string =>

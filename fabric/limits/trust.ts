@@ -117,6 +117,16 @@ export const TRUST_LIMITS = {
   quotaGroupsMax: 16,
 
   // --- cells (functions/sandbox)
+  /** Users of the cells of one process: cellsMax of one node, its spare, those that die, and more nodes in one process of a test. */
+  cellUsersMax: 64,
+  /** Memory of one cell's control group, its share of Node's text not counted; above cellResidentMiBMax nothing is gained. */
+  cellGroupMiBMax: 512,
+  /** A cell has some 12 threads, and one more for each lane. */
+  cellThreadsMax: 64,
+  /** Open files of a cell: about 30, and one for each lane. */
+  cellFilesMax: 256,
+  /** One try of what this machine allows; each takes about 10 ms. */
+  wallTryMs: 5_000,
 
   // --- doors (fabric/transport, kali/http)
 } as const

@@ -15,7 +15,7 @@ import { quantisedLoad } from './messages.ts'
 import type { Beat, Message } from './messages.ts'
 import { dialFailed, discovered, linkLost, refreshOverlay, runDials, runHeal, startSeeds } from './overlay.ts'
 import { helperSays, relayBack, relayFor, runProbes, settle, voidProbes } from './probe.ts'
-import { withState } from './record.ts'
+import { isLive, withState } from './record.ts'
 import type { Load } from './record.ts'
 import { beatOf, jittered, pick, ping, riders, selfRecord, send, worsenHealth } from './state.ts'
 import type { Core, CoreEvent, LinkEnd, Output } from './state.ts'
@@ -59,6 +59,7 @@ function take(core: Core, event: CoreEvent, nowMs: number): void {
     case 'load': return takeLoad(core, event.load)
     case 'profile': return announce(core, { ...selfRecord(core), incarnation: selfRecord(core).incarnation + 1, loadNumber: 0, profile: event.profile })
     case 'leave': return leave(core, nowMs)
+    case 'expelled': return expel(core, event.peer, nowMs)
   }
 }
 
@@ -110,6 +111,14 @@ function hear(core: Core, from: NodeId, message: Message, nowMs: number): void {
     case 'state': return message.wanted.length === 0 ? undefined : sendState(core, from, message.wanted, [], nowMs)
     case 'news': return
   }
+}
+
+function expel(core: Core, peer: NodeId, nowMs: number): void {
+  const known = core.view.get(peer)?.record
+  core.seeds.delete(peer)
+  if (known === undefined || peer === core.self || !isLive(known)) return
+  learn(core, withState(known, 'dead'), core.self, 'gossip', nowMs)
+  core.urgent = true
 }
 
 /** A neighbour's load, straight from it. */

@@ -29,6 +29,8 @@ export interface MembershipOptions {
   readonly random: Random
   /** `startedAtMs`: wall clock of this process's start. */
   readonly self: { readonly name: string; readonly version: string; readonly startedAtMs: number }
+  /** Nodes whose life is nobody's concern any more: what is said of it is not taken in. */
+  readonly expelled?: (id: NodeId) => boolean
 }
 
 /** Figures for tests, doctor and metrics. */
@@ -54,6 +56,8 @@ export interface MembershipNode extends Membership {
   nameHolder(name: string, id: NodeId): NodeId | undefined
   isNameTaken(name: string, id: NodeId): boolean
   snapshot(): MembershipSnapshot
+  /** Dead at once, and never again believed alive while `expelled` (MembershipOptions) says so. */
+  expel(id: NodeId): void
 }
 
 /** What of a node's addresses fits into its record. */
@@ -134,11 +138,18 @@ export function createMembership(options: MembershipOptions): MembershipNode {
   }
 
   function read(frame: Uint8Array): Message | undefined {
-    try { return decodeMessage(frame) } catch (error) {
+    try { return heeded(decodeMessage(frame)) } catch (error) {
       if (errorCode(error) !== FABRIC.BAD_GOSSIP.code) throw error
       framesRefused++
       return undefined
     }
+  }
+
+  /** Without what others, who have not heard of it yet, still say of an expelled member's life. */
+  function heeded(message: Message): Message {
+    const { expelled } = options
+    if (expelled === undefined || !('news' in message) || !message.news.some((record) => expelled(record.id))) return message
+    return { ...message, news: message.news.filter((record) => !isLive(record) || !expelled(record.id)) }
   }
 
   function up(link: Link): void {
@@ -171,7 +182,7 @@ export function createMembership(options: MembershipOptions): MembershipNode {
   }
 
   transport.onLink(up)
-  transport.onDiscovered((peer, addresses) => take({ type: 'discovered', peer, addresses }))
+  transport.onDiscovered((peer, addresses) => { if (options.expelled?.(peer) !== true) take({ type: 'discovered', peer, addresses }) })
 
   return {
     get self() { return memberOf(selfRecord(core)) },
@@ -201,6 +212,7 @@ export function createMembership(options: MembershipOptions): MembershipNode {
       timer?.cancel()
       for (const resolve of leavers.splice(0)) resolve()
     },
+    expel: (id) => take({ type: 'expelled', peer: id }),
     nameHolder,
     isNameTaken: (name, id) => nameHolder(name, id) !== undefined,
     snapshot: () => ({

@@ -31,6 +31,8 @@ export type CoreEvent =
   /** New addresses of this node: a new incarnation. */
   | { readonly type: 'profile'; readonly profile: Profile }
   | { readonly type: 'leave' }
+  /** Members speak with it no more: it is dead at once, whatever it says. */
+  | { readonly type: 'expelled'; readonly peer: NodeId }
 
 export type Output =
   | { readonly type: 'send'; readonly to: NodeId; readonly message: Message }

@@ -119,7 +119,7 @@ declare module 'hyperswarm' {
   import type NoiseSecretStream from '@hyperswarm/secret-stream'
   export interface PeerInfo { readonly publicKey: Uint8Array; readonly banned: boolean; readonly client: boolean; readonly explicit: boolean; ban(banned: boolean): void }
   export default class Hyperswarm extends EventEmitter {
-    constructor(options: { readonly dht: DHT; readonly keyPair: object; readonly maxPeers?: number })
+    constructor(options: { readonly dht: DHT; readonly keyPair: object; readonly maxPeers?: number; readonly firewall?: (remotePublicKey: Uint8Array) => boolean })
     readonly peers: Map<string, PeerInfo>
     readonly connections: Set<NoiseSecretStream>
     join(topic: Uint8Array, options: { readonly server: boolean; readonly client: boolean }): { refresh(options?: object): Promise<void>; flushed(): Promise<void> }

@@ -7,11 +7,13 @@
 // first (higher number) ends the other half. See link.ts for how a link ends, lanes.ts for who carries what.
 
 import type { Clock, Random } from '../clock.ts'
+import type { CodedError } from '../errors.ts'
 import { FABRIC } from '../errors-table.ts'
 import type { NodeId } from '../id.ts'
 import type { AdmissionContext, DialPurpose } from '../identity/admission.ts'
 import { PROTOCOL } from '../identity/hello.ts'
 import type { Introduction, StreamKind } from '../identity/hello.ts'
+import type { Revocations } from '../identity/revocation.ts'
 import type { Identity } from '../identity/store.ts'
 import { LIMITS } from '../limits.ts'
 import { dialableAddresses, splitAddress } from './address.ts'
@@ -41,6 +43,8 @@ export interface HyperswarmTransportOptions {
   readonly random: Random
   /** The live member, other than `id`, that holds `name`, as membership knows. */
   readonly nameHolder?: (name: string, id: NodeId) => NodeId | undefined
+  /** Nodes that were cut off; left out: none ever is. */
+  readonly revocations?: Revocations
   /** 'direct' runs without the overlay: TCP between known addresses only, no discovery. Default 'full'. */
   readonly overlay?: 'full' | 'direct'
 }
@@ -49,7 +53,11 @@ export interface HyperswarmTransport extends Transport {
   /** Joins the fabric of a ticket, before start(). Throws FABRIC_ERR_TICKET_*, _FABRIC_FOREIGN, _NAME_TAKEN, _JOIN_FAILED. */
   join(ticket: string): Promise<void>
   /** A ticket for new members, after start(). */
-  makeTicket(options?: { readonly lifetimeMs?: number }): string
+  makeTicket(options?: { readonly lifetimeMs?: number; readonly subject?: NodeId }): string
+  /** The list of revoked nodes changed: ends every link that it forbids, and lets those in again whom it does not name any more. */
+  revised(readmitted: readonly NodeId[]): void
+  /** A member refused this node because it was revoked, by the word of that member. */
+  onRefused(refused: (by: NodeId, why: CodedError) => void): void
 }
 
 export function createHyperswarmTransport(options: HyperswarmTransportOptions): HyperswarmTransport {
@@ -61,6 +69,8 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
   const peers = new Peers()
   const upListeners: ((link: Link) => void)[] = []
   const foundListeners: ((peer: NodeId, addresses: readonly string[]) => void)[] = []
+  const refusedListeners: ((by: NodeId, why: CodedError) => void)[] = []
+  const { revocations } = options
   let listener: Listener | undefined
   let overlay: Overlay | undefined
   let addresses: readonly string[] = []
@@ -81,10 +91,16 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
   function meet(wire: Wire, purpose: DialPurpose | undefined, done: (greeting: Greeting) => void): void {
     const record = peers.of(wire.remote)
     greet({
-      wire, purpose, clock, done,
+      wire, purpose, clock,
+      done: (greeting) => {
+        const told = purpose !== undefined && greeting.at === 'refused' && (greeting.error.code === FABRIC.REVOKED.code || greeting.error.code === FABRIC.REVOKED_ADMISSION.code)
+        // Its own word about us, not ours about it.
+        if (told && greeting.error.details['node'] === keys.id) for (const tell of refusedListeners) tell(wire.remote, greeting.error)
+        done(greeting)
+      },
       context: (): AdmissionContext => ({
         peer: wire.remote, wallMs: clock.wallMs(), keys, bootstraps: memory.bootstraps(),
-        self: introduction(record), nameHolder,
+        self: introduction(record), nameHolder, ...(revocations === undefined ? {} : { revocations }),
       }),
       linkFor: (peer) => {
         endIfStale(record, peer)
@@ -123,7 +139,9 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     endIfStale(record, peer)
     const present = record.link
     const stale = present?.up === true && (peer.link !== present.peerNumber || peer.session !== present.session)
-    if (closed || stale || ours.link !== record.number) {
+    // Revoked while its hello was under way.
+    const refused = revocations?.refusalOf(peer.chain) !== undefined
+    if (closed || stale || refused || ours.link !== record.number) {
       wire.destroy('ended')
       return undefined
     }
@@ -202,6 +220,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     overlay = await openOverlay({
       keys, fabric: identity.fabric.id, host, port: listener.port, bootstraps: identity.fabric.bootstraps, clock,
       helpers: identity.founder ? LIMITS.dhtHelpers : 0,
+      refuses: (peer) => revocations?.refusal(peer) !== undefined,
       onFound: found,
       onWire: (wire) => {
         const place = door.enter(splitAddress(wire.address)?.host ?? '', () => wire.destroy('ended'))
@@ -215,6 +234,7 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
   }
 
   function found(peer: NodeId): void {
+    if (revocations?.refusal(peer) !== undefined) return
     for (const tell of foundListeners) tell(peer, peers.get(peer)?.addresses ?? [])
   }
 
@@ -237,6 +257,8 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     },
     async dial(peer, { addresses: given = [], timeoutMs = LIMITS.dialTimeoutMs } = {}) {
       if (closed) throw FABRIC.TRANSPORT_CLOSED({ node: keys.id })
+      const cause = revocations?.refusal(peer)
+      if (cause !== undefined) throw FABRIC.UNREACHABLE({ node: peer, reason: 'it was revoked' }, { cause })
       return dialler.dial(peer, given, timeoutMs)
     },
     link: (peer) => peers.upLink(peer),
@@ -244,10 +266,20 @@ export function createHyperswarmTransport(options: HyperswarmTransportOptions): 
     onLink: (up) => { upListeners.push(up) },
     onDiscovered: (tell) => { foundListeners.push(tell) },
     join: (ticket) => joinFabric({ identity, ticket, name: options.name, host, clock }),
-    makeTicket({ lifetimeMs = LIMITS.ticketLifetimeMs } = {}) {
+    makeTicket({ lifetimeMs = LIMITS.ticketLifetimeMs, subject } = {}) {
       if (identity.fabric === undefined) throw FABRIC.FABRIC_MISSING({ dataDir: identity.dataDir })
-      return memory.makeTicket(identity.fabric, lifetimeMs)
+      return memory.makeTicket(identity.fabric, lifetimeMs, subject)
     },
+    revised(readmitted) {
+      for (const link of [...peers.upLinks()]) if (revocations?.refusalOf(link.chain) !== undefined) link.close()
+      for (const record of peers.records()) {
+        if (revocations?.refusal(record.id) === undefined) continue
+        for (const waiting of [...record.waiting]) waiting.wire.destroy('ended')
+        record.waiting.clear()
+      }
+      for (const peer of readmitted) overlay?.unban(peer)
+    },
+    onRefused: (refused) => { refusedListeners.push(refused) },
     async close() {
       if (closed) return
       closed = true

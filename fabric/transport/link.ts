@@ -14,6 +14,7 @@
 
 import type { Clock } from '../clock.ts'
 import { LIMITS } from '../limits.ts'
+import type { Chain } from '../identity/certificate.ts'
 import type { Introduction, StreamKind } from '../identity/hello.ts'
 import type { Lane, Link, PeerHello } from './contract.ts'
 import { LANES, Lanes } from './lanes.ts'

@@ -31,6 +31,8 @@ export interface OverlayOptions {
   /** Helper DHT nodes to run beside the own one. */
   readonly helpers: number
   readonly clock: Clock
+  /** Keys with which no handshake is completed. */
+  readonly refuses: (peer: NodeId) => boolean
   /** A stream to a stranger, opened by either side. */
   readonly onWire: (wire: Wire) => void
   readonly onFound: (peer: NodeId) => void
@@ -41,6 +43,8 @@ export interface Overlay {
   dial(peer: NodeId): Promise<Wire>
   /** A member's DHT node, learned from its hello. */
   learn(address: string): void
+  /** Speaks with a key again that was refused: hyperswarm keeps that for ever (hyperswarm#199). */
+  unban(peer: NodeId): void
   /** Stops announcing and destroys everything, within LIMITS.transportCloseMs + transportCutMs. */
   destroy(): Promise<void>
 }
@@ -57,7 +61,7 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
   const helpers = Array.from({ length: options.helpers }, () => new DHT({ host: options.host, port: [0, 1], ephemeral: false, firewalled: false, bootstrap: [here] }))
   for (const node of [dht, ...helpers]) node.on('error', () => {})
 
-  const swarm = new Hyperswarm({ dht, keyPair: options.keys, maxPeers: LIMITS.swarmPeersMax })
+  const swarm = new Hyperswarm({ dht, keyPair: options.keys, maxPeers: LIMITS.swarmPeersMax, firewall: (key) => options.refuses(Buffer.from(key).toString('hex')) })
   swarm.on('connection', (stream: NoiseSecretStream) => options.onWire(new UdxWire(stream, options.clock)))
   const told = new Set<string>()
   swarm.on('update', () => {
@@ -96,6 +100,10 @@ export async function openOverlay(options: OverlayOptions): Promise<Overlay> {
       for (const node of dhtAddresses([address])) dht.addNode(node)
       // The first neighbour: what was announced so far was announced to nobody.
       if (alone) void ready.then(() => discovery?.refresh({ server: true, client: true })).catch(() => {})
+    },
+    unban: (peer) => {
+      swarm.peers.get(peer)?.ban(false)
+      told.delete(peer)
     },
     async destroy() {
       const all = swarm.destroy().then(() => Promise.all(helpers.map((helper) => helper.destroy())))

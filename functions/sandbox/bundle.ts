@@ -65,9 +65,12 @@ async function cached(directory: string, name: string, entry: string, options: B
 
 const isolateOptions: BuildOptions = { platform: 'neutral', mainFields: ['module', 'main'], format: 'iife', globalName: 'kumoi', minifyWhitespace: true }
 
+/** Where scripts and cells' trees are kept; 0700. */
+export const scriptsDirectory = (cacheDirectory: string): string => join(cacheDirectory, 'sandbox')
+
 /** Paths of the scripts in `cacheDirectory`, made when they are missing or stale. */
 export async function cellScripts(cacheDirectory: string): Promise<CellScripts> {
-  const directory = join(cacheDirectory, 'sandbox')
+  const directory = scriptsDirectory(cacheDirectory)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   chmodSync(directory, 0o700)
   const require = createRequire(import.meta.url)

@@ -6,13 +6,16 @@ import { availableParallelism } from 'node:os'
 import { LIMITS, systemClock, type Clock, type Timer } from '../../fabric/base.ts'
 import type { CellStats, Job, JobHooks, JobResult, KindShape, Sandbox, SandboxStats } from '../contract.ts'
 import { FUNCTIONS } from '../errors.ts'
-import { bundlePackage, cellScripts, type CellScripts } from './bundle.ts'
+import { bundlePackage, cellScripts, scriptsDirectory } from './bundle.ts'
 import { CellProcess } from './kernel/cell-process.ts'
 import { Gate } from './kernel/gate.ts'
 import { JobRun } from './kernel/job-run.ts'
 import { makePlan, planKey, type JobPlan } from './kernel/job-plan.ts'
 import { PackageStore } from './kernel/package-store.ts'
 import { Quarantine } from './kernel/quarantine.ts'
+import { admitEngine, engineRefusal } from './kernel/engine-gate.ts'
+import { raiseWalls } from './kernel/walls.ts'
+import type { Walls } from './kernel/walls.ts'
 
 export interface SandboxOptions {
   /** Private to this node: bundles are executed from here. Must not be writable by others. */
@@ -27,6 +30,8 @@ export interface SandboxOptions {
   readonly spareCells?: number
   readonly spareIsolates?: number
   readonly clock?: Clock
+  /** Version of V8 that is judged before user code runs; default: this process's own. */
+  readonly engine?: string
   /** V8 writes its reasons for aborting to stderr; default 'ignore'. */
   readonly cellStderr?: 'ignore' | 'inherit'
 }
@@ -38,7 +43,8 @@ interface Tenant { readonly principal: string; readonly gate: Gate; cell: Promis
 
 class CellSandbox implements Sandbox {
   readonly #options: SandboxOptions
-  readonly #scripts: CellScripts
+  readonly #walls: Walls
+  readonly #engine: string
   readonly #clock: Clock
   readonly #packages: PackageStore
   readonly #quarantine = new Quarantine(LIMITS.quarantineKills, LIMITS.quarantineMs)
@@ -48,16 +54,18 @@ class CellSandbox implements Sandbox {
   #spares: { readonly process: CellProcess; readonly ready: Promise<CellProcess> }[] = []
   #closed = false
 
-  constructor(options: SandboxOptions, scripts: CellScripts) {
+  constructor(options: SandboxOptions, walls: Walls) {
     this.#options = options
-    this.#scripts = scripts
+    this.#walls = walls
+    this.#engine = options.engine ?? process.versions.v8
     this.#clock = options.clock ?? systemClock
     this.#packages = new PackageStore(LIMITS.packagesCachedMax, LIMITS.packageBytesMax, (request) => bundlePackage(request, options.packageDirectories))
-    this.#fillSpares()
+    if (engineRefusal(this.#engine) === undefined) this.#fillSpares()
   }
 
   async run(job: Job, hooks: JobHooks, signal: AbortSignal): Promise<JobResult> {
     if (this.#closed) throw FUNCTIONS.SANDBOX_CLOSED({})
+    admitEngine(this.#engine)
     const nowMs = this.#clock.nowMs()
     const functions = 'code' in job.terminal ? [...job.stages, job.terminal] : job.stages
     for (const { code, name } of functions) {
@@ -94,6 +102,7 @@ class CellSandbox implements Sandbox {
 
   async warm(principal: string): Promise<void> {
     if (this.#closed) throw FUNCTIONS.SANDBOX_CLOSED({})
+    admitEngine(this.#engine)
     const tenant = this.#tenant(principal)
     await this.#using(tenant, 0, () => this.#cell(tenant))
   }
@@ -102,9 +111,9 @@ class CellSandbox implements Sandbox {
     const cells: CellStats[] = []
     for (const { principal, process, waiting, kills } of this.#tenants.values()) {
       if (process === undefined || process.dead) continue
-      cells.push({ principal, pid: process.pid, residentMiB: process.residentMiB(), running: process.running, queued: waiting - process.running, kills })
+      cells.push({ principal, pid: process.pid, residentMiB: process.residentMiB(), running: process.running, queued: waiting - process.running, kills, ...peakOf(process) })
     }
-    return { cells, quarantined: this.#quarantine.list(this.#clock.nowMs()) }
+    return { cells, quarantined: this.#quarantine.list(this.#clock.nowMs()), walls: this.#walls.report }
   }
 
   async close(): Promise<void> {
@@ -113,6 +122,7 @@ class CellSandbox implements Sandbox {
     for (const cell of this.#alive) cell.kill('closed')
     for (const { idle } of this.#tenants.values()) idle?.cancel()
     await Promise.all(gone)
+    this.#walls.close()
   }
 
   #plan(job: Job): JobPlan {
@@ -188,10 +198,11 @@ class CellSandbox implements Sandbox {
     let up: () => void = () => {}
     let down: (reason: Error) => void = () => {}
     const signalled = new Promise<void>((resolve, reject) => { up = resolve; down = reject })
+    const lanes = Math.max(1, this.#options.workers ?? availableParallelism())
     const process = new CellProcess({
-      scripts: this.#scripts, lanes: Math.max(1, this.#options.workers ?? availableParallelism()), shapes: JSON.stringify(this.#options.shapes),
+      lanes, shapes: JSON.stringify(this.#options.shapes),
       spareIsolates: this.#options.spareIsolates ?? LIMITS.spareIsolatesPerWorker, warmIsolates: LIMITS.warmIsolatesPerWorkerMax, stderr: this.#options.cellStderr ?? 'ignore',
-    }, {
+    }, this.#walls.place(lanes), {
       ready: () => up(),
       died: () => {
         this.#alive.delete(process)
@@ -206,7 +217,13 @@ class CellSandbox implements Sandbox {
   }
 }
 
+function peakOf(process: CellProcess): { readonly peakMiB?: number } {
+  const peakMiB = process.peakMiB()
+  return peakMiB === undefined ? {} : { peakMiB }
+}
+
 /** Starts a sandbox; the first start on a machine bundles the cell's scripts into the cache directory. */
 export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
-  return new CellSandbox(options, await cellScripts(options.cacheDirectory))
+  const scripts = await cellScripts(options.cacheDirectory)
+  return new CellSandbox(options, await raiseWalls({ directory: scriptsDirectory(options.cacheDirectory), scripts }))
 }

@@ -70,7 +70,7 @@ export function createCloudBook({ store, view, clock, random, log, groupsOf = ()
   }
 
   return {
-    ...createIntents({ store, view, transactions }),
+    ...createIntents({ store, view, transactions, groupsOf }),
     ...createDecisions({ store, random, log }),
 
     // ---------------------------------------------------------------- pools

@@ -27,7 +27,7 @@ export interface OwnersOptions { readonly groupsOf: GroupsOf; /** Groups with a 
 export function withOwner(before: IntentRecord | undefined, after: IntentRecord, { groupsOf, limited }: OwnersOptions): IntentRecord {
   const { owner: _stale, ...bare } = after
   const kept = before?.booked === true && before.account === after.account
-  const owner = kept ? before.owner : after.booked ? ownerOf(after.account, groupsOf, limited) : undefined
+  const owner = !after.booked ? undefined : kept ? before.owner : ownerOf(after.account, groupsOf, limited)
   return owner === undefined ? bare : { ...bare, owner }
 }
 

@@ -7,7 +7,7 @@ import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import { anything, bareReference, boolean, column, defineKind, integer, nothing, oneOf, optional, parameter, record, text } from '../../rmo/base.ts'
 import type { ObjectEvent } from '../../rmo/mod.ts'
 import type { Amounts, DecisionRecord, ModeRecord } from '../cloud/contract.ts'
-import type { DecisionOptions, Global, GlobalInfo, GlobalStats, NewPool, Pool, QuotaAnswer } from './interfaces.ts'
+import type { DecisionOptions, Global, GlobalInfo, GlobalStats, NewPool, Pool, QuotaAnswer, QuotaRow } from './interfaces.ts'
 import { newPool } from './pool-settings.ts'
 import { asObject, count, nullable, poolName, reasonText, recordOf, referenceTo, shortText } from './types.ts'
 
@@ -26,6 +26,7 @@ export interface LocalGlobal {
   mode(mode: ModeRecord['mode'], reason: string, authority: Authority): Promise<void>
   /** `limit` undefined: only read. */
   quota(scope: string, limit: Partial<Amounts> | null | undefined, authority: Authority): Promise<QuotaAnswer>
+  quotas(): Promise<readonly QuotaRow[]>
   decisions(options: DecisionOptions, authority: Authority): Promise<readonly DecisionRecord[]>
   related(kind: string, authority: Authority): Promise<readonly ReferenceRecord[]>
 }
@@ -87,13 +88,19 @@ export const globalKind = defineKind<Global, LocalGlobal>({
       run: (local, [to, reason], authority) => local.mode(to, reason, authority),
     },
     quota: {
-      doc: 'Limit and use of a pool or an account; with a limit, sets it.', acl: 'administer', idempotent: true,
+      doc: 'Limit and use of a pool, a user, a group or an account; with a limit, sets it.', acl: 'administer', idempotent: true,
       parameters: [
-        parameter('scope', shortText, '"pool/NAME" or "account/PRINCIPAL".'),
+        parameter('scope', shortText, '"pool:NAME", "user:NAME", "group:NAME" or "account/PRINCIPAL".'),
         parameter('limit', optional(nullable(limits)), 'vms, vcpus, memoryMiB, each if limited; null: no limit.'),
       ],
       result: { doc: '{scope, limit, booked}', type: anything() },
       run: (local, [scope, limit], authority) => local.quota(scope, limit, authority),
+    },
+    quotas: {
+      doc: 'All limits, and what is booked of them.', acl: 'read', idempotent: true,
+      parameters: [],
+      result: { doc: 'rows of {scope, limit, booked}', type: anything() },
+      run: (local) => local.quotas(),
     },
     decisions: {
       doc: 'Why things were done or left, newest first.', acl: 'read', idempotent: true,

@@ -19,6 +19,8 @@ export type GlobalEvent =
   | ({ readonly type: 'poolAdded' | 'poolRemoved'; readonly pool: string; readonly name: string } & ObjectEvent)
   | ({ readonly type: 'mode'; readonly mode: ModeRecord['mode']; readonly by: string; readonly reason: string } & ObjectEvent)
   | LostEvent
+/** One limit; `scope` as it is written: "pool/web", "user:alice", "group:lab", "account/local:0". */
+export interface QuotaRow { readonly scope: string; readonly limit: Partial<Amounts>; readonly booked: Amounts }
 export interface QuotaAnswer { readonly scope: QuotaScope; readonly limit: Partial<Amounts>; readonly booked: Amounts }
 export interface DecisionOptions { /** uuid of a VM, a group or a machine; left out: all. */ readonly about?: string; /** At most so many, newest first; default 100. */ readonly limit?: number }
 export interface NewPool {
@@ -66,8 +68,10 @@ export interface Global extends ResourceObject<GlobalInfo, GlobalStats, GlobalEv
   remove(pool: Pool, options?: { readonly force?: boolean }): Promise<void>
   /** What policies and hosts may do by themselves; `reason` is for the others. */
   mode(mode: ModeRecord['mode'], reason: string): Promise<void>
-  /** Limit and use of "pool/NAME" or "account/PRINCIPAL"; with `limit`, sets it; null takes it away. */
+  /** Limit and use of "pool:NAME", "user:NAME", "group:NAME" or "account/PRINCIPAL"; with `limit`, sets it; null takes it away. */
   quota(scope: string, limit?: Partial<Amounts> | null): Promise<QuotaAnswer>
+  /** All limits, and what is booked of them. */
+  quotas(): Promise<readonly QuotaRow[]>
   /** Why things were done or left, over all pools, newest first. */
   decisions(options?: DecisionOptions): Promise<readonly DecisionRecord[]>
 }

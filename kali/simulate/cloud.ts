@@ -117,6 +117,7 @@ export async function startCloud({ base, world, self, principal, clock, seed, sa
   const service = watched(addressed)
   const kinds = serveCloudKinds({
     self, service, book: { booked: (scope) => book.booked(scope), memory(policy, pool) { looked(policy, pool); return book.memory(policy, pool) } }, objects: world.objects, clock, random, list: (kind, authority) => world.resolve(kind, authority, 'attributes'),
+    administers: (what, authority) => world.capabilities.passOn(what, 'acls', 'administer', authority),
     onError: (error) => warn('a watcher of the cloud failed', { reason: String(error) }),
   })
 

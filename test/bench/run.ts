@@ -35,7 +35,7 @@ const BENCHES: Readonly<Record<string, string>> = {
   'objects-many': 'objects-many.ts',
 }
 /** Of single parts, for whoever works on them: only by name. */
-const PARTS: Readonly<Record<string, string>> = { 'sandbox': 'sandbox.ts', 'rpc': 'rpc.ts', 'membership': 'membership.ts', 'rmo-refresh': 'rmo-refresh.ts', 'invoke': 'invoke.ts', 'deploy': 'deploy.ts' }
+const PARTS: Readonly<Record<string, string>> = { 'sandbox': 'sandbox.ts', 'rpc': 'rpc.ts', 'membership': 'membership.ts', 'rmo-refresh': 'rmo-refresh.ts', 'invoke': 'invoke.ts', 'deploy': 'deploy.ts', 'audit': 'audit.ts' }
 const HELP = `npm run bench [-- options]
 
 Measures every row of the table in README.md beside its peers and prints one JSON line per figure, then the table.

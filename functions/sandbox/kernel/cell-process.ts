@@ -1,20 +1,19 @@
-// One cell: a process of its own under Node's permission model (its scripts and node_modules readable,
-// nothing writable), without network where `unshare -rn` is allowed, with an empty environment, that dies with
+// One cell: a process of its own under Node's permission model (its scripts and three packages readable,
+// nothing writable), behind the walls that this machine allows (walls.ts), with an empty environment, that dies with
 // its parent (setpriv --pdeathsig KILL, and end of file on the control pipe). The kernel may SIGKILL it at any time.
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { createRequire } from 'node:module'
-import { dirname, sep } from 'node:path'
 import { LIMITS } from '../../../fabric/base.ts'
-import type { CellScripts } from '../bundle.ts'
 import { CellLane, type CellLaneHooks } from './cell-lane.ts'
+import { programPath } from './programs.ts'
+import { residentMiB } from './walls.ts'
+import type { CellPlace } from './walls.ts'
 
 export type DeathCause = 'crash' | 'out-of-memory' | 'stuck' | 'closed'
 
 export interface CellSettings {
-  readonly scripts: CellScripts
   readonly lanes: number
   readonly spareIsolates: number
   readonly warmIsolates: number
@@ -29,35 +28,13 @@ export interface CellHooks {
   package: CellLaneHooks['package']
 }
 
-const PAGE_BYTES = 4_096
-const MiB = 1024 * 1024
-
-/** Wrappers that this machine allows, found out once: each is tried by running `true` under it. */
-let wrappers: readonly string[] | undefined
-function cellWrappers(): readonly string[] {
-  if (wrappers !== undefined) return wrappers
-  const allowed = (command: readonly string[]): boolean => spawnSync(command[0] as string, [...command.slice(1), 'true'], { stdio: 'ignore', timeout: 5_000 }).status === 0
-  const network = ['unshare', '-rn']
-  const parent = ['setpriv', '--no-new-privs', '--pdeathsig', 'KILL']
-  wrappers = allowed([...network, ...parent]) ? [...network, ...parent] : allowed(parent) ? parent : allowed(network) ? network : []
-  return wrappers
-}
-
-/** The part of a path up to the folder that holds the package. */
-function packageRoot(file: string): string {
-  const at = file.lastIndexOf(`${sep}node_modules${sep}`)
-  return file.slice(0, at + `${sep}node_modules${sep}`.length)
-}
-
-function nodeArguments(settings: CellSettings): string[] {
-  const require = createRequire(import.meta.url)
-  const readable = new Set([dirname(settings.scripts.main) + sep, ...['isolated-vm', 'piscina', 'node-gyp-build'].map((name) => packageRoot(require.resolve(name)))])
+function nodeArguments(settings: CellSettings, { scripts, readable }: CellPlace): string[] {
   return [
-    '--no-node-snapshot', '--permission', '--allow-addons', '--allow-worker', ...[...readable].map((path) => `--allow-fs-read=${path}`),
+    '--no-node-snapshot', '--permission', '--allow-addons', '--allow-worker', ...readable.map((path) => `--allow-fs-read=${path}`),
     '--disable-warning=PERM0001', '--disable-warning=PERM0006', '--disable-warning=ExperimentalWarning', '--disable-warning=SecurityWarning',
     '--v8-pool-size=1', '--max-semi-space-size=2', '--max-old-space-size=256', '--no-global-search-paths',
-    settings.scripts.main,
-    JSON.stringify({ worker: settings.scripts.worker, prelude: settings.scripts.prelude, shapes: settings.shapes, lanes: settings.lanes, spares: settings.spareIsolates, warm: settings.warmIsolates }),
+    scripts.main,
+    JSON.stringify({ worker: scripts.worker, prelude: scripts.prelude, shapes: settings.shapes, lanes: settings.lanes, spares: settings.spareIsolates, warm: settings.warmIsolates }),
   ]
 }
 
@@ -75,6 +52,7 @@ export class CellProcess {
   readonly #child: ChildProcess
   readonly #control: Socket
   readonly #hooks: CellHooks
+  readonly #place: CellPlace
   readonly lanes: CellLane[] = []
   /** Resolves once the process is gone. */
   readonly gone: Promise<void>
@@ -86,12 +64,13 @@ export class CellProcess {
   how = ''
   #residentPoll: NodeJS.Timeout | undefined
 
-  constructor(settings: CellSettings, hooks: CellHooks) {
+  constructor(settings: CellSettings, place: CellPlace, hooks: CellHooks) {
+    this.#place = place
     this.#hooks = hooks
     this.gone = new Promise((resolve) => { this.#isGone = resolve })
     // `env -i` and not only an empty `env` option: tools that hook child_process add NODE_OPTIONS to that.
     const environment = [`LIBC=${musl() ? 'musl' : 'glibc'}`, 'MALLOC_ARENA_MAX=2']
-    const [command = 'env', ...rest] = [...cellWrappers(), 'env', '-i', ...environment, process.execPath, ...nodeArguments(settings)]
+    const [command = 'env', ...rest] = [...place.wrapper, programPath('env'), '-i', ...environment, process.execPath, ...nodeArguments(settings, place)]
     const pipes = Array.from({ length: settings.lanes + 1 }, () => 'pipe' as const)
     this.#child = spawn(command, rest, {
       stdio: ['ignore', 'ignore', settings.stderr, ...pipes], cwd: '/', env: {},
@@ -112,6 +91,7 @@ export class CellProcess {
       socket.unref()
     }
     this.#child.unref()
+    if (this.#child.pid !== undefined) place.begun(this.#child.pid)
     this.#preferForOom()
     this.startLane(0)
   }
@@ -154,14 +134,9 @@ export class CellProcess {
     return best
   }
 
-  residentMiB(): number {
-    try {
-      const pages = Number(readFileSync(`/proc/${this.pid}/statm`, 'latin1').split(' ')[1])
-      return pages * PAGE_BYTES / MiB
-    } catch {
-      return 0
-    }
-  }
+  residentMiB(): number { return residentMiB(this.pid) }
+  /** Most memory it ever had, by its control group. */
+  peakMiB(): number | undefined { return this.#place.peakMiB() }
 
   /** Called when the cell gets its first attempt and when it has none left: an idle cell is not looked at. */
   watchResident(busy: 'busy' | 'idle'): void {
@@ -184,6 +159,9 @@ export class CellProcess {
     if (this.dead) return
     this.dead = true
     this.watchResident('idle')
+    // The kernel's own verdict: to us it is a SIGKILL like any other.
+    if (this.#place.ranOut()) this.cause ??= 'out-of-memory'
+    this.#place.leave()
     for (const stream of this.#child.stdio) stream?.destroy()
     this.how = this.cause === 'out-of-memory' ? `above ${LIMITS.cellResidentMiBMax} MiB, or a heap that V8 gave up` : how
     this.#isGone()

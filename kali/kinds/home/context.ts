@@ -14,6 +14,8 @@ export interface CloudHome {
   readonly objects: Pick<LocalObjects, 'add' | 'remove' | 'get' | 'list'>
   /** All objects of a kind with attributes, as NodeCapabilities.list; machines that do not answer are left out. */
   readonly list: (kind: string, authority: Authority) => Promise<readonly ReferenceRecord[]>
+  /** Rejects unless the caller may administer that machine or VM: a pool's rules hold for what is added to it. */
+  readonly administers: (what: ReferenceRecord, authority: Authority) => Promise<void>
   readonly clock: Clock
   readonly random: Random
   /** A listener of an event threw. */

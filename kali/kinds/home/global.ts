@@ -3,7 +3,9 @@
 import type { Authority, ReferenceRecord } from '../../../functions/mod.ts'
 import { RMO, randomUuid } from '../../../rmo/base.ts'
 import type { QuotaScope } from '../../cloud/contract.ts'
+import { scopeText } from '../../cloud/owners.ts'
 import { KALI } from '../../errors.ts'
+import { canonicalGroupName, canonicalUserName } from '../../trust/names.ts'
 import { GLOBAL_UUID } from '../global.ts'
 import type { GlobalAttributes, LocalGlobal } from '../global.ts'
 import { POOL_FIELDS, changeOfPool } from '../pool-settings.ts'
@@ -26,14 +28,19 @@ export function createGlobal(home: CloudHome, events: EventSource): LocalGlobal 
   const { view } = service
   let attributes: GlobalAttributes | undefined
 
-  const scopeOf = (written: string): QuotaScope => {
-    const [, type, name] = /^(pool|account)\/(.+)$/.exec(written) ?? []
-    if (type === 'account') return `account/${name ?? ''}`
+  const scopeOf = (named: string): QuotaScope => {
+    const [, type, name = ''] = /^(pool|account|user|group)[/:](.+)$/.exec(named) ?? []
+    if (type === 'account') return `account/${name}`
+    if (type === 'user') return `user/${canonicalUserName(name)}`
+    if (type === 'group') return `group/${canonicalGroupName(name)}`
     const found = type === undefined ? undefined : view.pools().find((pool) => pool.uuid === name || pool.name === name)
     if (found !== undefined) return `pool/${found.uuid}`
-    if (type === 'pool') throw KALI.POOL_UNKNOWN({ pool: name ?? '' })
-    throw RMO.ARGUMENT_INVALID({ call: 'Global.quota', path: 'scope', expected: '"pool/NAME" or "account/PRINCIPAL"', got: JSON.stringify(written) })
+    if (type === 'pool') throw KALI.POOL_UNKNOWN({ pool: name })
+    throw RMO.ARGUMENT_INVALID({ call: 'Global.quota', path: 'scope', expected: '"pool:NAME", "user:NAME", "group:NAME" or "account/PRINCIPAL"', got: JSON.stringify(named) })
   }
+
+  /** As users write it. */
+  const written = (scope: QuotaScope): string => (scope.startsWith('pool/') ? `pool/${view.pool(scope.slice('pool/'.length))?.name ?? scope.slice('pool/'.length)}` : scopeText(scope))
 
   return {
     attributes() {
@@ -71,11 +78,12 @@ export function createGlobal(home: CloudHome, events: EventSource): LocalGlobal 
       if (view.pool(uuid) !== undefined) await service.removePool(uuid, options, by)
     },
     mode: (mode, reason, by) => service.setMode(mode, reason, by),
-    async quota(written, limit, by) {
-      const scope = scopeOf(written)
+    async quota(named, limit, by) {
+      const scope = scopeOf(named)
       if (limit !== undefined) await service.putQuota({ scope, limit } as Parameters<typeof service.putQuota>[0], by)
       return { scope, limit: view.quota(scope)?.limit ?? {}, booked: await book.booked(scope) }
     },
+    quotas: () => Promise.all(view.quotas().map(async ({ scope, limit }) => ({ scope: written(scope), limit, booked: await book.booked(scope) }))),
     async decisions(options, by) {
       const { limit = DECISIONS_DEFAULT } = options
       const all = await Promise.all(view.pools().map(({ uuid }) => service.decisions(uuid, { ...options, limit }, by)))

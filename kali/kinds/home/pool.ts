@@ -49,10 +49,13 @@ export function createPool(home: CloudHome, uuid: string, events: EventSource): 
   const addOne = async (what: ReferenceRecord, options: { readonly start?: boolean }, authority: Authority): Promise<ReferenceRecord> => {
     switch (what.kind) {
       case 'PhysicalMachine':
-        if (view.machine(what.uuid)?.pool !== uuid) await service.addMachine(uuid, what, authority)
+        if (view.machine(what.uuid)?.pool === uuid) return what
+        await home.administers(what, authority)
+        await service.addMachine(uuid, what, authority)
         return what
       case 'VM': {
         if (what.cold !== true && view.intent(what.uuid)?.pool === uuid) return what
+        if (what.cold !== true) await home.administers(what, authority)
         const { vm } = await service.addVm(uuid, what, options, authority)
         return vmHere(vm, authority)
       }

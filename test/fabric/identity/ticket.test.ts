@@ -50,7 +50,7 @@ test('a ticket altered with its checksum put right, or signed by a stranger, is 
 
 test('expiry and fabric are judged by the admitting member', (t) => {
   const ticket = readTicket(text)
-  const judge = (wallMs: number, id = fabric.id) => codeOf(() => judgeTicket(ticket, { fabric: id, wallMs }))
+  const judge = (wallMs: number, id = fabric.id) => codeOf(() => judgeTicket(ticket, { fabric: id, wallMs, joiner: fabric.id }))
   t.equal(judge(draft.expiresAtMs - 1), undefined)
   t.equal(judge(draft.expiresAtMs), 'FABRIC_ERR_TICKET_EXPIRED')
   t.equal(judge(0, stranger.id), 'FABRIC_ERR_TICKET_FOREIGN')
