@@ -56,6 +56,8 @@ export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, '
     ...(wish.name === undefined ? [] : ['--name', wish.name]),
     ...(wish.listen === undefined ? [] : ['--listen', wish.listen]),
     ...(wish.http === undefined ? [] : ['--http', wish.http]),
+    ...(wish.httpTls === undefined ? [] : ['--http-cert', wish.httpTls.cert, '--http-key', wish.httpTls.key]),
+    ...(wish.httpPlain === true ? ['--http-insecure'] : []),
     ...(wish.store === undefined ? [] : ['--store', wish.store]),
     ...(wish.usersSocket === undefined ? [] : ['--users-socket', wish.usersSocket]),
     ...hypervisorArguments(wish.hypervisor),

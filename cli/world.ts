@@ -11,6 +11,8 @@ import type { ConnectOptions, DataCenter, RunningNode, StartNodeOptions } from '
 export interface Kali {
   connect(options: ConnectOptions): Promise<DataCenter>
   startNode(options: StartNodeOptions): Promise<RunningNode>
+  /** What this machine allows around shipped code. */
+  examineCells?(): Promise<readonly { readonly wall: string; readonly state: 'up' | 'absent'; readonly how: string }[]>
 }
 
 export interface Sink { readonly isTTY?: boolean | undefined; readonly columns?: number | undefined; readonly rows?: number | undefined; write(text: string): unknown }

@@ -11,6 +11,7 @@ import { serveBlobs } from './blob/transfer.ts'
 import type { Clock, Random } from './clock.ts'
 import { FABRIC } from './errors-table.ts'
 import { errorCode } from './errors.ts'
+import type { CodedError } from './errors.ts'
 import type { NodeId } from './id.ts'
 import { createSealing } from './identity/sealing.ts'
 import type { Sealing } from './identity/sealing.ts'
@@ -23,9 +24,10 @@ import { LIMITS } from './limits.ts'
 import { createLog } from './log.ts'
 import type { Log } from './log.ts'
 import { createMembership } from './membership/driver.ts'
-import type { Membership, MembershipEvent } from './membership/contract.ts'
+import type { Membership } from './membership/contract.ts'
+import { isLocalAdministrator, serveNode } from './node-service.ts'
 import { Peers } from './peers.ts'
-import type { CallContext, Caller, FrameChannel, RpcPeer, RpcRegistry } from './rpc/contract.ts'
+import type { Caller, FrameChannel, RpcPeer, RpcRegistry } from './rpc/contract.ts'
 import { createRpcPeer } from './rpc/peer.ts'
 import { createRegistry } from './rpc/registry.ts'
 import { createStanding } from './standing.ts'
@@ -68,6 +70,8 @@ export interface NodeInfo {
   readonly origin: 'founded' | 'joined' | 'returned'
   /** Further places where programs knock, by kind: { http: "http://127.0.0.1:8080" }. */
   readonly doors: Readonly<Record<string, string>>
+  /** What stands around shipped code on this machine, and what does not: { user: "one of its own for each cell", ... }. */
+  readonly cells?: Readonly<Record<string, string>>
   /** Why the members speak with it no more, if so. */
   readonly revoked?: { readonly code: string; readonly message: string }
 }
@@ -91,10 +95,13 @@ export interface FabricNode {
   info(): NodeInfo
   /** Who is cut off from now on, all of them: links end, hellos are refused, also after a restart of this node. */
   setRevoked(list: readonly RevokedNode[]): void
+  /** Why this node's members speak with it no more, if so. */
+  cutOff(): CodedError | undefined
   /** A ticket, for one key only when `subject` is given. */
   ticket(options: { readonly lifetimeMs?: number; readonly subject?: NodeId }): string
   /** A door that a layer above has opened, for info(). */
   tellDoor(kind: string, url: string): void
+  tellCells(walls: Readonly<Record<string, string>>): void
   /** Opens the local doors; call when every method is registered. */
   open(options?: OpenDoorsOptions): Promise<void>
   /** Leaves the fabric cleanly and stops. */
@@ -176,7 +183,8 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   serveBlobs(registry, blobs, name)
 
   const doors: Record<string, string> = {}
-  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined', doors: { ...doors }, ...revokedNow() })
+  let cells: NodeInfo['cells']
+  const info = (): NodeInfo => ({ id: transport.id, name, fabric: identity.fabric?.id ?? '', version: VERSION, pid: process.pid, data, addresses: transport.addresses(), startedAtMs, origin: founding ? 'founded' : returning ? 'returned' : 'joined', doors: { ...doors }, ...(cells === undefined ? {} : { cells }), ...revokedNow() })
   const revokedNow = (): Pick<NodeInfo, 'revoked'> => {
     const why = standing.cutOff()
     return why === undefined ? {} : { revoked: { code: why.code, message: why.message } }
@@ -200,6 +208,7 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
   return {
     id: transport.id, membership: members, registry, blobs, log, info,
     tellDoor(kind, url) { doors[kind] = url },
+    tellCells(walls) { cells = walls },
     setRevoked(list) {
       const { added, removed } = revocations.replace(list)
       transport.revised(removed)
@@ -208,6 +217,7 @@ export async function startFabricNode(options: FabricNodeOptions): Promise<Fabri
       log.info('revoked nodes', { added, removed })
       identity.remember({ revoked: revocations.list() }).catch((error: unknown) => log.warn('the revoked nodes could not be written down', { reason: String(error) }))
     },
+    cutOff: () => standing.cutOff(),
     ticket: (wanted) => transport.makeTicket(wanted),
     founder: identity.fabric?.chain[0]?.subject ?? transport.id,
     sign: (message) => identity.keys.sign(message),
@@ -268,60 +278,4 @@ function listenAddress(listen: string | undefined): { readonly host: string; rea
   const number = Number(port)
   if (host === '' || listen.split(':').length > 2 || !Number.isInteger(number) || number < 0 || number > 65_535) throw FABRIC.LISTEN_INVALID({ listen })
   return { host, port: number }
-}
-
-interface NodeService {
-  readonly registry: RpcRegistry
-  readonly membership: Membership
-  readonly info: () => NodeInfo
-  readonly ticket: (lifetimeMs: number) => string
-  readonly stop: () => Promise<void>
-  readonly clock: Clock
-  readonly administers: (method: string, principal: string) => boolean
-}
-
-/** Events a slow watcher may have waiting. */
-const WATCH_QUEUE_MAX = 1_024
-
-/** The machine's administrator, un-narrowed. */
-const isLocalAdministrator = (_method: string, principal: string): boolean => /^local:\d+$/.test(principal)
-
-/** What a shell asks of the node itself. Tickets and stopping are for this machine's administrator, and whom `administers` lets through its local doors. */
-function serveNode({ registry, membership, info, ticket, stop, clock, administers }: NodeService): void {
-  const localOnly = (method: string, { caller, principal }: CallContext): void => {
-    if (caller.via !== 'socket' || !administers(method, principal)) throw FABRIC.LOCAL_ONLY({ method })
-  }
-  registry.method('node.info', () => info())
-  registry.method('node.members', () => membership.members())
-  registry.method('node.ticket', (body, context) => {
-    localOnly('node.ticket', context)
-    const asked = (body as { readonly lifetimeMs?: unknown } | null)?.lifetimeMs ?? LIMITS.ticketLifetimeMs
-    if (typeof asked !== 'number' || !(asked > 0 && asked <= LIMITS.ticketLifetimeMsMax)) throw FABRIC.TICKET_LIFETIME({ lifetimeMs: Number(asked), lifetimeMsMax: LIMITS.ticketLifetimeMsMax })
-    return ticket(asked)
-  })
-  registry.method('node.down', (_body, context) => {
-    localOnly('node.down', context)
-    // After the answer has left.
-    clock.after(0, () => void stop())
-    return null
-  })
-  registry.stream('node.watch', async (_body, context, stream) => {
-    const queue: MembershipEvent[] = []
-    let wake = Promise.withResolvers<void>()
-    const unsubscribe = membership.onEvent((event) => {
-      if (queue.length < WATCH_QUEUE_MAX) queue.push(event)
-      wake.resolve()
-    })
-    context.signal.addEventListener('abort', () => wake.resolve(), { once: true })
-    try {
-      while (!context.signal.aborted) {
-        for (let event = queue.shift(); event !== undefined; event = queue.shift()) await stream.write(event)
-        await wake.promise
-        wake = Promise.withResolvers<void>()
-      }
-    } finally {
-      unsubscribe()
-    }
-    return null
-  })
 }

@@ -20,6 +20,8 @@ const changesFunction = (verb: string): [string, DescribeMethod] => [`functions.
 
 const methodsOf = (self: string): Readonly<Record<string, DescribeMethod>> => ({
   'node.ticket': ofNode('ticket'),
+  'node.revoke': (body) => ({ verb: 'node.revoke', object: `node/${shown(fieldsOf(body)['node'])}` }),
+  'node.admit': (body) => ({ verb: 'node.admit', object: `node/${shown(fieldsOf(body)['node'])}` }),
   'node.down': ofNode('down'),
   'node.store.copy': (body) => ({ verb: 'store.copy', object: '', name: shown(Array.isArray(body) ? body[0] : '').replace(/\/\/[^@/]*@/, '//') }),
   'functions.deploy': (body) => ({ verb: 'deploy', object: '', name: shown((fieldsOf(body)['files'] as readonly unknown[] | undefined)?.[0]) }),
@@ -34,6 +36,7 @@ const methodsOf = (self: string): Readonly<Record<string, DescribeMethod>> => ({
     const { kind, uuid, home, stream } = fieldsOf(body)
     return home === self ? { verb: shown(stream), object: `${shown(kind)}/${shown(uuid)}` } : undefined
   },
+  'account.setPrices': ofNode('account.prices'),
   'audit.list': ofNode('audit'),
   'audit.verify': ofNode('audit.verify'),
   'audit.export': ofNode('audit.export'),

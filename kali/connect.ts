@@ -13,6 +13,8 @@ import type { ConnectOptions, DataCenter, NodeInfo, NodeRow, ObjectCollections, 
 import { createAclApi } from './acl-wire.ts'
 import type { AclApi } from './acl-wire.ts'
 import { KALI } from './errors.ts'
+import { createAccountApi } from './account-wire.ts'
+import type { AccountApi } from './account-wire.ts'
 import { createAuditApi } from './audit-client.ts'
 import type { AuditApi } from './audit-client.ts'
 import { createStoreApi } from './store-client.ts'
@@ -103,6 +105,7 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
   readonly functions: FunctionsApi
   readonly store: StoreApi
   readonly audit: AuditApi
+  readonly account: AccountApi
   readonly trust: TrustApi
   readonly acl: AclApi
   readonly #peer: BusyPeer
@@ -139,9 +142,10 @@ class ConnectedDataCenter implements Omit<DataCenter, keyof ObjectCollections> {
     this.fn = standIn(['dc', 'fn'], fn)
     this.functions = { ...createCatalogClient(client), ...calls, ...createObserveClient(client), secrets: createSecretsClient(client) }
     this.store = createStoreApi(client)
-    this.trust = createTrustApi({ ...client, config })
+    this.trust = createTrustApi({ ...client, config, clock: systemClock })
     this.acl = createAclApi(client)
     this.audit = createAuditApi(client)
+    this.account = createAccountApi(client)
   }
 
   /** One per kind of the registry, under its plural: pms, vms, ... */

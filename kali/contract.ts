@@ -4,6 +4,7 @@ import type { Manifest, Outcome } from '../functions/mod.ts'
 import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
 import type { Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
 import type { Elasticity, Global, HighAvailability, Pool } from './kinds/interfaces.ts'
+import type { AccountApi } from './account-wire.ts'
 import type { AuditApi } from './audit-client.ts'
 import type { AclApi } from './acl-wire.ts'
 import type { TrustApi } from './trust/client.ts'
@@ -80,6 +81,8 @@ export interface DataCenter extends ObjectCollections {
   readonly acl: AclApi
   /** What was done, by whom, on all nodes: records before and after each privileged act. */
   readonly audit: AuditApi
+  /** Who used what, when, on all nodes. */
+  readonly account: AccountApi
   node(): Promise<NodeInfo>
   /** Members as the connected node knows them; no machine is asked. */
   members(): Promise<readonly Member[]>
@@ -107,6 +110,10 @@ export interface StartNodeOptions {
   readonly highAvailability?: 'fast' | 'calm'
   /** "host:port" of the HTTP door; left out: none. */
   readonly http?: string
+  /** Files of its certificate (PEM, with its chain) and key: then it speaks TLS. Without them it listens on this machine only, unless httpPlain. */
+  readonly httpTls?: { readonly cert: string; readonly key: string }
+  /** Lets it listen on the network without TLS. */
+  readonly httpPlain?: boolean
   /** Path of a socket for other users of this machine: who comes there is nobody until he has logged in; left out: none. */
   readonly usersSocket?: string
   /** The machine's virtual machines; left out: none. */
@@ -140,10 +147,13 @@ export interface RunningNode {
 }
 
 export type * from './cloud/contract.ts'
+export type { AccountAnswer, AccountApi, AccountQuery, AccountRow } from './account-wire.ts'
+export type { Prices } from './account-prices.ts'
 export type { AuditApi, AuditListOptions, AuditRow } from './audit-client.ts'
 export type { AclAnswer, AclApi, AclLevel, AclQuestion } from './acl-wire.ts'
 export type { LoginOptions, TrustApi } from './trust/client.ts'
 export type { LdapSettings, RoleRecord } from './trust/contract.ts'
+export type { AdmitNodeAnswer, RevokedNodeRow } from './trust/node-wire.ts'
 export type { LoginAnswer, RoleRow, TrustShown, UserRow, WhoAmI } from './trust/wire.ts'
 export type * from './kinds/interfaces.ts'
 export type { RuleAnswer } from './cloud/parts.ts'

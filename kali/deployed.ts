@@ -15,7 +15,7 @@ import {
 } from '../functions/mod.ts'
 import type { Admit, Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
 import { createFunctionRules, createLocalEvents, kindProblem, rightProblem } from '../rmo/mod.ts'
-import type { FunctionRules, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
+import type { FunctionRules, FunctionUse, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
 import { kumoiKinds } from './kinds/index.ts'
 import { seeMembers } from './members-seen.ts'
 
@@ -67,6 +67,8 @@ export interface DeployedOptions extends Pick<DeployedBase, 'catalog' | 'holders
   readonly functions: FunctionService
   /** Who may deploy, redrive, keep secrets (rmo/acl/rights.ts). */
   readonly admit: Admit
+  /** Told of each call of a deployed function that ran here. */
+  readonly used: (use: FunctionUse) => void
 }
 export interface Deployed {
   readonly invoker: Invoker
@@ -77,7 +79,7 @@ export interface Deployed {
   stop(): Promise<void>
 }
 
-export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, catalog, holders, rules }: DeployedOptions): Deployed {
+export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, used, catalog, holders, rules }: DeployedOptions): Deployed {
   const { id: self, registry, log, membership } = fabric
   const { hostCalls } = functions
   const selfName = membership.self.name
@@ -104,10 +106,17 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     },
   })
   const unsubscribe = catalog.onChange((name) => { if (catalog.get(name) === undefined) observation.forget(name) })
+  const observer: Observation = {
+    ...observation,
+    called(call, outcome) {
+      observation.called(call, outcome)
+      used({ name: call.name, deployer: catalog.get(call.name)?.versions.get(call.version)?.by, cpuMs: call.cpuMs, failed: outcome.status !== 'value' })
+    },
+  }
   const state = createState({ store })
   const members = seeMembers(membership, systemClock)
   const invoke = createInvoke({
-    registry, store, sandbox, catalog, holders, observer: observation, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
+    registry, store, sandbox, catalog, holders, observer, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
     nodes: () => members.list(), peer, hostCalls,
     subscribers: (topic, deployer) => subscribersOf(catalog, topic, deployer).map(({ manifest }) => manifest.name),
     admit, originalStack, redact: (error) => secrets.redactor.error(error),

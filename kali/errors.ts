@@ -47,10 +47,15 @@ export const KALI = defineErrors('KALI_ERR', {
   TRUST_AWAY: { message: (_: object) => 'This node has not read the users and roles of its fabric yet, and has no copy of them, so it lets nobody in. Ask again when the global store answers (`kumoi store status`).', retryable: true, outcome: 'not-started' },
   // --- access rules
   METHOD_DENIED: { message: (d: { readonly method: string; readonly principal: string; readonly right: string; readonly reason: string }) => `${d.principal} may not ${d.method}: ${d.reason}.${d.right === '' ? '' : ` It needs the right ${d.right} ("kumoi acl grant WHO ${d.right} on global").`}`, outcome: 'not-started' },
+  // --- nodes that are cut off
+  NODE_UNKNOWN: { message: (d: { readonly node: string; readonly near: string }) => `No node ${d.node} is known${d.near === '' ? '' : ` (did you mean ${d.near}?)`}. Name a member or a revoked node as \`kumoi node list\` shows them, or give a whole key (64 hexadecimal characters; \`kumoi node key\` prints it on its machine).`, outcome: 'not-started' },
+  NODE_NEEDED: { message: (d: { readonly name: string; readonly why: string; readonly remedy: string }) => `The node ${d.name} was not revoked: ${d.why}. ${d.remedy}`, outcome: 'not-started' },
   // --- connections and the HTTP door
   CLOSED: { message: (_: object) => 'This connection was closed with close(). Call connect() again.', outcome: 'not-started' },
   HTTP_ADDRESS: { message: (d: { readonly address: string }) => `"${d.address}" is no address for the HTTP door. Give PORT, HOST:PORT or [IPV6]:PORT; without a host it is this machine only.`, outcome: 'not-started' },
   HTTP_LISTEN: { message: (d: { readonly address: string; readonly reason: string }) => `The HTTP door cannot listen on ${d.address}: ${d.reason}. Choose a free port of an address of this machine (--http HOST:PORT).`, outcome: 'not-started' },
+  HTTP_CERTIFICATE: { message: (d: { readonly file: string; readonly reason: string }) => `The certificate of the HTTP door cannot be used: ${d.file}: ${d.reason}. Give a PEM certificate (with its chain) and its key: --http-cert FILE --http-key FILE.`, outcome: 'not-started' },
+  HTTP_PLAIN: { message: (d: { readonly address: string }) => `The HTTP door would listen on ${d.address} without TLS, where others can read and change what is sent. Give it a certificate (--http-cert FILE --http-key FILE), listen on this machine only (--http PORT), or say --http-insecure.`, outcome: 'not-started' },
   HTTP_TOKEN: { message: (d: { readonly file: string }) => `This needs the header "Authorization: Bearer TOKEN"; the token is in the file ${d.file} of the node's data directory.`, outcome: 'not-started' },
   HTTP_FOREIGN: { message: (d: { readonly header: string }) => `A request from another site was refused: its ${d.header} header names none of the addresses of this door. Ask by the address that the node listens on.`, outcome: 'not-started' },
   HTTP_ROUTE: { message: (_: object) => 'There is nothing here. POST /functions/NAME calls a function; GET /functions, /metrics and /healthz tell what there is.', outcome: 'not-started' },
@@ -66,6 +71,8 @@ export const KALI = defineErrors('KALI_ERR', {
   SCHEDULER_UNKNOWN: { message: (d: { readonly name: string; readonly known: string; readonly near?: string }) => `There is no scheduler ${d.name}${d.near === undefined ? '' : ` (did you mean ${d.near}?)`}. There is ${d.known}; a deployed function goes by its name, and a function (vm, pms) => pm is one too.`, outcome: 'not-started' },
   SCHEDULER_INVALID: { message: (d: { readonly what: string; readonly expected: string }) => `A scheduler was refused: ${d.what} must be ${d.expected}.`, outcome: 'not-started' },
   SCHEDULER_FAILED: { message: (d: { readonly scheduler: string; readonly vm: string; readonly reason: string; readonly at?: string; readonly choice?: object }) => `The scheduler ${d.scheduler} failed for ${d.vm}: ${d.reason}${d.at === undefined ? '' : ` (${d.at})`}. Nothing was placed.`, outcome: 'failed' },
+  // --- accounts (kali/account-*.ts)
+  PRICES_INVALID: { message: (d: { readonly what: string; readonly expected: string }) => `The prices were refused: ${d.what} must be ${d.expected}.`, outcome: 'not-started' },
   // --- directory and names (kali/trust)
   LOGIN_REFUSED: { message: (d: { readonly name: string }) => `The login of ${d.name} was refused. Check name and password; whoever keeps the directory can tell whether the account is there and open.`, outcome: 'not-started' },
   DIRECTORY_AWAY: { message: (d: { readonly url: string; readonly reason: string }) => `The directory ${d.url} could not be asked: ${d.reason}. Nobody can log in until it answers; those who are logged in stay so until their token ends. "kumoi trust ldap test" tells where it fails.`, retryable: true, outcome: 'not-started' },

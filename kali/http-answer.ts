@@ -26,7 +26,8 @@ const NOT_RUN: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   [FUNCTIONS.FUNCTION_BROKEN.code, { status: 503, retryAfter: AWAY_SECONDS }], [FUNCTIONS.SANDBOX_QUARANTINED.code, { status: 503, retryAfter: AWAY_SECONDS }],
   [FUNCTIONS.FUNCTION_UNHELD.code, { status: 503, retryAfter: AWAY_SECONDS }], [FUNCTIONS.FUNCTION_FENCED.code, { status: 503, retryAfter: AWAY_SECONDS }], [FUNCTIONS.FUNCTION_CODE_MISSING.code, { status: 503, retryAfter: AWAY_SECONDS }],
   [FUNCTIONS.NO_NODES.code, { status: 503, retryAfter: AWAY_SECONDS }], [FUNCTIONS.NODE_GONE.code, { status: 503, retryAfter: AWAY_SECONDS }], [FABRIC.STORE_UNREACHABLE.code, { status: 503, retryAfter: AWAY_SECONDS }],
-  [KALI.HTTP_TOKEN.code, { status: 401 }], [KALI.HTTP_FOREIGN.code, { status: 403 }], [KALI.HTTP_ROUTE.code, { status: 404 }], [KALI.HTTP_METHOD.code, { status: 405 }],
+  [KALI.HTTP_TOKEN.code, { status: 401 }], [KALI.TOKEN_REFUSED.code, { status: 401 }], [KALI.USER_REVOKED.code, { status: 401 }], [KALI.METHOD_DENIED.code, { status: 403 }], [KALI.TOKEN_SPENT.code, { status: 403 }], [FABRIC.REVOKED.code, { status: 503 }],
+  [KALI.TRUST_AWAY.code, { status: 503, retryAfter: AWAY_SECONDS }], [KALI.HTTP_FOREIGN.code, { status: 403 }], [KALI.HTTP_ROUTE.code, { status: 404 }], [KALI.HTTP_METHOD.code, { status: 405 }],
 ])
 const RAN: Readonly<Record<FailureStatus, Answer>> = {
   'error': { status: 500 }, 'crash': { status: 500 }, 'out-of-memory': { status: 500 },

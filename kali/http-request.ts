@@ -22,17 +22,18 @@ export function readHttpAddress(address: string): HttpAddress {
   return { host: bare === '' ? LOOPBACK : bare, port: Number(port) }
 }
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('::ffff:127.') || /^127(?:\.\d{1,3}){3}$/.test(host)
 
 /** Host of "host:port" or "[ipv6]:port", and nothing around it. */
 const hostOf = (authority: string): string => (/^\[([^\]]*)\](?::\d*)?$/.exec(authority)?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase()
 
-/** Throws HTTP_FOREIGN. `bound`: where the door listens. */
-export function checkSite({ headers, headersDistinct }: IncomingMessage, bound: string): void {
+/** Throws HTTP_FOREIGN. `bound`: where the door listens; `names`: what its certificate is for. */
+export function checkSite({ headers, headersDistinct }: IncomingMessage, bound: string, names?: (host: string) => boolean): void {
   const { host = '', origin } = headers
   // Node takes the first of two; whatever stands before this door may have taken the other.
   if ((headersDistinct['host']?.length ?? 0) > 1) throw KALI.HTTP_FOREIGN({ header: 'Host' })
   const asked = hostOf(host)
+  if (names?.(asked) === false) throw KALI.HTTP_FOREIGN({ header: 'Host' })
   if (isLoopback(bound) && !isLoopback(asked) && asked !== bound) throw KALI.HTTP_FOREIGN({ header: 'Host' })
   if (origin === undefined) return
   if (!URL.canParse(origin) || new URL(origin).host.toLowerCase() !== host.toLowerCase()) throw KALI.HTTP_FOREIGN({ header: 'Origin' })
@@ -40,14 +41,16 @@ export function checkSite({ headers, headersDistinct }: IncomingMessage, bound: 
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
-/** In a time that says nothing of the token. */
-export function hasToken({ headers }: IncomingMessage, token: string): boolean {
-  const [, given] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
-  return given !== undefined && timingSafeEqual(digest(given), digest(token))
-}
+/** The token in a request; undefined: it has none. */
+export const tokenOf = ({ headers }: IncomingMessage): string | undefined => /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
 
-/** The payload: JSON of the body, undefined when there is none. Throws HTTP_REQUEST; stops reading at the first byte too many. */
-export async function readPayload(request: IncomingMessage): Promise<unknown> {
+/** In a time that says nothing of the token. */
+export const isToken = (given: string, token: string): boolean => timingSafeEqual(digest(given), digest(token))
+
+const NO_BODY = new Uint8Array(0)
+
+/** The bytes of the body, JSON by its headers; none when there is none. Throws HTTP_REQUEST; stops reading at the first byte too many. */
+export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
   const { headers } = request
   const bytesMax = LIMITS.payloadBytesMax
   const tooLong = (): Error => KALI.HTTP_REQUEST({ what: 'the body', expected: `at most ${bytesMax} bytes` })
@@ -56,7 +59,7 @@ export async function readPayload(request: IncomingMessage): Promise<unknown> {
   const empty = declared === 0 || (declared === undefined && headers['transfer-encoding'] === undefined)
   if ((type !== undefined || !empty) && !/^application\/(?:[\w.+-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?$/i.test(type ?? '')) throw KALI.HTTP_REQUEST({ what: 'Content-Type', expected: 'application/json, in UTF-8' })
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') throw KALI.HTTP_REQUEST({ what: 'Content-Encoding', expected: 'left out' })
-  if (empty) return undefined
+  if (empty) return NO_BODY
   if (declared !== undefined && declared > bytesMax) throw tooLong()
   const pieces: Buffer[] = []
   let bytes = 0
@@ -66,10 +69,15 @@ export async function readPayload(request: IncomingMessage): Promise<unknown> {
     if (bytes > bytesMax) throw tooLong()
     pieces.push(piece)
   }
-  if (bytes === 0) return undefined
+  return Buffer.concat(pieces)
+}
+
+/** What a body says; undefined for none. Throws HTTP_REQUEST. */
+export function payloadOf(body: Uint8Array): unknown {
+  if (body.byteLength === 0) return undefined
   const payload = ((): unknown => {
     try {
-      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces)))
+      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
     } catch {
       throw KALI.HTTP_REQUEST({ what: 'the body', expected: 'JSON in UTF-8' })
     }
@@ -92,7 +100,7 @@ function hasMoreValues(payload: unknown, most: number): boolean {
   return false
 }
 
-/** The status of a refusal by readPayload. */
+/** The status of a refusal by readBody or payloadOf. */
 export function statusOfRefusal(details: Readonly<Record<string, unknown>>): number {
   if (details['what'] === 'the body' && String(details['expected']).startsWith('at most')) return 413
   return String(details['what']).startsWith('Content-') ? 415 : 400

@@ -5,26 +5,39 @@
 //   GET /functions  /metrics       what is deployed; Prometheus text of the whole fabric
 //   GET /healthz                   the node is up (no token)
 //
-// Everything but /healthz and functions with the trigger { http: { open: true } } needs the token (http-token.ts). A function
+// Everything but /healthz and functions with the trigger { http: { open: true } } needs a token: the node's own (http-token.ts), or a
+// user's with a proof (http-user.ts), who may then what he may anywhere. A function
 // without an HTTP trigger can be called all the same by whoever has it: he could as well use the shell. Bounded: connections,
 // headers, body, time to send them and to take the answer. A client that goes away cancels its call. Errors: http-answer.ts.
 
-import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { errorCode, LIMITS, toErrorRecord } from '../fabric/base.ts'
+import { LIMITS, toErrorRecord } from '../fabric/base.ts'
 import type { Clock, ErrorRecord, Random } from '../fabric/base.ts'
 import type { CallParent } from '../fabric/mod.ts'
 import { decodeValue, encodeArray, FUNCTIONS, toJson, traceContext } from '../functions/mod.ts'
 import type { Catalog, InvokeOutcome, Invoker, InvokeRequest, TraceContext } from '../functions/mod.ts'
 import { KALI } from './errors.ts'
 import { answerOfFailure, answerOfRefusal, send, sendError } from './http-answer.ts'
-import { causeHeaders, checkSite, hasToken, idempotencyKeyOf, readHttpAddress, readPayload, wantsAsync } from './http-request.ts'
+import { PROOF_HEADER } from './http-proof.ts'
+import { causeHeaders, checkSite, idempotencyKeyOf, isLoopback, isToken, payloadOf, readBody, readHttpAddress, tokenOf, wantsAsync } from './http-request.ts'
+import { openHttpServer } from './http-server.ts'
+import { followPair, readPair } from './http-tls.ts'
+import type { TlsFiles } from './http-tls.ts'
 import { TOKEN_FILE } from './http-token.ts'
+import { isUserToken } from './http-user.ts'
+import type { HttpUsers } from './http-user.ts'
 
 export interface HttpDoorOptions {
   /** "host:port", ":port" or "port"; without a host this machine only; port 0: any. */
   readonly listen: string
+  /** Files of its certificate and key, PEM; without them it is plain HTTP, for this machine only unless `plain`. */
+  readonly tls?: TlsFiles
+  readonly plain?: boolean
+  /** Who users are; left out: nobody but the token's holder. */
+  readonly users?: HttpUsers
+  /** The error when `principal` may not call a method of the node ('functions.list'). */
+  readonly refuse?: (method: string, principal: string) => Error | undefined
+  readonly warn?: (message: string, fields: Readonly<Record<string, unknown>>) => void
   readonly token: string
   /** Of the token's holder; calls without it are made by "http:open". */
   readonly principal: string
@@ -42,6 +55,8 @@ export interface HttpDoorOptions {
 export interface HttpDoor {
   /** "http://127.0.0.1:8080" */
   readonly url: string
+  /** Reads the certificate again now, if it changed. */
+  renew(): Promise<void>
   /** Takes no more, cancels the calls under way, closes every connection. */
   close(): Promise<void>
 }
@@ -49,55 +64,47 @@ export interface HttpDoor {
 const OPEN_PRINCIPAL = 'http:open'
 const TRACE_BYTES = 8
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
-/** How often Node looks for connections that take too long. */
-const CHECK_MS = 1_000
 
-/** Rejects with HTTP_ADDRESS, HTTP_LISTEN. */
+/** Rejects with HTTP_ADDRESS, HTTP_LISTEN, HTTP_CERTIFICATE, HTTP_PLAIN. */
 export async function openHttpDoor(options: HttpDoorOptions): Promise<HttpDoor> {
-  const { host, port } = readHttpAddress(options.listen)
+  const { listen, tls, clock } = options
+  const address = readHttpAddress(listen)
+  if (tls === undefined && options.plain !== true && !isLoopback(address.host)) throw KALI.HTTP_PLAIN({ address: listen })
   const over = new AbortController()
-  const server = createServer({
-    maxHeaderSize: LIMITS.httpHeaderBytesMax, headersTimeout: LIMITS.httpHeadersTimeoutMs, requestTimeout: LIMITS.httpRequestTimeoutMs,
-    keepAliveTimeout: LIMITS.httpIdleMs, connectionsCheckingInterval: CHECK_MS, requireHostHeader: true, insecureHTTPParser: false,
-  }, (request, response) => void new Exchange(options, host, request, response, over.signal).serve())
-  server.maxHeadersCount = LIMITS.httpHeadersMax
-  server.maxConnections = LIMITS.httpConnectionsMax
-  // Malformed requests and timeouts: Node's own answer names nothing of ours; ours has to be no more than this.
-  server.on('clientError', (error, socket) => {
-    if (socket.writable && errorCode(error) !== 'ECONNRESET') socket.end(`HTTP/1.1 ${CLIENT_ERRORS[errorCode(error) ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-    else socket.destroy()
+  let pair = tls === undefined ? undefined : await readPair(tls)
+  const site = { host: address.host, names: (host: string) => pair?.names(host) ?? true }
+  const server = await openHttpServer({
+    address, listen, pair, clock,
+    serve: (request, response) => void new Exchange(options, site, request, response, over.signal).serve(),
   })
-  await new Promise<void>((done, reject) => {
-    server.once('error', (error) => reject(KALI.HTTP_LISTEN({ address: options.listen, reason: error.message }, { cause: error })))
-    server.listen({ host, port }, done)
-  })
-  const { address, port: bound, family } = server.address() as AddressInfo
+  const followed = tls === undefined ? undefined : followPair({ files: tls, clock, warn: options.warn ?? (() => {}), changed: (renewed) => { pair = renewed; server.renew(renewed) } })
   return {
-    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
-    close: () => new Promise((done) => {
-      server.close(() => done())
-      over.abort(FUNCTIONS.RUN_CANCELLED({}))
-      server.closeIdleConnections()
-      // The answers "cancelled" leave first.
-      setImmediate(() => server.closeAllConnections())
-    }),
+    url: server.url,
+    renew: async () => followed?.look(),
+    close() {
+      followed?.stop()
+      return server.close(() => over.abort(FUNCTIONS.RUN_CANCELLED({})))
+    },
   }
 }
 
-const CLIENT_ERRORS: Readonly<Record<string, string>> = { ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout', HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large' }
+/** Where a door is, and by what names it may be asked. */
+interface Site { readonly host: string; names(host: string): boolean }
 
 /** One request and its answer. */
 class Exchange {
   readonly #options: HttpDoorOptions
-  readonly #bound: string
+  readonly #site: Site
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #gone = new AbortController()
   readonly #signal: AbortSignal
+  #body: Promise<Uint8Array> | undefined
+  #trace: TraceContext | undefined
 
-  constructor(options: HttpDoorOptions, bound: string, request: IncomingMessage, response: ServerResponse, over: AbortSignal) {
+  constructor(options: HttpDoorOptions, site: Site, request: IncomingMessage, response: ServerResponse, over: AbortSignal) {
     this.#options = options
-    this.#bound = bound
+    this.#site = site
     this.#request = request
     this.#response = response
     this.#signal = AbortSignal.any([this.#gone.signal, over])
@@ -111,7 +118,7 @@ class Exchange {
   async serve(): Promise<void> {
     const request = this.#request, response = this.#response
     try {
-      checkSite(request, this.#bound)
+      checkSite(request, this.#site.host, this.#site.names)
       await this.#route()
     } catch (error) {
       if (response.destroyed) return
@@ -129,32 +136,32 @@ class Exchange {
     const [, encoded] = /^\/functions\/([^/]+)$/.exec(path) ?? []
     if (encoded !== undefined) return this.#call(decoded(encoded), path)
     if (path === '/healthz') { this.#only('GET'); return this.#json(200, { status: 'ok', node: this.#options.nodeName() }) }
-    if (path === '/functions') { this.#only('GET'); this.#authorize(); return this.#json(200, this.#functions()) }
+    if (path === '/functions') { this.#only('GET'); await this.#authorize('functions.list'); return this.#json(200, this.#functions()) }
     if (path === '/metrics') {
       this.#only('GET')
-      this.#authorize()
-      return send(this.#response, 200, await this.#options.metrics(this.#authority(this.#options.principal, this.#trace().trace)), { 'content-type': METRICS_TYPE })
+      const principal = await this.#authorize('functions.metrics')
+      return send(this.#response, 200, await this.#options.metrics(this.#authority(principal, this.#context().trace)), { 'content-type': METRICS_TYPE })
     }
     throw KALI.HTTP_ROUTE({})
   }
 
   async #call(reference: string, path: string): Promise<void> {
     this.#only('POST')
-    const { catalog, invoker, principal } = this.#options
+    const { catalog, invoker } = this.#options
     // An alias or a version chosen by name is for those who manage the function.
     const open = catalog.get(reference)?.manifest.triggers.some((trigger) => trigger.type === 'http' && trigger.open) === true
-    const known = hasToken(this.#request, this.#options.token)
-    if (!open && !known) throw KALI.HTTP_TOKEN({ file: TOKEN_FILE })
+    // Whoever says who he is, is judged as that, also where nobody need be anybody.
+    const principal = open && tokenOf(this.#request) === undefined ? OPEN_PRINCIPAL : await this.#authorize('functions.invoke', open)
     const idempotencyKey = idempotencyKeyOf(this.#request)
-    const payload = await readPayload(this.#request)
-    const context = this.#trace()
+    const payload = payloadOf(await this.#bytes())
+    const context = this.#context()
     const request: InvokeRequest = {
       reference, payload: encodeArray([payload], { root: 'payload', sizeBytesMax: LIMITS.payloadBytesMax }),
       cause: { type: 'http', method: 'POST', path, headers: causeHeaders(this.#request) },
       traceparent: context.traceparent,
       ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     }
-    const authority = this.#authority(known ? principal : OPEN_PRINCIPAL, context.trace)
+    const authority = this.#authority(principal, context.trace)
     if (wantsAsync(this.#request)) {
       const call = await invoker.enqueue(request, authority)
       return send(this.#response, 202, `${JSON.stringify({ call })}\n`, { 'preference-applied': 'respond-async', 'kumoi-call': call })
@@ -194,15 +201,37 @@ class Exchange {
     if (this.#request.method !== method) throw KALI.HTTP_METHOD({ method: this.#request.method ?? '', allow: method })
   }
 
-  #authorize(): void {
-    if (!hasToken(this.#request, this.#options.token)) throw KALI.HTTP_TOKEN({ file: TOKEN_FILE })
+  /** Who asks, if he may call `method`. Rejects with HTTP_TOKEN, METHOD_DENIED, and as HttpUsers.identify() does. `open`: who is wrong is nobody instead. */
+  async #authorize(method: string, open = false): Promise<string> {
+    const { token: own, principal, users, refuse } = this.#options
+    const given = tokenOf(this.#request)
+    const { headers, method: verb = '', url: target = '' } = this.#request
+    if (given !== undefined && users !== undefined && isUserToken(given)) {
+      const user = await users.identify({ token: given, proof: headers[PROOF_HEADER], host: headers.host ?? '', method: verb, target, trace: this.#context().trace }, () => this.#bytes())
+      if (!open) this.#mayCall(method, user, refuse)
+      return user
+    }
+    if (given === undefined || !isToken(given, own)) {
+      if (open) return OPEN_PRINCIPAL
+      throw KALI.HTTP_TOKEN({ file: TOKEN_FILE })
+    }
+    this.#mayCall(method, principal, refuse)
+    return principal
   }
 
+  #mayCall(method: string, principal: string, refuse: HttpDoorOptions['refuse']): void {
+    const refusal = refuse?.(method, principal)
+    if (refusal !== undefined) throw refusal
+  }
+
+  /** Of the body: read once, whoever needs it first. */
+  #bytes(): Promise<Uint8Array> { return this.#body ??= readBody(this.#request) }
+
   /** Continues the client's trace; what is no valid header starts one. */
-  #trace(): TraceContext {
+  #context(): TraceContext {
     const { random } = this.#options
     const { traceparent } = this.#request.headers
-    return traceContext({ traceparent: typeof traceparent === 'string' ? traceparent : undefined, trace: Buffer.from(random.bytes(TRACE_BYTES)).toString('hex'), random })
+    return this.#trace ??= traceContext({ traceparent: typeof traceparent === 'string' ? traceparent : undefined, trace: Buffer.from(random.bytes(TRACE_BYTES)).toString('hex'), random })
   }
 
   #authority(principal: string, trace: string): CallParent {

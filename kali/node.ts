@@ -6,13 +6,14 @@ import { openGlobalStore, openLocalStore, startFabricNode, systemClock, systemRa
 import type { FabricNode, Log, RpcPeer } from '../fabric/mod.ts'
 import { admitBy, createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, FunctionService, Sandbox } from '../functions/mod.ts'
-import { createAccessPolicy, createAuditLog, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, registerByteStreams, registerRmo, startAccounting } from '../rmo/mod.ts'
-import type { FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, Policy, WatchesOptions } from '../rmo/mod.ts'
+import { createAccessPolicy, createAuditLog, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, registerByteStreams, registerRmo, startAccounts } from '../rmo/mod.ts'
+import type { AuditLog, FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, Policy, WatchesOptions } from '../rmo/mod.ts'
 import { LIMITS, uuidOfNode } from '../fabric/base.ts'
 import type { NodeInfo, RunningNode, StartNodeOptions } from './contract.ts'
 import { blobsPath, cachePath, dataDir, localPrincipal, socketPath, storePath } from './data-dir.ts'
 import { createDeployed, startDeployedBase } from './deployed.ts'
 import type { Deployed } from './deployed.ts'
+import { serveAccounts } from './account-node.ts'
 import { serveAcl } from './acl-service.ts'
 import { AGENT } from './agent/steps.ts'
 import { auditNodeMethods, createNodeAudit, recordRefusals } from './audit-node.ts'
@@ -20,6 +21,8 @@ import { createCloud, startCloudBase } from './cloud-node.ts'
 import { createGlobalAccess } from './kinds/home/access.ts'
 import { createAncestors, GLOBAL } from './kinds/home/ancestors.ts'
 import { kumoiKinds } from './kinds/index.ts'
+import type { NodeCloudView } from './cloud/view.ts'
+import { systemBootClock } from './lease/boot-clock.ts'
 import { TIMINGS } from './lease/timings.ts'
 import { createMethodDoor, guardDoors } from './method-rights.ts'
 import { driverOf, startHosts } from './hosts.ts'
@@ -28,6 +31,7 @@ import type { HttpDoor } from './http.ts'
 import { httpToken } from './http-token.ts'
 import { Stopping } from './stopping.ts'
 import { startTrust, startTrustBase } from './trust-node.ts'
+import type { Trust, TrustBase } from './trust-node.ts'
 import type { Directory } from './trust/directory.ts'
 
 /** Agents of member nodes carry out intents on one another's machines (migrations); no shell can call itself one. */
@@ -92,14 +96,20 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
     const policy = access.policy(base.rules.policy((request) => accessPolicy.judge(request)))
     const capabilities = serveObjects(fabric, objects, ledger, policy, base.rules)
     serveAcl({ registry: fabric.registry, capabilities, policy, may, ancestors, ledger, trust: trustBase.view, global: GLOBAL, peer: (node) => fabric.peer(node) })
-    parts.add('accounting', startAccounting({ kinds: kumoiKinds, objects, ledger, clock: systemClock }))
     hosts = await startHosts({ fabric, capabilities, objects, store: localStore, ledger: access.hostLedger(ownLedger), data, hypervisor: options.hypervisor ?? { driver: 'none' }, guardOf: cloudBase.guardOf })
     parts.add('hosts', hosts.stop)
+    const accounts = startAccounts({
+      store: localStore, objects, ledger, bootNowMs: () => systemBootClock.nowMs(), clock: systemClock, ready: cloudBase.view.ready,
+      pooled: (vm) => accountOf(cloudBase.view, vm),
+      failed: (error) => fabric.log.warn('the accounts could not be written; they are written again', { reason: String(error) }),
+    })
+    parts.add('accounts', () => accounts.stop())
     const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     parts.add('sandbox', () => sandbox.close())
+    tellWalls(fabric, sandbox)
     const functions = serveFunctions(fabric, capabilities, sandbox)
     parts.add('load', gossipLoad(fabric, machine, sandbox))
-    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), catalog: base.catalog, holders: base.holders, rules: base.rules })
+    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
     parts.add('deployed functions', () => deployed.stop())
     const cloud = createCloud({ base: cloudBase, fabric, objects, capabilities, hosts: hosts.hosts, sandbox, invoker: deployed.invoker, data })
     parts.add('cloud', () => cloud.stop())
@@ -110,10 +120,11 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
       ...(directory === undefined ? {} : { directory }),
     })
     parts.add('sessions', () => trust.stop())
+    serveAccounts({ fabric, store, accounts, may, clock: systemClock })
     const audit = createNodeAudit({ fabric, log: auditLog, store: localStore, objects, capabilities, policy: accessPolicy })
     parts.add('checkpoints of the audit', () => audit.stop())
     auditNodeMethods(fabric, auditLog)
-    const door = options.http === undefined ? undefined : await openHttp(fabric, deployed, data, options.http)
+    const door = options.http === undefined ? undefined : await openHttp({ fabric, deployed, data, listen: options.http, options, trustBase, trust, audit: auditLog, door: createMethodDoor(may) })
     if (door !== undefined) parts.add('http door', () => door.close())
     // Last, so that nobody is served by a half-made node.
     await fabric.open(recordRefusals(guardDoors(trust.doors, createMethodDoor(may)), fabric, auditLog))
@@ -131,15 +142,36 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
   }
 }
 
+/** Whose a VM of the cloud is, and in which pool. */
+function accountOf(view: Pick<NodeCloudView, 'intent' | 'pool'>, vm: string): { readonly account: string; readonly pool: string } | undefined {
+  const intent = view.intent(vm)
+  return intent === undefined ? undefined : { account: intent.account, pool: view.pool(intent.pool)?.name ?? '' }
+}
+
 function infoOf(fabric: FabricNode): NodeInfo { return fabric.info() }
 
 /** Opens calls to other members on behalf of an authority. */
 const parentOf = ({ principal, trace, hop, signal, remainingMs }: Authority): Authority => ({ principal, trace, hop, signal, remainingMs })
 
-async function openHttp(fabric: FabricNode, { invoker, catalog, observation }: Deployed, data: string, listen: string): Promise<HttpDoor> {
-  const { openHttpDoor } = await import('./http.ts')
+interface HttpParts {
+  readonly fabric: FabricNode
+  readonly deployed: Deployed
+  readonly data: string
+  readonly listen: string
+  readonly options: Pick<StartNodeOptions, 'httpTls' | 'httpPlain'>
+  readonly trustBase: TrustBase
+  readonly trust: Trust
+  readonly audit: AuditLog
+  readonly door: ReturnType<typeof createMethodDoor>
+}
+
+async function openHttp({ fabric, deployed: { invoker, catalog, observation }, data, listen, options: { httpTls, httpPlain }, trustBase: { judge, view }, trust: { sessions }, audit, door: mayCall }: HttpParts): Promise<HttpDoor> {
+  const [{ openHttpDoor }, { createHttpUsers }] = await Promise.all([import('./http.ts'), import('./http-user.ts')])
   const door = await openHttpDoor({
-    listen, token: await httpToken(data, systemRandom), principal: localPrincipal(), invoker, catalog, metrics: (parent) => observation.metrics(parent),
+    listen, ...(httpTls === undefined ? {} : { tls: httpTls }), ...(httpPlain === undefined ? {} : { plain: httpPlain }),
+    users: createHttpUsers({ judge, known: () => view.known, spend: (claims) => sessions.spend(claims), audit, clock: systemClock }),
+    refuse: (method, principal) => fabric.cutOff() ?? mayCall(method, principal), warn: (message, fields) => fabric.log.warn(message, fields),
+    token: await httpToken(data, systemRandom), principal: localPrincipal(), invoker, catalog, metrics: (parent) => observation.metrics(parent),
     nodeName: () => fabric.membership.self.name, clock: systemClock, random: systemRandom,
   })
   fabric.tellDoor('http', door.url)
@@ -181,6 +213,13 @@ function serveFunctions(fabric: FabricNode, capabilities: NodeCapabilities, sand
     peer: (node) => fabric.peer(node),
     onMemberGone: (gone) => membership.onEvent(({ type, member }) => { if (type === 'died' || type === 'left') gone(member.id) }),
   })
+}
+
+/** What this machine lacks to confine shipped code is said once in the log, and to whoever asks the node. */
+function tellWalls(fabric: FabricNode, sandbox: Sandbox): void {
+  const { walls = [] } = sandbox.stats()
+  fabric.tellCells(Object.fromEntries(walls.map(({ wall, state, how }) => [wall, state === 'up' ? how : `absent: ${how}`])))
+  for (const { wall, state, how } of walls) if (state === 'absent') fabric.log.info(`cells: no wall of ${wall}`, { reason: how })
 }
 
 function gossipLoad(fabric: FabricNode, machine: Machine, sandbox: Sandbox): () => void {

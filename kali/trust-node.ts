@@ -16,6 +16,7 @@ import type { TrustBook } from './trust/book.ts'
 import type { Directory } from './trust/directory.ts'
 import { createLdapDirectory } from './trust/ldap.ts'
 import { createLogins } from './trust/logins.ts'
+import { followRevoked, serveTrustNodes } from './trust/nodes.ts'
 import { serveTrust } from './trust/service.ts'
 import { createSessions } from './trust/sessions.ts'
 import type { Sessions } from './trust/sessions.ts'
@@ -45,7 +46,8 @@ export function startTrustBase({ fabric, store, localStore }: { readonly fabric:
     verify: (node, bytes, signature) => signer.verify(node, bytes, signature), fabric: fabric.info().fabric, node: fabric.id,
     settings: () => view.settings(), user: (name) => view.userRecord(name), revokedNode: (node) => view.revokedNode(node),
   }
-  return { view, book, judge, stop: () => view.stop() }
+  const unfollow = followRevoked(view, fabric)
+  return { view, book, judge, stop: () => { unfollow(); return view.stop() } }
 }
 
 export interface TrustOptions {
@@ -83,6 +85,7 @@ export function startTrust({ base, fabric, store, audit, admit, usersSocket, dir
   const logins = createLogins({ view, book, directory: asked, signer, judge, audit, clock: systemClock, random: systemRandom })
   serveTrust({ registry, sessions, logins, view, judge, audit, members: () => membership.members(), nodeName: () => membership.self.name })
   serveTrustAdmin({ registry, view, book, sessions, secrets, audit, admit, clock: systemClock })
+  serveTrustNodes({ fabric, store, view, book, clock: systemClock })
   return {
     sessions,
     doors: { admit: (connection) => sessions.admit(connection), ...(usersSocket === undefined ? {} : { users: { path: usersSocket, connectionsMax: LIMITS.usersConnectionsMax } }) },
@@ -92,6 +95,3 @@ export function startTrust({ base, fabric, store, audit, admit, usersSocket, dir
     },
   }
 }
-
-/** Keeps nothing: for nodes without an audit log. */
-export const NO_AUDIT: AuditLog = { begin: () => Promise.resolve(() => {}), refused() {} }

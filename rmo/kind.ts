@@ -63,8 +63,6 @@ export interface Kind {
   readonly shape: KindShape
   /** Verbs, and the reading of collections and references: everything `invoke` can name. */
   readonly operations: ReadonlyMap<string, Verb>
-  /** What the object used by itself since the last question. */
-  used?(local: unknown): Readonly<Record<string, number>>
   /** Attributes as of now; cheap. */
   observe(local: unknown): Readonly<Record<string, unknown>>
 }
@@ -118,8 +116,6 @@ export interface KindSpec<U extends ResourceObject, L> {
   readonly settings?: SettingsSpec<L>
   /** For kinds whose objects can be made cold (vmm.createVM(), load()). */
   readonly coldVerbs?: Readonly<Record<string, ColdVerb>>
-  /** Units that ran since the last question, for account(): { vmSeconds: 12 }. Absent: calls only. */
-  used?(local: L): Readonly<Record<string, number>>
 }
 
 /** A parameter of a verb; `optional(type)` for one that may be left out. */
@@ -157,7 +153,6 @@ export function defineKind<U extends ResourceObject, L>(spec: KindSpec<U, L>): K
     attributes, verbs, collections, references, events: spec.events, operations, observe,
     watch: spec.watch as WatchSpec<unknown, unknown>,
     streams: (spec.streams ?? {}) as Readonly<Record<string, StreamSpec<unknown>>>,
-    ...(spec.used === undefined ? {} : { used: spec.used as (local: unknown) => Readonly<Record<string, number>> }),
     shape: {
       settable: Object.keys(settings?.fields ?? {}).filter((name) => Object.hasOwn(attributes, name)),
       ...(spec.coldVerbs === undefined ? {} : { coldVerbs: spec.coldVerbs }),

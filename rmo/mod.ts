@@ -1,7 +1,12 @@
 // Public names of rmo/.
 export { createFunctionRules, kindProblem, rightProblem } from './function-policy.ts'
 export type { FunctionRules, FunctionRulesOptions } from './function-policy.ts'
-export { startAccounting } from './accounting.ts'
+export { startAccounts } from './account/accounts.ts'
+export type { Accounts, AccountsOptions, FunctionUse } from './account/accounts.ts'
+export { AMOUNTS, NO_USAGE } from './account/contract.ts'
+export type { Usage, UsageKey, UsageRow } from './account/contract.ts'
+export { sumOf } from './account/hours.ts'
+export { ownerOf } from './account/objects.ts'
 export { createCapabilities } from './capabilities.ts'
 export type { CallPeer, OpenPeer, CapabilitiesOptions, NodeCapabilities } from './capabilities.ts'
 export { assignmentsOf } from './assignments.ts'

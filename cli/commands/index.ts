@@ -120,10 +120,21 @@ const AUDIT_COMMANDS: readonly RegistryEntry[] = [
   { name: 'audit export', load: async () => (await import('./audit/export.ts')).exportCommand },
 ]
 
+const ACCOUNT_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'account prices', load: async () => (await import('./account.ts')).pricesCommand },
+]
+
 const QUOTA_COMMANDS: readonly RegistryEntry[] = [
   { name: 'quota set', load: async () => (await import('./quota/quota.ts')).setCommand },
   { name: 'quota list', load: async () => (await import('./quota/quota.ts')).listCommand },
   { name: 'quota rm', load: async () => (await import('./quota/quota.ts')).rmCommand },
+]
+
+const NODE_COMMANDS: readonly RegistryEntry[] = [
+  { name: 'node list', load: async () => (await import('./node/list.ts')).listCommand },
+  { name: 'node key', load: async () => (await import('./node/list.ts')).keyCommand },
+  { name: 'node admit', load: async () => (await import('./node/revoke.ts')).admitCommand },
+  { name: 'node revoke', load: async () => (await import('./node/revoke.ts')).revokeCommand },
 ]
 
 const STORE_COMMANDS: readonly RegistryEntry[] = [
@@ -184,6 +195,7 @@ export const SECTIONS: readonly CommandSection[] = [
     { name: 'up', load: async () => (await import('./up.ts')).upCommand },
     { name: 'ticket', load: async () => (await import('./ticket.ts')).ticketCommand },
     { name: 'nodes', load: async () => (await import('./nodes.ts')).nodesCommand },
+    { name: 'node', commands: NODE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('node', 'Admit machines by their key, and cut nodes off', NODE_COMMANDS) },
     { name: 'info', aliases: ['status'], load: async () => (await import('./info.ts')).infoCommand },
     { name: 'store', commands: STORE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('store', 'See where the global store is, and move it', STORE_COMMANDS) },
     { name: 'down', load: async () => (await import('./down.ts')).downCommand },
@@ -192,12 +204,14 @@ export const SECTIONS: readonly CommandSection[] = [
   { title: 'Who may do what', commands: [
     { name: 'login', load: async () => (await import('./trust/login.ts')).loginCommand },
     { name: 'logout', load: async () => (await import('./trust/login.ts')).logoutCommand },
+    { name: 'token', load: async () => (await import('./trust/token.ts')).tokenCommand },
     { name: 'whoami', load: async () => (await import('./trust/login.ts')).whoamiCommand },
     { name: 'user', commands: USER_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('user', 'See who has logged in, and cut users off', USER_COMMANDS) },
     { name: 'role', commands: ROLE_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('role', 'Give groups and users rights on the whole fabric', ROLE_COMMANDS) },
     { name: 'acl', commands: ACL_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('acl', 'See and change who may do what with an object', ACL_COMMANDS) },
     { name: 'key', commands: KEY_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('key', 'End all tokens', KEY_COMMANDS) },
     { name: 'audit', itself: true, commands: AUDIT_COMMANDS, load: async () => (await import('./audit/list.ts')).auditCommand },
+    { name: 'account', itself: true, commands: ACCOUNT_COMMANDS, load: async () => (await import('./account.ts')).accountCommand },
     { name: 'quota', commands: QUOTA_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('quota', 'Limit what users, groups and pools may have booked', QUOTA_COMMANDS) },
     { name: 'trust', commands: TRUST_COMMANDS, load: async () => (await import('../group.ts')).groupCommand('trust', 'See what trust rests on, and set the directory of users', TRUST_COMMANDS) },
   ] },

@@ -20,6 +20,7 @@ export const infoCommand = defineCommand({
       ['name', node.name], ['id', node.id], ['fabric', node.fabric], ['version', node.version], ['process', String(node.pid)],
       ['data', node.data], ['addresses', node.addresses.join(', ') || '-'], ...Object.entries(node.doors),
       ['up', durationText(shell.world.clock.wallMs() - node.startedAtMs)],
+      ...(node.revoked === undefined ? [] : [['revoked', node.revoked.message] as const]),
     ], layout.style))
     return EXIT.done
   }),

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
 import { LIMITS } from '../../fabric/base.ts'
-import type { HypervisorOptions, NodeInfo } from '../../kali/contract.ts'
+import type { HypervisorOptions, NodeInfo, StartNodeOptions } from '../../kali/contract.ts'
 import { choice, defineCommand, integer, text } from '../command.ts'
 import { readyReporter, startDetached } from '../detach.ts'
 import { CLI, EXIT } from '../errors.ts'
@@ -27,6 +27,9 @@ export const upCommand = defineCommand({
     listen: { flags: '--listen <address>', help: 'host or host:port (default: first non-internal address, any port)', parse: text },
     join: { flags: '--join <ticket>', help: 'ticket of a fabric; @FILE reads it from a file, - from standard input', parse: text },
     http: { flags: '--http <address>', help: 'HTTP door for functions and metrics: port, or host:port (default host: this machine only)', parse: text },
+    httpCert: { flags: '--http-cert <file>', help: 'certificate of the HTTP door with its chain, PEM: it then speaks TLS', parse: text },
+    httpKey: { flags: '--http-key <file>', help: 'key of that certificate; both are read again when they change', parse: text },
+    httpInsecure: { flags: '--http-insecure', help: 'let the HTTP door listen on the network without TLS' },
     store: { flags: '--store <url>', help: 'global store of a new fabric: etcd://host:port,... (default: kept by this node)', parse: text },
     driver: { flags: '--driver <driver>', help: 'virtual machines: auto, libvirt, memory (simulated), none (default: KUMOI_DRIVER, else auto)', parse: driverName },
     libvirtUri: { flags: '--libvirt-uri <uri>', help: 'hypervisor of this machine (default: qemu:///system)', parse: text },
@@ -43,12 +46,13 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, http, usersSocket, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
+  async run(shell, _operands, { name, listen, join, http, httpCert, httpKey, httpInsecure, usersSocket, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
       ...(join === undefined ? {} : { join: await ticketText(join, shell) }),
       ...(http === undefined ? {} : { http }),
+      ...httpWish({ http, cert: httpCert, key: httpKey, plain: httpInsecure }),
       ...(store === undefined ? {} : { store }),
       ...(usersSocket === undefined ? {} : { usersSocket: resolve(usersSocket) }),
       hypervisor: hypervisorWish({ driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }, join, shell),
@@ -96,6 +100,14 @@ function hypervisorWish(wish: Partial<HypervisorWish>, join: string | undefined,
   if (wish.vmsPerHost !== undefined && driver !== 'memory') usage('--vms-per-host needs --driver memory', 'Real VMs are made with `kumoi vm create`.')
   const given = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined))
   return { ...given, driver }
+}
+
+function httpWish({ http, cert, key, plain }: { readonly http: string | undefined; readonly cert: string | undefined; readonly key: string | undefined; readonly plain: boolean | undefined }): Pick<StartNodeOptions, 'httpTls' | 'httpPlain'> {
+  const usage = (problem: string, hint: string): never => { throw CLI.USAGE({ problem: `kumoi up: ${problem}`, hint }) }
+  if (http === undefined && (cert !== undefined || key !== undefined || plain === true)) usage('--http-cert, --http-key and --http-insecure need --http', 'Say where the HTTP door is to listen: --http HOST:PORT.')
+  if (cert === undefined && key === undefined) return plain === true ? { httpPlain: true } : {}
+  if (cert === undefined || key === undefined) return usage('--http-cert and --http-key go together', 'Give the files of the certificate and of its key.')
+  return { httpTls: { cert: resolve(cert), key: resolve(key) } }
 }
 
 async function ticketText(given: string, shell: Shell): Promise<string> {

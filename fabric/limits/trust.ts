@@ -34,6 +34,8 @@ export const TRUST_LIMITS = {
   rolePatternsMax: 256,
   trustRevokedNodesMax: 4_096,
   trustRecordBytesMax: 65_536,
+  /** Members named in the record of a revocation, 67 bytes each: with its signature within trustRecordBytesMax. In a larger fabric those that do not fit and were admitted by the revoked node need a new ticket. */
+  trustKeptMembersMax: 900,
   /** Who changes a record at the same time reads again, this often. */
   trustTries: 8,
   /** Pause before records of trust are read anew after a failed watch; doubles. */
@@ -115,6 +117,13 @@ export const TRUST_LIMITS = {
   // --- accounts and quotas (rmo/account)
   /** Groups of one user whose quotas a booking counts in: two reads and a write each, of a transaction's 128. */
   quotaGroupsMax: 16,
+  /** Days that a node keeps its hourly accounts: a month, and time to bill it. */
+  accountDaysKept: 45,
+  /** A VM that ran before its node ended, and is not seen within this time of the node's start, is counted up to its mark. */
+  accountResumeMs: 600_000,
+  /** Rows of one answer of `kumoi account`, after they were added up; a member has to answer in. */
+  accountRowsMax: 20_000,
+  accountAnswerMs: 10_000,
 
   // --- cells (functions/sandbox)
   /** Users of the cells of one process: cellsMax of one node, its spare, those that die, and more nodes in one process of a test. */
@@ -129,4 +138,15 @@ export const TRUST_LIMITS = {
   wallTryMs: 5_000,
 
   // --- doors (fabric/transport, kali/http)
+  /** A proof of an HTTP request is good this long before and after its time; so long it is remembered. */
+  httpProofSkewMs: 30_000,
+  /** Proofs remembered, 200 bytes each: a thousand requests a second for the minute; of one token a quarter of them. */
+  httpProofsMax: 65_536,
+  httpProofsPerTokenMax: 16_384,
+  /** A renewed certificate is in use this much later at most. */
+  httpCertificateLookMs: 10_000,
+  /** From a TCP connection to a finished TLS handshake, as for the hello between nodes. */
+  httpTlsHandshakeMs: 3_000,
+  /** Connections of one source address at the HTTP door: a quarter of httpConnectionsMax. This machine itself is not bounded so. */
+  httpConnectionsPerSourceMax: 64,
 } as const

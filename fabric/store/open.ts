@@ -49,7 +49,7 @@ export interface OpenStoreOptions {
   readonly log: Log
 }
 
-export interface StoreStanding { readonly description: string; readonly kind: EngineKind; readonly revision: number; readonly keys: number; readonly reachable: boolean; readonly error?: string }
+export interface StoreStanding { readonly description: string; readonly kind: EngineKind; readonly revision: number; readonly keys: number; readonly reachable: boolean; readonly error?: string; /** The member that holds it. */ readonly host?: NodeId }
 export interface FabricStore extends GlobalStore {
   /** Undefined while this node does not know where the store is. */ readonly kind: EngineKind | undefined
   /** Never rejects. */ status(): Promise<StoreStanding>
@@ -143,10 +143,10 @@ class FoundStore implements FabricStore {
   async status(): Promise<StoreStanding> {
     const options = { timeoutMs: LIMITS.storeWhereTimeoutMs }
     try {
-      const { view } = await this.#known(options)
+      const { view, place: { at } } = await this.#known(options)
       const revision = await this.revision(options)
       const [all, reserved] = await Promise.all([view.count('', options), view.count(RESERVED_PREFIX, options)])
-      return { description: view.description, kind: view.kind, revision, keys: all - reserved, reachable: true }
+      return { description: view.description, kind: view.kind, revision, keys: all - reserved, reachable: true, ...(nodeOf(at) === undefined ? {} : { host: at.slice('node:'.length) }) }
     } catch (error) {
       return { description: this.description, kind: this.#present?.raw.kind ?? 'embedded', revision: 0, keys: 0, reachable: false, error: error instanceof Error ? error.message : String(error) }
     }

@@ -4,10 +4,14 @@
 import { LIMITS } from '../../fabric/base.ts'
 import type { Clock, Timer } from '../../fabric/base.ts'
 import type { CallOptions, RpcPeer } from '../../fabric/mod.ts'
+import { KALI } from '../errors.ts'
+import { proveRequest } from '../http-proof.ts'
 import type { LdapSettings, RoleRecord, UserRecord } from './contract.ts'
 import { makeHolderKeys, proveHolder } from './holder.ts'
 import { readLogin, removeLogin, writeLogin } from './login-file.ts'
 import type { LoginFile } from './login-file.ts'
+import { NODE_METHODS } from './node-wire.ts'
+import type { AdmitNodeAnswer, RevokedNodeRow } from './node-wire.ts'
 import { TRUST_METHODS } from './wire.ts'
 import type { Challenge, LdapStep, LoginAnswer, LoginBody, RoleRow, TrustShown, UserRow, WhoAmI } from './wire.ts'
 
@@ -34,6 +38,13 @@ export interface TrustApi {
   setLdap(settings: LdapSettings, password?: string): Promise<LdapSettings>
   removeLdap(): Promise<void>
   testLdap(): Promise<readonly LdapStep[]>
+  /** Cuts a node off everywhere: by name, id, or key. */
+  revokeNode(node: string, reason?: string): Promise<RevokedNodeRow>
+  /** Takes that back; or a ticket for a key that is no member's. */
+  admitNode(node: string, options?: { readonly lifetimeMs?: number }): Promise<AdmitNodeAnswer>
+  revokedNodes(): Promise<readonly RevokedNodeRow[]>
+  /** Headers that make one HTTP request the user's (http-proof.ts). Throws LOGIN_NEEDED. */
+  signRequest(request: { readonly url: string; readonly method: string; readonly body: Uint8Array }): Promise<Readonly<Record<string, string>>>
 }
 
 /** Shows the login that lies in `config` for the fabric of this node; undefined when there is none. Throws what the node answers, LOGIN_FILE. */
@@ -71,7 +82,7 @@ function keepFresh(peer: Caller, first: LoginFile, { config, clock }: { readonly
   plan(first)
 }
 
-export function createTrustApi({ peer, config, callOptions }: { readonly peer: Caller; readonly config: string; readonly callOptions: () => CallOptions }): TrustApi {
+export function createTrustApi({ peer, config, clock, callOptions }: { readonly peer: Caller; readonly config: string; readonly clock: Pick<Clock, 'wallMs'>; readonly callOptions: () => CallOptions }): TrustApi {
   const ask = async <T>(method: string, body: unknown = null): Promise<T> => await peer.call(method, body, callOptions()) as T
   return {
     whoAmI: () => ask(TRUST_METHODS.whoami),
@@ -97,5 +108,16 @@ export function createTrustApi({ peer, config, callOptions }: { readonly peer: C
     setLdap: (settings, password) => ask(TRUST_METHODS.ldapSet, { ...settings, ...(password === undefined ? {} : { password }) }),
     removeLdap: async () => { await ask(TRUST_METHODS.ldapRemove) },
     testLdap: () => ask(TRUST_METHODS.ldapTest),
+    revokeNode: (node, reason = '') => ask(NODE_METHODS.revoke, { node, reason }),
+    admitNode: (node, options = {}) => ask(NODE_METHODS.admit, { node, ...options }),
+    revokedNodes: () => ask(NODE_METHODS.revoked),
+    async signRequest({ url, method, body }) {
+      const { fabric } = await ask<Challenge>(TRUST_METHODS.challenge)
+      const login = await readLogin(config, fabric)
+      if (login === undefined) throw KALI.LOGIN_NEEDED({ method: 'a request over HTTP' })
+      const { host, pathname, search } = new URL(url)
+      const proof = proveRequest(login.privateKey, { host, method, target: `${pathname}${search}`, token: login.token, body }, clock.wallMs())
+      return { Authorization: `Bearer ${login.token}`, 'Kumoi-Proof': proof }
+    },
   }
 }

@@ -46,7 +46,7 @@ export interface LdapSettings {
   readonly groupFilter?: string
 }
 /** trust/revoked/NODE */
-export interface RevokedNodeRecord { readonly node: NodeId; readonly name: string; readonly atMs: number; readonly by: string; readonly reason: string }
+export interface RevokedNodeRecord { readonly node: NodeId; readonly name: string; readonly atMs: number; readonly by: string; readonly reason: string; /** Members of that moment: whom the node had admitted counts on, whom it admits from then on does not (fabric/identity/revocation.ts). */ readonly kept?: readonly NodeId[] }
 
 /** What is signed. Times are wall clock; a minute of skew is forgiven. */
 export interface TokenClaims {

@@ -77,8 +77,8 @@ const SHAPES: { readonly [K in TrustKind]: Reader<TrustRecords[K] & Stamp> } = {
     ldap, tokenEpoch: integer(0, EPOCH_MAX), tokenLifeMs: integer(LIMITS.tokenLifeMsMin, LIMITS.tokenLifeMsMax), ...stampShape(),
   }, ['ldap']),
   revoked: object<RevokedNodeRecord & Stamp>({
-    node: nodeId, name: text({ charsMax: 128 }), atMs: integer(0, MS_MAX), by: text({ charsMax: REASON_CHARS_MAX }), reason: text({ charsMax: REASON_CHARS_MAX }), ...stampShape(),
-  }),
+    node: nodeId, name: text({ charsMax: 128 }), atMs: integer(0, MS_MAX), by: text({ charsMax: REASON_CHARS_MAX }), reason: text({ charsMax: REASON_CHARS_MAX }), kept: list(nodeId, LIMITS.trustKeptMembersMax), ...stampShape(),
+  }, ['kept']),
 }
 
 /** Who wrote it. */

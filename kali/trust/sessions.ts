@@ -55,6 +55,8 @@ export interface Sessions {
   claims(caller: Caller): TokenClaims | undefined
   /** A wrong password on this connection; true when it was one too many, and the connection is being closed. */
   failed(caller: Caller): boolean
+  /** Counts a call of a token that is good for a number of them, over all doors of this node; the error when it is used up. */
+  spend(claims: TokenClaims): (Error & { readonly code: string }) | undefined
   list(): readonly SessionRow[]
   close(): void
 }
@@ -159,6 +161,7 @@ export function createSessions({ judge, view, ownPrincipal, clock, random, log }
       clock.after(0, () => end(connection, KALI.LOGIN_LATER({ seconds: 1 })))
       return true
     },
+    spend,
     list: () => [...connections.values()].flatMap(({ session, local: { door } }) => (session === undefined ? [] : [{ user: session.claims.user, principal: session.principal, door, sinceMs: session.sinceMs, expiresAtMs: session.claims.expiresAtMs }])),
     close() {
       unsubscribe()

@@ -37,13 +37,14 @@ export function parseRights(texts: readonly RightPattern[]): readonly ParsedRigh
 
 export const categories: ReadonlySet<string> = new Set(Object.keys(ACL_VERBS))
 
-/** Whether one right covers a verb of a kind. */
-export const covers = ({ kind: of, verb: word }: ParsedRight, kind: NamedKind, verb: string, acl: AclVerb): boolean =>
-  (word === '*' || word === acl || word === verb) && (of === '*' || kindNames(kind).has(of))
+/** Whether one right covers a verb of a kind. `names`: of kindNames(), asked once for many. */
+export const covers = ({ kind: of, verb: word }: ParsedRight, names: ReadonlySet<string>, verb: string, acl: AclVerb): boolean =>
+  (word === verb || word === acl || word === '*') && (of === '*' || names.has(of))
 
 /** Whether any of the texts does; those that are not in the grammar cover nothing. Kept by the list's identity. */
 export function anyCovers(texts: readonly RightPattern[], kind: NamedKind, verb: string, acl: AclVerb): boolean {
-  return compiled(texts).some((right) => covers(right, kind, verb, acl))
+  const names = kindNames(kind)
+  return compiled(texts).some((right) => covers(right, names, verb, acl))
 }
 
 const lists = new WeakMap<readonly RightPattern[], readonly ParsedRight[]>()

@@ -10,6 +10,7 @@ import { LIMITS } from '../../fabric/base.ts'
 import { parseFunctionPrincipal } from '../../functions/base.ts'
 import { ACL_VERBS } from '../gate.ts'
 import type { AclVerb, GateRequest } from '../gate.ts'
+import { kindNames } from '../kind-names.ts'
 import type { NamedKind } from '../kind-names.ts'
 import type { AclRule } from '../object.ts'
 import type { Ancestors, Explained, ObjectKey, TrustView, UserStanding } from './contract.ts'
@@ -95,11 +96,12 @@ export function createAccessPolicy({ kinds, rulesOf, ancestors, trust, grants: g
     if (root.type === 'user' && standing === undefined) return no(`nobody of the name ${root.name} has logged in, or he was removed`)
     if (standing?.revoked === true) return no('the user was cut off ("kumoi user")')
     const compiled = chain.map((on) => compile(rulesOf(on)))
+    const kindWords = kindNames(kind)
     const find = (effect: AclRule['effect'], who: (principal: string) => boolean): FoundRule | undefined => {
       for (let i = 0; i < compiled.length; i++) {
         for (const { rule, rights } of compiled[i]?.[effect] ?? []) {
           if (!who(rule.principal)) continue
-          for (const right of rights) if (covers(right, kind, verb, acl)) return { on: chain[i] as ObjectKey, rule, own: i === 0 }
+          for (const right of rights) if (covers(right, kindWords, verb, acl)) return { on: chain[i] as ObjectKey, rule, own: i === 0 }
         }
       }
       return undefined

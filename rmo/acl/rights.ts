@@ -13,6 +13,7 @@ export const SERVICE_RIGHTS: ReadonlyMap<string, ReadonlyMap<string, AclVerb>> =
   node: table({ watch: 'watch', admit: 'administer', revoke: 'administer', down: 'administer' }),
   store: table({ status: 'read' }),
   audit: table({ read: 'administer' }),
+  account: table({ read: 'inspect', prices: 'administer' }),
 }))
 
 /** "function:deploy" -> its category; undefined: there is no such right. */

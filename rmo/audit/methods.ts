@@ -6,11 +6,12 @@
 // somebody without rights write the log full and its old end out of it, so whoever was refused LIMITS.auditRefusalsPerWindow
 // times in a window waits for its end; what he tries meanwhile is counted (refusals.ts).
 
-import { errorCode, LIMITS } from '../../fabric/base.ts'
+import { errorCode, FABRIC, LIMITS } from '../../fabric/base.ts'
 import type { Clock } from '../../fabric/base.ts'
 import type { CallContext, RpcRegistry } from '../../fabric/mod.ts'
 import { RMO } from '../errors.ts'
 import { audited, isDenial } from './audited.ts'
+import type { AuditedOptions } from './audited.ts'
 import type { AuditLog } from './contract.ts'
 import { failureText } from './log.ts'
 
@@ -24,6 +25,9 @@ export interface AuditMethodsOptions {
   readonly operation: () => string
   readonly methods: Readonly<Record<string, DescribeMethod>>
 }
+
+/** A stream ends when its caller has had enough. */
+const STREAM: AuditedOptions = { isEnd: (error) => errorCode(error) === FABRIC.CANCELLED.code }
 
 /** Names of the table that the registry does not have: a table that has gone stale. */
 export function auditMethods({ registry, log, clock, operation, methods }: AuditMethodsOptions): readonly string[] {
@@ -52,7 +56,7 @@ export function auditMethods({ registry, log, clock, operation, methods }: Audit
         throw error
       }
       try {
-        return await audited(log, intent, () => inner(body, context, stream))
+        return await audited(log, intent, () => inner(body, context, stream), stream === undefined ? {} : STREAM)
       } catch (error) {
         if (isDenial(errorCode(error))) note(principal)
         throw error

@@ -26,6 +26,8 @@ export interface VmSample { readonly cpuRatio: number; readonly memoryUsedBytes?
 /** One VM of this host; implemented by rmo/host/vm/vm.ts. */
 export interface LocalVm {
   readonly uuid: string
+  /** Principal of who made it; undefined: nobody says (it was there). */
+  readonly createdBy: string | undefined
   /** The same frozen object while nothing changed. */
   attributes(): VmAttributes
   settings(): VmSettings
@@ -117,7 +119,6 @@ export const vm = defineKind<VM, LocalVm>({
     remove: { setting: 'devices', how: 'remove' },
     context: { setting: 'context', how: 'set' },
   },
-  used: (local) => local.used(),
   verbs: {
     add: {
       doc: 'Adds a device, also while it runs.', acl: 'update', idempotent: false,

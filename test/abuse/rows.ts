@@ -112,8 +112,8 @@ export const ROWS: readonly AbuseRow[] = [
 
 export const ABSENT: readonly AbsentRow[] = [
   { row: 42, title: 'prototype pollution, then the next invocation on the same worker', reason: 'two invocations: test/abuse/neighbours.test.ts' },
-  { row: 47, title: 'object outside the caller\'s ACL', reason: 'the gate belongs to rmo; the sandbox hands every call to it' },
+  { row: 47, title: 'object outside the caller\'s ACL', reason: 'the gate belongs to rmo, the sandbox hands every call to it: access.test.ts' },
   { row: 49, title: 'source with cached data, snapshot or source map', reason: 'there is no field for it: a Program is text and a hash' },
-  { row: 50, title: 'recursive self-deployment', reason: 'bundles come with a later issue; hops are bounded by LIMITS.hopsMax' },
-  { row: 52, title: 'fork bomb by policy', reason: 'bundles come with a later issue' },
+  { row: 50, title: 'recursive self-deployment', reason: 'depth and budget travel with the call: test/functions/context/nesting.test.ts' },
+  { row: 52, title: 'fork bomb by policy', reason: 'the breaker of a version: test/functions/invoke/runner.test.ts' },
 ]

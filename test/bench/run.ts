@@ -29,6 +29,7 @@ const BENCHES: Readonly<Record<string, string>> = {
   'simulated': 'simulated.ts',
   'placement': 'placement.ts',
   'consolidation': 'consolidation.ts',
+  'gate': 'gate.ts',
   'objects-query': 'objects-query.ts',
   'objects-fleet': 'objects-fleet.ts',
   'objects-vms': 'objects-vms.ts',

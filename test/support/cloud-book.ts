@@ -6,6 +6,7 @@ import type { Clock } from '../../fabric/base.ts'
 import { createMemoryGlobalStore } from '../../fabric/mod.ts'
 import type { GlobalStore } from '../../fabric/mod.ts'
 import { createCloudBook } from '../../kali/cloud/book.ts'
+import type { GroupsOf } from '../../kali/cloud/owners.ts'
 import type { CloudBook } from '../../kali/cloud/parts.ts'
 import type { GroupRecord, IntentRecord, MachineRecord, PoolRecord, StatusRecord } from '../../kali/cloud/records.ts'
 import { createCloudView } from '../../kali/cloud/view.ts'
@@ -14,22 +15,22 @@ import type { NodeCloudView } from '../../kali/cloud/view.ts'
 export interface CloudNode { readonly store: GlobalStore; readonly view: NodeCloudView; readonly book: CloudBook; readonly warnings: string[] }
 
 /** One node's view and book; stopped with the test. */
-export async function cloudNode(t: Pick<Test, 'teardown'>, store: GlobalStore, clock: Clock = systemClock, seed = 1): Promise<CloudNode> {
+export async function cloudNode(t: Pick<Test, 'teardown'>, store: GlobalStore, clock: Clock = systemClock, seed = 1, groupsOf: GroupsOf = () => []): Promise<CloudNode> {
   const warnings: string[] = []
   const log = { info() {}, warn: (message: string, fields?: Readonly<Record<string, unknown>>) => void warnings.push(`${message} ${JSON.stringify(fields ?? {})}`) }
   const view = createCloudView({ store, clock, log })
   t.teardown(() => view.stop())
   view.start()
   await view.ready
-  return { store, view, book: createCloudBook({ store, view, clock, random: seededRandom(seed), log }), warnings }
+  return { store, view, book: createCloudBook({ store, view, clock, random: seededRandom(seed), log, groupsOf }), warnings }
 }
 
 /** Nodes over one store in memory. */
-export async function cloudNodes(t: Pick<Test, 'teardown'>, count = 1, clock: Clock = systemClock): Promise<readonly [CloudNode, ...CloudNode[]]> {
+export async function cloudNodes(t: Pick<Test, 'teardown'>, count = 1, clock: Clock = systemClock, groupsOf: GroupsOf = () => []): Promise<readonly [CloudNode, ...CloudNode[]]> {
   const store = createMemoryGlobalStore({ clock })
   t.teardown(() => store.close())
   const nodes: CloudNode[] = []
-  for (let at = 0; at < count; at++) nodes.push(await cloudNode(t, store, clock, at + 1))
+  for (let at = 0; at < count; at++) nodes.push(await cloudNode(t, store, clock, at + 1, groupsOf))
   return nodes as unknown as readonly [CloudNode, ...CloudNode[]]
 }
 

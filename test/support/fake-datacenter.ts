@@ -98,6 +98,7 @@ export function fakeKali(options: FakeOptions = {}): Fake {
       ...fakeFunctions(calls),
       acl: { why: () => Promise.reject(new Error('this fake has no acl.why')) },
       trust: new Proxy({} as DataCenter['trust'], { get: (_target, method) => () => Promise.reject(new Error(`this fake has no trust.${String(method)}`)) }),
+      account: { list: async () => ({ rows: [], silent: [] }), prices: async () => undefined, setPrices: async () => {} },
       audit: { async *list() {}, verify: async () => [], async *export() {} },
       explain: (fn): Manifest => ({ name: fn.name, location: 'kumoi:expression:1:1', codeHash: 'c'.repeat(64), codeBytes: fn.toString().length, environmentHash: 'e'.repeat(64), environmentBytes: 9, captured: [{ path: 'limit', type: 'number', bytes: 9 }], packages: [], capabilities: ['PhysicalMachine'] }),
       node: async () => info,

@@ -40,11 +40,13 @@ export interface TrustNodeOptions {
   readonly name?: string
   /** Ticket of the fabric to join. */
   readonly join?: string
+  /** Its HTTP door, with TLS. */
+  readonly http?: { readonly listen: string; readonly cert: string; readonly key: string }
   /** 'ldap': what the fabric's settings say, instead of the one in memory. */
   readonly directory?: 'memory' | 'ldap'
 }
 
-export async function openTrustNode(t: { teardown(after: () => Promise<void>): unknown }, { name = 'alpha', join: ticket, directory: kind = 'memory' }: TrustNodeOptions = {}): Promise<TrustNode> {
+export async function openTrustNode(t: { teardown(after: () => Promise<void>): unknown }, { name = 'alpha', join: ticket, http, directory: kind = 'memory' }: TrustNodeOptions = {}): Promise<TrustNode> {
   const folder = await mkdtemp(join(tmpdir(), 'kumoi-trust-'))
   const doors: Door[] = []
   let node: RunningNode | undefined
@@ -56,7 +58,7 @@ export async function openTrustNode(t: { teardown(after: () => Promise<void>): u
   const data = join(folder, name), usersSocket = join(folder, 'users.sock')
   const directory = fakeDirectory({ alice: { password: 'correct horse', groups: ['ops', 'staff'] }, bob: { password: 'battery staple', groups: ['staff'] } })
   const keys = makeHolderKeys()
-  node = await startNode({ data, name, listen: '127.0.0.1', hypervisor: { driver: 'memory' }, usersSocket, ...(ticket === undefined ? {} : { join: ticket }) }, kind === 'ldap' ? {} : { directory })
+  node = await startNode({ data, name, listen: '127.0.0.1', hypervisor: { driver: 'memory' }, usersSocket, ...(http === undefined ? {} : { http: http.listen, httpTls: { cert: http.cert, key: http.key } }), ...(ticket === undefined ? {} : { join: ticket }) }, kind === 'ldap' ? {} : { directory })
   const running = node
   return {
     node: running, directory, keys, folder, data, usersSocket,

@@ -1,5 +1,5 @@
-// A file tree for cells that holds only what a cell loads: Node, its libraries, three packages, three scripts; no /proc, no /dev, no
-// /etc, nothing writable. Made once for a sandbox, in a mount namespace that lives as long as this process holds
+// A file tree for cells that holds only what a cell loads: Node, its libraries, three packages, three scripts; no /dev, no
+// /etc, nothing writable; of /proc what belongs to the cell's own user, which is the cell (V8 asks there for its own size). Made once for a sandbox, in a mount namespace that lives as long as this process holds
 // it open (/proc/PID/ns/mnt); each cell enters it and then changes its root there. Mounts of the machine do not see it, and unmounting
 // on the machine reaches into it (propagation "slave").
 //
@@ -34,6 +34,9 @@ const READABLE = 0o004
 const SEARCHABLE = 0o005
 const SCRIPTS = '/cell'
 const PREFIX = 'root-'
+const PROC = '/proc'
+/** Processes of other users are not there, nor anything but processes (Linux 5.8). */
+const PROC_OPTIONS = 'ro,nosuid,nodev,noexec,hidepid=invisible,subset=pid'
 
 /** Throws an Error with the reason when this machine does not allow it. */
 export async function makeEmptyRoot({ directory, scripts, programs, modules }: EmptyRootOptions): Promise<EmptyRoot> {
@@ -49,10 +52,11 @@ export async function makeEmptyRoot({ directory, scripts, programs, modules }: E
       mkdirSync(dirname(join(root, file)), { recursive: true, mode: 0o755 })
       writeFileSync(join(root, file), '', { mode: 0o644 })
     }
-    for (const folder of modules) mkdirSync(join(root, folder), { recursive: true, mode: 0o755 })
+    for (const folder of [PROC, ...modules]) mkdirSync(join(root, folder), { recursive: true, mode: 0o755 })
     const table = join(directory, `${basename(root)}.mounts`)
     writeFileSync(table, [[root, root], ...[...files, ...modules].map((path) => [path, join(root, path)])]
-      .map(([from = '', to = '']) => `${escaped(from)} ${escaped(to)} none bind,ro,nosuid,nodev 0 0\n`).join(''), { mode: 0o600 })
+      .map(([from = '', to = '']) => `${escaped(from)} ${escaped(to)} none bind,ro,nosuid,nodev 0 0\n`)
+      .concat(`proc ${escaped(join(root, PROC))} proc ${PROC_OPTIONS} 0 0\n`).join(''), { mode: 0o600 })
     try {
       const namespace = await mounted(table)
       return {

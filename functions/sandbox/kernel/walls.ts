@@ -54,12 +54,14 @@ export interface WallsOptions {
   /** Private to this node. */
   readonly directory: string
   readonly scripts: CellScripts
+  /** Programs that are put into the tree too, to try the walls from inside. */
+  readonly programs?: readonly string[]
 }
 
-export async function raiseWalls({ directory, scripts }: WallsOptions): Promise<Walls> {
+export async function raiseWalls({ directory, scripts, programs = [] }: WallsOptions): Promise<Walls> {
   const require = createRequire(import.meta.url)
   const modules = MODULES.map((name) => packageFolder(require.resolve(name), name))
-  const rooted = await tryRoot({ directory, scripts, modules })
+  const rooted = await tryRoot({ directory, scripts, modules, programs })
   const wrapper = typeof rooted === 'string' ? weakerWrapper() : undefined
   const groups = tryGroups()
   const root = typeof rooted === 'string' ? undefined : rooted
@@ -111,11 +113,11 @@ const limited = (): readonly string[] => [programPath('prlimit'), '--core=0', '-
 const allowed = ([command = 'env', ...rest]: readonly string[]): boolean =>
   spawnSync(command, [...rest, programPath('env'), '-i'], { stdio: 'ignore', timeout: LIMITS.wallTryMs, env: {}, cwd: '/' }).status === 0
 
-async function tryRoot({ directory, scripts, modules }: WallsOptions & { readonly modules: readonly string[] }): Promise<EmptyRoot | string> {
+async function tryRoot({ directory, scripts, modules, programs = [] }: WallsOptions & { readonly modules: readonly string[] }): Promise<EmptyRoot | string> {
   if (process.platform !== 'linux') return 'only Linux has it'
   if (process.getuid?.() !== 0) return 'the node does not run as root'
   try {
-    const root = await makeEmptyRoot({ directory, scripts, modules, programs: [process.execPath, programPath('setpriv'), programPath('env')] })
+    const root = await makeEmptyRoot({ directory, scripts, modules, programs: [process.execPath, programPath('setpriv'), programPath('env'), ...programs] })
     if (allowed(insideRoot(root, { uid: CELL_UID_FIRST }))) return root
     root.close()
     return 'namespaces, chroot or setpriv are refused'
@@ -161,7 +163,7 @@ function reportOf(root: EmptyRoot | string, without: Weaker | undefined, groups:
   const polled = `resident size is looked at every ${LIMITS.residentPollMs} ms, at most ${LIMITS.cellResidentMiBMax} MiB`
   return [
     why === '' ? up('user', 'one of its own for each cell') : absent('user', `cells share the node's user: ${why}`),
-    why === '' ? up('files', 'an empty root with what a cell loads, read-only') : absent('files', `only Node's permission model: ${why}`),
+    why === '' ? up('files', 'an empty root with what a cell loads, read-only; of /proc its own process') : absent('files', `only Node's permission model: ${why}`),
     without === undefined || without.network ? up('network', 'none') : absent('network', 'unshare is refused: cells keep a network'),
     without === undefined || without.capabilities ? up('capabilities', 'none, and none to be had') : absent('capabilities', 'those of the node\'s user: setpriv cannot drop them'),
     without === undefined || without.parent ? up('life', 'ends with the node') : absent('life', 'setpriv is missing: a cell notices the end of its node by itself'),

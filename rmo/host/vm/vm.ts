@@ -71,6 +71,7 @@ export class HostVm implements LocalVm {
   get record(): DomainRecord { return this.#record }
   get name(): string { return this.#record.settings.name }
   get gone(): string | undefined { return this.#gone }
+  get createdBy(): string | undefined { return this.#record.metadata?.createdBy }
 
   // ---------------------------------------------------------------- for vm-room.ts
 

@@ -13,7 +13,7 @@ import type { CloudBook } from '../../../kali/cloud/parts.ts'
 import { cloudNode, cloudNodes, intentRecord, machineRecord, placed, placeOf, poolRecord, sized, statusRecord } from '../../support/cloud-book.ts'
 import { linkTo } from '../../support/store-link.ts'
 
-const VMS = ['a', 'b', 'c', 'd', 'e', 'f'], MACHINES = ['m1', 'm2', 'm3', 'q1'], ACCOUNTS = ['alice', 'bob'], NAMES = ['one', 'two', 'three', 'four', 'five', 'six']
+const VMS = ['a', 'b', 'c', 'd', 'e', 'f'], MACHINES = ['m1', 'm2', 'm3', 'q1'], ACCOUNTS = ['alice', 'bob', 'user:ann', 'user:ben/*:read', 'fn:web@0123456789ab/user:ben'], NAMES = ['one', 'two', 'three', 'four', 'five', 'six']
 const poolOf = (machine: string): string => machine.startsWith('q') ? 'p2' : 'p1'
 const pick = <T>(from: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...from)
 
@@ -24,6 +24,7 @@ type Operation =
   | { readonly do: 'stop' | 'forget' | 'status'; readonly vm: string }
   | { readonly do: 'join' | 'leave'; readonly machine: string }
   | { readonly do: 'remove-pool' | 'create-pool'; readonly pool: string }
+  | { readonly do: 'groups'; readonly groups: readonly string[] }
 const vm = pick(VMS), machine = fc.option(pick(MACHINES), { nil: undefined }), name = pick(NAMES), account = pick(ACCOUNTS), vcpus = fc.integer({ min: 1, max: 3 })
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant('intend' as const), vm, name, machine, account, vcpus }) },
@@ -31,11 +32,15 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('resize' as const), vm, vcpus, name, account }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('stop' as const, 'forget' as const, 'status' as const), vm }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const), machine: pick(MACHINES) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('groups' as const), groups: fc.subarray(['lab', 'ops', 'staff']) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('remove-pool' as const, 'create-pool' as const), pool: pick(['p1', 'p2']) }) },
 )
 
+/** What the directory says of users now: changes under the book's hands. */
+let groups: readonly string[] = []
 async function carryOut(book: CloudBook, operation: Operation): Promise<unknown> {
   switch (operation.do) {
+    case 'groups': return void ({ groups } = operation)
     case 'intend': {
       const { vm, name, account, vcpus, machine } = operation
       const settings = { account, name, settings: sized(vm, vcpus) }
@@ -65,12 +70,15 @@ t.test('whatever two nodes do at once, nothing is booked beyond what there is, a
   await fc.assert(fc.asyncProperty(fc.array(fc.array(fc.tuple(operation, fc.boolean()), { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 14 }), async (rounds) => {
     const stops: (() => unknown)[] = []
     try {
-      const [first, second] = await cloudNodes({ teardown: (stop: () => unknown) => void stops.push(stop) }, 2)
+      const [first, second] = await cloudNodes({ teardown: (stop: () => unknown) => void stops.push(stop) }, 2, systemClock, () => groups)
+      groups = []
       const { book, store } = first
       await book.createPool(poolRecord('p1'))
       await book.createPool(poolRecord('p2'))
       await book.putQuota({ scope: 'account/alice', limit: { vcpus: 3 } })
       await book.putQuota({ scope: 'account/bob', limit: { vms: 2 } })
+      await book.putQuota({ scope: 'group/lab', limit: { vcpus: 4 } })
+      await book.putQuota({ scope: 'user/ben', limit: { vms: 2, memoryMiB: 1_024 } })
       for (const machine of MACHINES) await book.joinMachine(machineRecord(machine, { pool: poolOf(machine) }))
       const epochs = new Map<string, number>()
       for (const round of rounds) {

@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import type { Test } from 'tap'
+import { errorCode, systemClock } from '../../../fabric/base.ts'
 import { auditCloud } from '../../../kali/cloud/audit.ts'
 import { CLOUD_KEYS, leaseGone } from '../../../kali/cloud/keys.ts'
 import type { CloudBook } from '../../../kali/cloud/parts.ts'
@@ -133,6 +134,52 @@ t.test('quotas of pools and accounts, and their removal', async (t) => {
   await book.intend(intentRecord('d'))
   t.pass('what waits for a place takes up nothing')
   t.match(await failure(book.putQuota({ scope: 'pool/p9', limit: { vms: 1 } })), code('POOL_UNKNOWN'))
+  t.same(await auditCloud(store), [])
+})
+
+t.test('quotas of users and of the groups that they are in when booked', async (t) => {
+  const groups = new Map([['alice', ['lab', 'staff']], ['bob', ['lab']]])
+  const [{ book, store, view }, other] = await cloudNodes(t, 2, systemClock, (user) => groups.get(user) ?? [])
+  await withPool(book)
+  await book.putQuota({ scope: 'group/lab', limit: { vcpus: 3 } })
+  await book.putQuota({ scope: 'user/alice', limit: { memoryMiB: 1_024 } })
+  const a = await book.intend(placed('a', 'm1', { account: 'user:alice/vm:start', settings: sized('a', 2) }))
+  t.same(a.owner, { user: 'alice', groups: ['lab', 'staff'] }, 'whoever narrowed himself is still himself')
+  t.match(await failure(other!.book.intend(placed('b', 'm2', { account: 'fn:web@0123456789ab/user:bob', settings: sized('b', 2) }))), { ...code('QUOTA'), details: { scope: 'group:lab', what: 'vcpus', wanted: 4, limit: 3 } }, 'his function counts for him')
+  await other!.book.intend(placed('b', 'm2', { account: 'user:bob' }))
+  t.match(await failure(book.intend(placed('c', 'm2', { account: 'user:alice', settings: sized('c', 0, 1_024) }))), { ...code('QUOTA'), details: { scope: 'user:alice', what: 'MiB of memory', wanted: 1_536 } })
+  await book.intend(placed('c', 'm2', { account: 'local:0', owner: { user: 'bob', groups: [] } }))
+  t.same((await book.read('c'))?.owner, undefined, 'nobody says for himself whose it is')
+  t.same(await book.booked('group/lab'), { vms: 2, vcpus: 3, memoryMiB: 1_024 })
+
+  groups.set('alice', ['ops'])
+  await book.change('a', (present) => ({ ...present, machine: placeOf('m2'), epoch: 2 }))
+  t.same((await book.read('a'))?.owner?.groups, ['lab', 'staff'], 'a move is not a booking')
+  await book.change('a', (present) => ({ ...present, desired: 'stopped', booked: false }))
+  t.same([await book.booked('group/lab'), await book.booked('group/staff'), await book.booked('user/alice')].map(({ vcpus }) => vcpus), [1, 0, 0], 'given back where it was taken')
+  await book.change('a', (present) => ({ ...present, desired: 'running', booked: true }))
+  t.same([await book.booked('group/lab'), await book.booked('group/ops')].map(({ vcpus }) => vcpus), [1, 2], 'now he is in another')
+  await book.forget('a', () => true)
+  t.same(await store.get(CLOUD_KEYS.booked('group/ops')), undefined, 'no empty counter is left')
+  await view.until((await book.changePool('p1', (pool) => pool)).revision)
+  t.same(view.quotas().map(({ scope }) => scope).toSorted(), ['group/lab', 'user/alice'])
+
+  groups.set('carol', Array.from({ length: 40 }, (_, at) => `g${String(at).padStart(2, '0')}`))
+  await book.putQuota({ scope: 'group/g39', limit: { vms: 0 } })
+  await view.until((await book.changePool('p1', (pool) => pool)).revision)
+  t.match(await failure(book.intend(placed('d', 'm1', { account: 'user:carol' }))), { ...code('QUOTA'), details: { scope: 'group:g39' } }, 'of very many groups those with a limit are counted first')
+  t.same(await auditCloud(store), [])
+})
+
+t.test('two nodes book for one group at once: what its quota allows, not one more', async (t) => {
+  const nodes = await cloudNodes(t, 2, systemClock, () => ['lab'])
+  const [{ book, store }] = nodes
+  await book.createPool(poolRecord())
+  for (const machine of ['m1', 'm2']) await book.joinMachine(machineRecord(machine, { cores: 64, memoryMiB: 65_536 }))
+  await book.putQuota({ scope: 'group/lab', limit: { vcpus: 7 } })
+  const outcomes = await Promise.allSettled(Array.from({ length: 20 }, (_, at) => nodes[at % 2]!.book.intend(placed(`v${at}`, at % 2 === 0 ? 'm1' : 'm2', { account: at % 3 === 0 ? 'user:ann' : 'user:ben' }))))
+  t.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 7)
+  t.ok(outcomes.every((outcome) => outcome.status === 'fulfilled' || errorCode(outcome.reason) === 'KALI_ERR_QUOTA'))
   t.same(await auditCloud(store), [])
 })
 

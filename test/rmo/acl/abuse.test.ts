@@ -24,6 +24,7 @@ const CASES: readonly Case[] = [
   { trick: 'a rule for one narrowed name is not for another, nor for one below it', lab: grant('allow local:0/ci vm:start'), honest: ['local:0/ci', 'start', 'web1'], asks: each(['local:0/ci2', 'local:0/c', 'local:1/x', 'local:0/x/ci', 'local:0/ci/x']) },
   { trick: 'a rule for a user\'s narrowed name gives no more than the user has', lab: grant('allow user:bob/ci vm:start'), asks: each(['user:bob/ci', 'user:bob']) },
   { trick: 'escaping a denial by a narrowing', lab: { users: ALICE, rules: { web1: ['allow local:0/ci vm:start', 'deny local:0 vm:start', 'deny user:alice vm:start', 'allow user:alice/ci vm:start', 'allow user:alice *:*'] } }, honest: ['user:alice', 'stop', 'web1'], asks: each(['local:0', 'local:0/ci', 'user:alice', 'user:alice/ci', 'user:alice/vm:start', 'user:alice/*:*']) },
+  { trick: 'a denial for one narrowed name, and those below it', lab: { users: ALICE, rules: { m1: ['deny local:0/ci vm:read'] } }, honest: ['local:0/other', 'info', 'web1'], asks: each(['local:0/ci', 'local:0/ci/x', 'local:0/ci/vm:read'], 'info') },
   ...['web1', 'p1', 'm1', 'global'].flatMap((denied): Case[] => ['web1', 'p1', 'm1', 'global'].map((allowed) => ({
     trick: `allowed on ${allowed}, denied on ${denied}`, honest: ['user:alice', 'stop', 'web1'],
     lab: { users: ALICE, rules: { [allowed]: ['allow user:alice vm:*'], [denied]: [...(allowed === denied ? ['allow user:alice vm:*'] : []), 'deny group:ops vm:start'] } },

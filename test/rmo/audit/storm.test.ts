@@ -4,7 +4,7 @@
 import t from 'tap'
 import { CodedError, errorCode, LIMITS, seededRandom } from '../../../fabric/base.ts'
 import { createMemoryStore, createRegistry, SimClock } from '../../../fabric/mod.ts'
-import type { CallContext } from '../../../fabric/mod.ts'
+import type { CallContext, RpcStream } from '../../../fabric/mod.ts'
 import { Registry } from '../../../fabric/rpc/registry.ts'
 import { entryOf } from '../../../rmo/audit/chain.ts'
 import { audited } from '../../../rmo/audit/audited.ts'
@@ -92,6 +92,12 @@ t.test('RPC methods run between their records; who is refused again and again wa
   t.equal(entries(log).filter(({ outcome }) => outcome === 'denied').length, LIMITS.auditRefusalsPerWindow)
   clock.advance(LIMITS.auditRefusalWindowMs + 1)
   await t.rejects(call('user:eve'), { code: 'FUNCTIONS_ERR_DEPLOY_DENIED' })
+  registry.stream('thing.watch', async () => { throw new CodedError('closed', { code: 'FABRIC_ERR_CANCELLED' }) })
+  auditMethods({ registry, log, clock, operation: () => 'watched', methods: { 'thing.watch': () => ({ verb: 'console', object: 'thing/1' }) } })
+  const watch = registry.find('thing.watch')
+  if (watch?.shape !== 'stream') throw new Error('no stream')
+  await t.rejects(watch.handler(null, { principal: 'user:alice', trace: 't' } as CallContext, {} as RpcStream))
   await log.close()
+  t.match(entries(log).filter(({ operation }) => operation === 'watched'), [{ phase: 'intent' }, { phase: 'outcome', outcome: 'done' }], 'a stream that its caller closed has ended well')
   t.equal(createRegistry().around('none', (inner) => inner), false)
 })
