@@ -11,7 +11,7 @@ import { referenceOf } from './render/shapes.ts'
 import { nearest } from './suggest.ts'
 
 /** What has rules. */
-export interface Ruled extends Named { acls(rules?: readonly AclRule[]): Promise<readonly AclRule[]> }
+export interface Ruled extends Named { acls(rules?: readonly AclRule[], options?: { readonly was?: readonly AclRule[] }): Promise<readonly AclRule[]> }
 export interface FoundPath { readonly path: string; readonly object: Ruled; readonly target: Pick<AclQuestion, 'kind' | 'uuid' | 'home'> }
 
 const GLOBAL = 'global'

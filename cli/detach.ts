@@ -46,6 +46,11 @@ const HYPERVISOR_FLAGS: Readonly<Record<keyof HypervisorOptions, string>> = {
 const hypervisorArguments = (wish: HypervisorOptions | undefined): readonly string[] =>
   Object.entries(wish ?? {}).flatMap(([option, value]) => [HYPERVISOR_FLAGS[option as keyof HypervisorOptions], String(value)])
 
+const admissionArguments = ({ refuseRights = [], refuseModules = [], codeBytesMax }: NonNullable<StartNodeOptions['admission']> = {}): readonly string[] => [
+  ...refuseRights.flatMap((right) => ['--refuse-right', right]), ...refuseModules.flatMap((name) => ['--refuse-module', name]),
+  ...(codeBytesMax === undefined ? [] : ['--code-max', String(codeBytesMax / 1_024)]),
+]
+
 /** Starts the node and waits until it is ready; what went wrong is thrown in the child's own words. */
 export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, 'data' | 'onLog'>): Promise<NodeInfo> {
   const { data } = shell.settings
@@ -60,6 +65,7 @@ export async function startDetached(shell: Shell, wish: Omit<StartNodeOptions, '
     ...(wish.httpPlain === true ? ['--http-insecure'] : []),
     ...(wish.store === undefined ? [] : ['--store', wish.store]),
     ...(wish.usersSocket === undefined ? [] : ['--users-socket', wish.usersSocket]),
+    ...admissionArguments(wish.admission),
     ...hypervisorArguments(wish.hypervisor),
     // Not in argv: a ticket admits, and /proc shows argv to everybody.
     ...(wish.join === undefined ? [] : ['--join', '-'])]

@@ -45,6 +45,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   SANDBOX_FULL: { message: (d: { cells: number }) => `all ${d.cells} cells of this node are busy for other principals; try again later`, retryable: true, outcome: 'not-started' },
   SANDBOX_CLOSED: { message: (_: object) => 'the sandbox of this node is closed', outcome: 'not-started' },
   SANDBOX_START: { message: (d: { reason: string }) => `a sandbox cell did not start: ${d.reason}; run kumoi doctor`, retryable: true, outcome: 'not-started' },
+  ADMISSION_REFUSED: { message: (d: { node: string; what: string; rule: string }) => `${d.node} does not run ${d.what}: it was started with ${d.rule}; run it on another node, or start that one without the rule`, outcome: 'not-started' },
   SANDBOX_ENGINE: { message: (d: { version: string; reason: string }) => `this node runs no user code: its V8 is ${d.version}, and ${d.reason}; install the newest Node 24 and start it again`, outcome: 'not-started' },
   SANDBOX_QUARANTINED: { message: (d: { name: string; kills: number; seconds: number }) => `function ${d.name} killed its sandbox ${d.kills} times and is refused for ${d.seconds} s; mend it first`, outcome: 'not-started' },
   SANDBOX_CRASH: { message: (d: { index: number; how: string }) => `the sandbox died (${d.how}) while it ran element ${d.index}; the function asks V8 for something that aborts it, such as one huge string or array`, outcome: 'unknown' },

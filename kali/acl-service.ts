@@ -36,6 +36,15 @@ function readQuestion(body: unknown): AclQuestion {
   return fields as unknown as AclQuestion
 }
 
+/** "vm:start" of a VM is "start". Throws RMO_ERR_ARGUMENT_INVALID for a right of another kind. */
+function verbOf(asked: string, kind: KindRegistry['kinds'][number]): string {
+  const at = asked.indexOf(':')
+  if (at < 0) return asked
+  const of = asked.slice(0, at)
+  if (of !== '*' && !namesKind(of.toLowerCase(), kind)) throw RMO.ARGUMENT_INVALID({ call: 'acl why', path: 'verb', expected: `a verb of ${kind.plural}, such as "${kind.plural.replace(/s$/, '')}:read"`, got: `"${asked}"` })
+  return asked.slice(at + 1)
+}
+
 export function serveAcl({ registry, capabilities, policy, may, ancestors, ledger, trust, global, peer }: AclServiceOptions): void {
   const nameOf = ({ kind, uuid }: ObjectKey): string => {
     const object = capabilities.objectHere({ kind, uuid, home: capabilities.self })
@@ -47,13 +56,14 @@ export function serveAcl({ registry, capabilities, policy, may, ancestors, ledge
     const answer = await policy({ principal: context.principal, trace: context.trace, node: capabilities.self, kind: on.kind, uuid: on.uuid, name, verb: 'acls', acl: 'administer' })
     return { kind: on.kind, uuid: on.uuid, name, ...(answer.allowed ? { rules: ledger.rules(on) } : {}) }
   }
-  const judge = async ({ principal, verb, kind: kindName, uuid }: AclQuestion, { trace }: CallContext): Promise<Explained & { readonly needs: string }> => {
-    const service = serviceRight(verb)
+  const judge = async ({ principal, verb: asked, kind: kindName, uuid }: AclQuestion, { trace }: CallContext): Promise<Explained & { readonly needs: string }> => {
+    const service = serviceRight(asked)
     if (service !== undefined) {
-      if (kindName !== global.kind) throw RMO.ARGUMENT_INVALID({ call: 'acl why', path: 'path', expected: `"global" for the right ${verb}`, got: kindName })
-      return { ...may(principal, verb), needs: `${verb}, which is "${service.acl}"` }
+      if (kindName !== global.kind) throw RMO.ARGUMENT_INVALID({ call: 'acl why', path: 'path', expected: `"global" for the right ${asked}`, got: kindName })
+      return { ...may(principal, asked), needs: `${asked}, which is "${service.acl}"` }
     }
     const kind = capabilities.kinds.kindOf(kindName)
+    const verb = verbOf(asked, kind)
     const category = Object.hasOwn(ACL_VERBS, verb) ? verb as AclVerb : undefined
     const acl: AclVerb | undefined = kind.operations.get(verb)?.acl ?? (Object.hasOwn(kind.streams, verb) ? kind.streams[verb]?.acl : undefined) ?? category
     if (acl === undefined) throw RMO.VERB_UNKNOWN({ kind: kindName, verb, verbs: [...kind.operations.keys(), ...Object.keys(kind.streams), ...Object.keys(ACL_VERBS)] })

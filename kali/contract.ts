@@ -2,7 +2,7 @@
 
 import type { Manifest, Outcome } from '../functions/mod.ts'
 import type { Member, MembershipEvent, NodeInfo } from '../fabric/mod.ts'
-import type { Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
+import type { AdmissionRules, Collection, CollectionOptions, FunctionsApi, InvokeOptions, StoreApi } from '../functions/mod.ts'
 import type { Elasticity, Global, HighAvailability, Pool } from './kinds/interfaces.ts'
 import type { AccountApi } from './account-wire.ts'
 import type { AuditApi } from './audit-client.ts'
@@ -116,6 +116,8 @@ export interface StartNodeOptions {
   readonly httpPlain?: boolean
   /** Path of a socket for other users of this machine: who comes there is nobody until he has logged in; left out: none. */
   readonly usersSocket?: string
+  /** What this node refuses to run, whoever asks; left out: nothing. */
+  readonly admission?: AdmissionRules
   /** The machine's virtual machines; left out: none. */
   readonly hypervisor?: HypervisorOptions
 }

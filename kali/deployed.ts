@@ -13,7 +13,7 @@ import {
   cellPrincipal, createCatalog, createInvoke, createObservation, createSecrets, createState, cronProblem, describeBundle, firedPrefix, functionPrincipal, keysPrefix,
   manifestOf, originalStack, findVersion, registerCatalog, registerTopics, startHolders, startTriggers, subscribersOf,
 } from '../functions/mod.ts'
-import type { Admit, Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
+import type { Admission, Admit, Catalog, CatalogMember, FunctionManifest, FunctionService, Invoker, NodeCatalog, NodeHolders, Observation, ResolvedFunction, Sandbox } from '../functions/mod.ts'
 import { createFunctionRules, createLocalEvents, kindProblem, rightProblem } from '../rmo/mod.ts'
 import type { FunctionRules, FunctionUse, LocalObjects, NodeCapabilities } from '../rmo/mod.ts'
 import { kumoiKinds } from './kinds/index.ts'
@@ -67,6 +67,8 @@ export interface DeployedOptions extends Pick<DeployedBase, 'catalog' | 'holders
   readonly functions: FunctionService
   /** Who may deploy, redrive, keep secrets (rmo/acl/rights.ts). */
   readonly admit: Admit
+  /** What this node refuses to run. */
+  readonly admission: Admission
   /** Told of each call of a deployed function that ran here. */
   readonly used: (use: FunctionUse) => void
 }
@@ -79,7 +81,7 @@ export interface Deployed {
   stop(): Promise<void>
 }
 
-export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, used, catalog, holders, rules }: DeployedOptions): Deployed {
+export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, admission, used, catalog, holders, rules }: DeployedOptions): Deployed {
   const { id: self, registry, log, membership } = fabric
   const { hostCalls } = functions
   const selfName = membership.self.name
@@ -119,7 +121,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     registry, store, sandbox, catalog, holders, observer, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
     nodes: () => members.list(), peer, hostCalls,
     subscribers: (topic, deployer) => subscribersOf(catalog, topic, deployer).map(({ manifest }) => manifest.name),
-    admit, originalStack, redact: (error) => secrets.redactor.error(error),
+    admit, admission, originalStack, redact: (error) => secrets.redactor.error(error),
     // A call may come before this node's catalog has followed the deploy.
     fetchVersion: (name, version) => findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined),
   })

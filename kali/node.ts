@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os'
 import { openGlobalStore, openLocalStore, startFabricNode, systemClock, systemRandom } from '../fabric/mod.ts'
 import type { FabricNode, Log, RpcPeer } from '../fabric/mod.ts'
-import { admitBy, createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
+import { admitBy, createAdmission, createSandbox, RateBook, registerFunctions } from '../functions/mod.ts'
 import type { Authority, FunctionService, Sandbox } from '../functions/mod.ts'
 import { createAccessPolicy, createAuditLog, createCapabilities, createGate, createLedger, createLocalObjects, createMachine, createValueCodec, createWatches, registerByteStreams, registerRmo, startAccounts } from '../rmo/mod.ts'
 import type { AuditLog, FunctionRules, Ledger, LocalObjects, Machine, NodeCapabilities, Policy, WatchesOptions } from '../rmo/mod.ts'
@@ -104,12 +104,13 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
       failed: (error) => fabric.log.warn('the accounts could not be written; they are written again', { reason: String(error) }),
     })
     parts.add('accounts', () => accounts.stop())
-    const sandbox = await createSandbox({ cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
+    const admission = createAdmission(options.admission ?? {}, fabric.membership.self.name)
+    const sandbox = await createSandbox({ admission, cacheDirectory: cachePath(data), shapes: capabilities.shapes, packageDirectories: [data, process.cwd()] })
     parts.add('sandbox', () => sandbox.close())
     tellWalls(fabric, sandbox)
     const functions = serveFunctions(fabric, capabilities, sandbox)
     parts.add('load', gossipLoad(fabric, machine, sandbox))
-    const deployed = createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
+    const deployed = createDeployed({ admission, fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
     parts.add('deployed functions', () => deployed.stop())
     const cloud = createCloud({ base: cloudBase, fabric, objects, capabilities, hosts: hosts.hosts, sandbox, invoker: deployed.invoker, data })
     parts.add('cloud', () => cloud.stop())

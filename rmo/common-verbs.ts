@@ -46,6 +46,16 @@ async function patch(subject: Subject, local: unknown, change: Settings, options
   })
 }
 
+const setRules = (subject: Subject, local: unknown, rules: readonly AclRule[], { was }: { readonly was?: readonly AclRule[] }, { ledger, serial, kind, uuid }: Home): Promise<readonly AclRule[]> => serial(async () => {
+  const of = { kind, uuid }
+  const present = ledger.rules(of)
+  if (was !== undefined && canonicalText(was) !== canonicalText(present)) {
+    throw RMO.VERSION_CONFLICT({ kind, name: String(subject.observe(local).name), expected: versionOf({ rules: was }), actual: versionOf({ rules: present }) })
+  }
+  await ledger.setRules(of, rules, was)
+  return ledger.rules(of)
+})
+
 export function commonVerbs(subject: Subject): Readonly<Record<'dump' | 'patch' | 'acls' | 'account' | 'audit', Verb>> {
   return {
     dump: {
@@ -62,10 +72,7 @@ export function commonVerbs(subject: Subject): Readonly<Record<'dump' | 'patch' 
     },
     acls: {
       ...COMMON_VERBS.acls,
-      async run(_local, [rules], _authority, { ledger, ...of }) {
-        if (rules !== undefined) await ledger.setRules(of, rules as readonly AclRule[])
-        return ledger.rules(of)
-      },
+      run: (local, [rules, options], _authority, home) => (rules === undefined ? home.ledger.rules(home) : setRules(subject, local, rules as readonly AclRule[], (options ?? {}) as { was?: readonly AclRule[] }, home)),
     },
     account: { ...COMMON_VERBS.account, run: (_local, _args, _authority, { ledger, ...of }) => ledger.account(of) },
     audit: {

@@ -63,7 +63,10 @@ export const COMMON_VERBS: Readonly<Record<CommonVerbName, CommonVerb>> = {
   },
   acls: {
     doc: 'Who may do what with it; with rules, replaces them.', acl: 'administer', idempotent: true,
-    parameters: [{ name: 'rules', type: optional(ACL_RULES), doc: 'The new rules, all of them.' }],
+    parameters: [
+      { name: 'rules', type: optional(ACL_RULES), doc: 'The new rules, all of them.' },
+      { name: 'options', type: optional(record({ was: optional(ACL_RULES) })), doc: 'was: the rules that the change was made from; others by now, and nothing is changed.' },
+    ],
     result: plain('access rules'),
   },
   account: { doc: 'What was used, by whom.', acl: 'read', idempotent: true, parameters: [], result: plain('usage records') },

@@ -8,6 +8,12 @@ const listed = (names: readonly string[]): string => names.length === 0 ? 'none'
 /** A reason may be a message of its own, with its full stop. */
 const clause = (text: string): string => text.replace(/\.$/, '')
 const meant = (near: string | undefined): string => near === undefined ? '' : ` Did you mean ${near}?`
+/** What verbs that are no verbs of English do, before the object's kind and name. */
+const DEEDS: ReadonlyMap<string, string> = new Map(Object.entries({
+  acls: 'see or change the access rules of', audit: 'see what was done to', account: 'see what was used of', info: 'see', stats: 'see the figures of', dump: 'see all of',
+  patch: 'change the settings of', exec: 'run programs on', readFile: 'read files of', writeFile: 'write files of', open: 'see',
+}))
+const who = (principal: string): string => (principal === 'nobody' ? 'Whoever is not logged in' : principal)
 
 export const RMO = defineErrors('RMO_ERR', {
   KIND_UNKNOWN: {
@@ -43,7 +49,7 @@ export const RMO = defineErrors('RMO_ERR', {
   },
   DENIED: {
     message: (d: { principal: string; kind: string; name: string; verb: string; acl: string; reason: string }) =>
-      `${d.principal} may not ${d.verb} ${d.kind} ${d.name} (needs "${d.acl}"): ${d.reason}.`,
+      `${who(d.principal)} may not ${DEEDS.get(d.verb) ?? d.verb} ${d.kind} ${d.name} (needs "${d.acl}"): ${d.reason}.`,
     outcome: 'not-started',
   },
   GONE: {

@@ -20,7 +20,8 @@ export interface LedgerObject { readonly kind: string; readonly uuid: string }
 
 export interface Ledger {
   rules(of: LedgerObject): readonly AclRule[]
-  setRules(of: LedgerObject, rules: readonly AclRule[]): Promise<void>
+  /** `was`: where rules are written from several nodes (the global store), only while they are these; compared here by whoever calls. */
+  setRules(of: LedgerObject, rules: readonly AclRule[], was?: readonly AclRule[]): Promise<void>
   /** The node's audit log: privileged verbs are written there before they run. */
   readonly log: NodeAuditLog
   /** What the log has of an object, newest last. */

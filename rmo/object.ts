@@ -82,8 +82,8 @@ export interface ResourceObject<Info = unknown, Stats = unknown, Event extends O
   dump(): Promise<ObjectDump>
   /** Changes settings; with `version`, only if nobody else has since. */
   patch(change: Readonly<Record<string, unknown>>, options?: { readonly version?: string }): Promise<Changed>
-  /** Who may do what with it; with `rules`, replaces them. */
-  acls(rules?: readonly AclRule[]): Promise<readonly AclRule[]>
+  /** Who may do what with it; with `rules`, replaces them; with `was`, only while they are these (RMO_ERR_VERSION_CONFLICT). */
+  acls(rules?: readonly AclRule[], options?: { readonly was?: readonly AclRule[] }): Promise<readonly AclRule[]>
   /** What was used of it, by whom. */
   account(): Promise<readonly AccountRecord[]>
   /** What was done to it, by whom, newest last. */

@@ -9,7 +9,6 @@ import { table } from '../render/table.ts'
 import type { TableLayout } from '../render/table.ts'
 import { fields } from '../render/value.ts'
 import { withDataCenter } from '../session.ts'
-import type { Shell } from '../session.ts'
 
 type PricedAnswer = Awaited<ReturnType<DataCenter['account']['list']>>
 const BY = ['user', 'vm', 'function', 'pool', 'node'] as const
@@ -73,13 +72,15 @@ async function pricesOf(command: string, path: string): Promise<Prices> {
     throw CLI.USAGE({ problem: `kumoi ${command}: ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, hint: 'It is JSON: { "currency": "EUR", "vcpuHour": 0.02, "memoryGiBHour": 0.004, "storageGiBHour": 0.0001, "functionCpuHour": 0.05, "callsMillion": 0.2 }.' })
   }
 }
+const grouping = choice(...BY)
+
 export const accountCommand = defineCommand({
   name: 'account',
   summary: 'Show who used what, on all nodes, and what it costs',
   operands: '',
   details: 'Hours of VMs, of their vcpus, memory and disks, CPU time and calls of deployed functions, as each node counted them. A VM counts for who made it, a function for who deployed it. A user sees his own; everybody\'s needs the right account:read on the fabric.',
   options: {
-    by: { flags: '--by <what>', help: 'user, vm, function, pool or node (default: user)', parse: choice(...BY) },
+    by: { flags: '--by <what>', help: 'user, vm, function, pool or node (default: user)', parse: grouping },
     since: { flags: '--since <time>', help: 'not older than this: 1h, 7d (default: 7d); by whole hours', parse: durationMs },
     until: { flags: '--until <time>', help: 'not newer than this long ago: 1h, 7d (default: now)', parse: durationMs },
     user: { flags: '--user <user>', help: 'of one user, or of an owner such as local:0', parse: text },

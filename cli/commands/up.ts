@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { HypervisorOptions, NodeInfo, StartNodeOptions } from '../../kali/contract.ts'
-import { choice, defineCommand, integer, text } from '../command.ts'
+import { choice, defineCommand, integer, repeated, text } from '../command.ts'
 import { readyReporter, startDetached } from '../detach.ts'
 import { CLI, EXIT } from '../errors.ts'
 import { fields } from '../render/value.ts'
@@ -16,6 +16,12 @@ const DRIVERS = ['auto', 'libvirt', 'memory', 'none'] as const
 const driverName = choice(...DRIVERS)
 const switchesName = choice('auto', 'none')
 const count = integer(1, LIMITS.fleetHostsMax)
+const KIBIBYTE = 1_024
+const RIGHT = /^([a-z][a-z0-9-]*|\*):([a-z]+|\*)$/i
+const rightPatterns = (value: string, before?: readonly string[]): readonly string[] => {
+  if (!RIGHT.test(value)) throw CLI.USAGE({ problem: `kumoi up: ${JSON.stringify(value)} is no right`, hint: 'A right is kind:verb, either of which may be *: vm:delete, vm:*.' })
+  return repeated(value, before)
+}
 
 export const upCommand = defineCommand({
   name: 'up',
@@ -39,6 +45,9 @@ export const upCommand = defineCommand({
     hosts: { flags: '--hosts <n>', help: 'memory driver: simulate a fleet of n machines on this node', parse: count },
     vmsPerHost: { flags: '--vms-per-host <n>', help: 'fleet: VMs that run on each from the start', parse: count },
     usersSocket: { flags: '--users-socket <path>', help: 'a socket for other users of this machine, who log in there', parse: text },
+    refuseRights: { flags: '--refuse-right <right>', help: 'run no deployed function with this right, such as vm:delete; repeatable', parse: rightPatterns },
+    refuseModules: { flags: '--refuse-module <package>', help: 'run nothing that uses this npm package; repeatable', parse: repeated },
+    codeMax: { flags: '--code-max <KiB>', help: 'run no more code than this at once, or in one function', parse: integer(1, LIMITS.codeBytesMax / KIBIBYTE) },
     detach: { flags: '--detach', help: 'return when the node is ready' },
   },
   examples: [
@@ -46,7 +55,7 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, http, httpCert, httpKey, httpInsecure, usersSocket, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
+  async run(shell, _operands, { name, listen, join, http, httpCert, httpKey, httpInsecure, usersSocket, refuseRights, refuseModules, codeMax, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),
@@ -55,6 +64,9 @@ export const upCommand = defineCommand({
       ...httpWish({ http, cert: httpCert, key: httpKey, plain: httpInsecure }),
       ...(store === undefined ? {} : { store }),
       ...(usersSocket === undefined ? {} : { usersSocket: resolve(usersSocket) }),
+      ...(refuseRights === undefined && refuseModules === undefined && codeMax === undefined ? {} : { admission: {
+        ...(refuseRights === undefined ? {} : { refuseRights }), ...(refuseModules === undefined ? {} : { refuseModules }), ...(codeMax === undefined ? {} : { codeBytesMax: codeMax * KIBIBYTE }),
+      } }),
       hypervisor: hypervisorWish({ driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }, join, shell),
     }
     if (detach === true) {

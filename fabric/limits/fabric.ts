@@ -34,6 +34,8 @@ export const FABRIC_LIMITS = {
   // --- connections
   /** Connections that have not finished the hello; one more is refused at once. */
   pendingHandshakesMax: 64,
+  /** Of those, by one source address at a time: a quarter is always left for others. Who is turned away dials again. */
+  pendingPerSourceMax: 48,
   /** New handshakes per source address and second. */
   handshakesPerSourcePerSecond: 10,
   /** Handshakes one source may start in a burst (a node that restarts is dialled by all members behind one address). */

@@ -80,6 +80,9 @@ export const TRUST_LIMITS = {
   aclRuleVerbsMax: 64,
   /** Between two looks at whether open watches and streams are still allowed: a revoked right ends them within the 10 s of the promise. */
   aclRecheckMs: 2_000,
+  /** A rule that is added or taken out while others change the same object's: tries, and the pause between two, ms. */
+  aclTriesMax: 32,
+  aclAgainMs: 100,
 
   // --- audit (rmo/audit)
   /** Records kept per node, two a change, some 500 bytes each; the oldest go first, so many at once under one signature. */

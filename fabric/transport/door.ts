@@ -3,8 +3,8 @@
 // A connection takes a place when it opens and leaves it when its hello is accepted or it closes. A stranger
 // who says nothing costs a place but no cryptography: the handshake budget of its source is charged when its
 // first byte arrives. When all places are taken, the oldest one that has said nothing makes room (an honest
-// peer speaks within milliseconds); if all have spoken, the newcomer is refused.
-// Source: LIMITS.pendingHandshakesMax, handshakesPerSourcePerSecond; reliability.md 4.2.
+// peer speaks within milliseconds); if all have spoken, the newcomer is refused. One source cannot have all of them.
+// Source: LIMITS.pendingHandshakesMax, pendingPerSourceMax, handshakesPerSourcePerSecond; reliability.md 4.2.
 
 import { LIMITS } from '../limits.ts'
 
@@ -37,9 +37,10 @@ export class Door {
     return place
   }
 
-  /** The first byte of an occupant: false when its source has used up its handshakes. */
+  /** The first byte of an occupant: false when its source has used up its handshakes, or has too many under way. */
   speak(place: Place, nowMs: number): boolean {
     place.spoke = true
+    if (this.#underWay(place.source) > LIMITS.pendingPerSourceMax) return false
     const bucket = this.#buckets.get(place.source) ?? { tokens: LIMITS.handshakeBurst, atMs: nowMs }
     const earned = ((nowMs - bucket.atMs) / 1_000) * LIMITS.handshakesPerSourcePerSecond
     const tokens = Math.min(LIMITS.handshakeBurst, bucket.tokens + earned)
@@ -51,6 +52,12 @@ export class Door {
       if (oldest !== undefined) this.#buckets.delete(oldest)
     }
     return tokens >= 1
+  }
+
+  #underWay(source: string): number {
+    let count = 0
+    for (const place of this.#places) if (place.spoke && place.source === source) count++
+    return count
   }
 
   leave(place: Place): void {

@@ -3,6 +3,7 @@
 
 import type { Clock, ErrorRecord, Hash, NodeId, Random } from '../../fabric/base.ts'
 import type { RpcPeer } from '../../fabric/mod.ts'
+import type { Admission } from '../admission.ts'
 import type { FailureStatus, Sandbox } from '../contract.ts'
 import type { HostCalls } from '../plan/host-calls.ts'
 import type { Catalog, Cause, Holders, InvokeOutcome, Observer, ResolvedFunction, VersionRecord } from '../deployed.ts'
@@ -52,6 +53,8 @@ export interface RunnerOptions {
   readonly self: { readonly id: NodeId; readonly name: string }
   /** Chunks that one node computes at once: its cores. */
   readonly lanes: number
+  /** What this node refuses to run; default: nothing. */
+  readonly admission?: Admission
   /** Answers the calls out of running functions. */
   readonly hostCalls: Pick<HostCalls, 'answer'>
   /** Frames of a bundle's stack in the lines of its sources (functions/bundle). */

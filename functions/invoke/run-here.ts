@@ -115,6 +115,11 @@ export class Runner {
     const { version } = manifest
     const present = this.#versions.get(version)
     if (present !== undefined) return Promise.resolve(present)
+    try {
+      this.#options.admission?.manifest({ ...manifest, name: resolved.name })
+    } catch (error) {
+      return Promise.reject(error)
+    }
     this.#forgetIdle()
     // One load for all that wait: a caller who leaves must not take it from the others.
     const loading = this.#options.catalog.code(version).then((code): Loaded => {

@@ -4,6 +4,7 @@
 import type { Admit } from '../administrator.ts'
 import type { ErrorRecord } from '../../fabric/base.ts'
 import type { GlobalStore, RpcRegistry } from '../../fabric/mod.ts'
+import type { Admission } from '../admission.ts'
 import type { Sandbox } from '../contract.ts'
 import type { HostCalls } from '../plan/host-calls.ts'
 import type { InvokeSurroundings } from './contract.ts'
@@ -28,6 +29,8 @@ export interface InvokeOptions extends InvokeSurroundings {
   originalStack?(stack: string, sourceMap: string): string
   /** Who may redrive and discard calls; default: the administrator of the machine alone. */
   readonly admit?: Admit
+  /** What this node refuses to run; default: nothing. */
+  readonly admission?: Admission
   /** Takes secrets out of what functions throw. */
   redact?(error: ErrorRecord): ErrorRecord
 }

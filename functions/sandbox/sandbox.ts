@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { LIMITS, systemClock, type Clock, type Timer } from '../../fabric/base.ts'
 import type { CellStats, Job, JobHooks, JobResult, KindShape, Sandbox, SandboxStats } from '../contract.ts'
+import type { Admission } from '../admission.ts'
 import { FUNCTIONS } from '../errors.ts'
 import { bundlePackage, cellScripts, scriptsDirectory } from './bundle.ts'
 import { CellProcess } from './kernel/cell-process.ts'
@@ -30,6 +31,8 @@ export interface SandboxOptions {
   readonly spareCells?: number
   readonly spareIsolates?: number
   readonly clock?: Clock
+  /** What this node refuses to run; default: nothing. */
+  readonly admission?: Admission
   /** Version of V8 that is judged before user code runs; default: this process's own. */
   readonly engine?: string
   /** V8 writes its reasons for aborting to stderr; default 'ignore'. */
@@ -59,7 +62,10 @@ class CellSandbox implements Sandbox {
     this.#walls = walls
     this.#engine = options.engine ?? process.versions.v8
     this.#clock = options.clock ?? systemClock
-    this.#packages = new PackageStore(LIMITS.packagesCachedMax, LIMITS.packageBytesMax, (request) => bundlePackage(request, options.packageDirectories))
+    this.#packages = new PackageStore(LIMITS.packagesCachedMax, LIMITS.packageBytesMax, async (request) => {
+      options.admission?.module(request.name)
+      return await bundlePackage(request, options.packageDirectories)
+    })
     if (engineRefusal(this.#engine) === undefined) this.#fillSpares()
   }
 
@@ -130,6 +136,7 @@ class CellSandbox implements Sandbox {
     let plan = this.#plans.get(key)
     if (plan === undefined) {
       plan = makePlan(key, job)
+      if (this.#options.admission !== undefined) this.#options.admission.program(plan.code.reduce((sum, hash) => sum + job.blob(hash).byteLength, 0))
       this.#plans.set(key, plan)
       const oldest = this.#plans.keys().next()
       if (this.#plans.size > PLANS_CACHED_MAX && oldest.done !== true) this.#plans.delete(oldest.value)

@@ -205,11 +205,12 @@ export function createCloudBook({ store, view, clock, random, log, groupsOf = ()
 
     async setMode(mode) { await store.transact({ then: [put(CLOUD_KEYS.mode, RECORDS.mode, mode)] }) },
 
-    setAccess: ({ kind, uuid }, rules) => transactions.run(`The access rules of ${kind} ${uuid}`, function* (): ReturnType<Body<number>> {
+    setAccess: ({ kind, uuid }, rules, when) => transactions.run(`The access rules of ${kind} ${uuid}`, function* (): ReturnType<Body<number>> {
       const key = CLOUD_KEYS.access(kind, uuid)
       const [found, pool, group] = yield [key, CLOUD_KEYS.pool(uuid), CLOUD_KEYS.group(uuid)]
       if (kind === 'Pool' && pool === undefined) throw KALI.POOL_UNKNOWN({ pool: uuid })
       if (kind === 'Elasticity' && group === undefined) throw KALI.GROUP_UNKNOWN({ group: uuid })
+      if (when?.(found && decodeRecord(RECORDS.access, found.value).rules) === false) throw KALI.CHANGED({ what: `The access rules of ${kind} ${uuid}` })
       return { write: rules === undefined ? found === undefined ? [] : [gone(key)] : [put(key, RECORDS.access, { rules })], done: (revision) => revision }
     }),
 

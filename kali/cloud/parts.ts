@@ -54,8 +54,8 @@ export interface CloudBook {
   putQuota(quota: QuotaRecord | { readonly scope: QuotaRecord['scope']; readonly limit: null }): Promise<void>
   booked(scope: QuotaRecord['scope']): Promise<{ readonly vms: number; readonly vcpus: number; readonly memoryMiB: number }>
   setMode(mode: ModeRecord): Promise<void>
-  /** Access rules of an object, all of them; undefined: no record of any. Answers the revision at which they stand. They go with their object. */
-  setAccess(of: { readonly kind: string; readonly uuid: string }, rules: readonly AclRule[] | undefined): Promise<number>
+  /** Access rules of an object, all of them; undefined: no record of any. Answers the revision at which they stand. They go with their object. `when` says no: KALI_ERR_CHANGED. */
+  setAccess(of: { readonly kind: string; readonly uuid: string }, rules: readonly AclRule[] | undefined, when?: (present: readonly AclRule[] | undefined) => boolean): Promise<number>
   /** Memory of a policy for a pool; undefined: none yet. */
   memory(policy: string, pool: string): Promise<MemoryRecord | undefined>
   /** Replaces round n by n + 1 (n = 0: none yet); KALI_ERR_CHANGED when somebody else did. */

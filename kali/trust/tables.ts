@@ -15,8 +15,8 @@ import type { TrustKind, TrustRecords } from './records.ts'
 /** Roles of a fabric that has no record of that name: rights without members. */
 export const BUILT_IN_ROLES: readonly RoleRecord[] = [
   { name: 'admin', groups: [], users: [], patterns: ['*:*'] },
-  { name: 'operator', groups: [], users: [], patterns: ['*:operate', '*:read', '*:update', '*:watch'] },
-  { name: 'reader', groups: [], users: [], patterns: ['*:read', '*:watch'] },
+  { name: 'operator', groups: [], users: [], patterns: ['*:operate', '*:read', '*:update', '*:watch', 'function:invoke', 'function:run'] },
+  { name: 'reader', groups: [], users: [], patterns: ['*:read', '*:watch', 'function:run'] },
 ]
 export const DEFAULT_SETTINGS: TrustSettings = Object.freeze({ tokenEpoch: 0, tokenLifeMs: LIMITS.tokenLifeMsMax })
 

@@ -33,12 +33,16 @@ export interface NodeWish {
   readonly fleet?: { readonly hosts: number; readonly vmsPerHost: number }
   /** Simulated machine with a store of its own: what it has outlives a restart. */
   readonly driver?: 'memory'
+  /** Real hypervisor of its machine. */
+  readonly libvirtUri?: string
   /** Network namespace to run in. */
   readonly namespace?: string
   /** Global store of a new fabric. */
   readonly store?: string
   /** HTTP door, "host:port". */
   readonly http?: string
+  /** Path of the door for users who log in. */
+  readonly usersSocket?: string
 }
 
 /** The promise's outcome, or an error that names what hung. */
@@ -119,7 +123,7 @@ export class Lab {
   /** Starts a node in the foreground and waits for its first word: its particulars, or why not. */
   async up(wish: NodeWish): Promise<LabNode> {
     const data = wish.data ?? this.dir(wish.name)
-    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join]), ...(wish.store === undefined ? [] : ['--store', wish.store]), ...(wish.http === undefined ? [] : ['--http', wish.http]), ...(wish.driver === undefined ? [] : ['--driver', wish.driver]), ...(wish.fleet === undefined ? [] : ['--driver', 'memory', '--hosts', String(wish.fleet.hosts), '--vms-per-host', String(wish.fleet.vmsPerHost)])]
+    const args = [...SNAPSHOT, ...(wish.imports ?? []).flatMap((url) => ['--import', url]), LAUNCHER, 'up', '--json', '--data', data, '--name', wish.name, '--listen', wish.listen ?? '127.0.0.1', ...(wish.join === undefined ? [] : ['--join', wish.join]), ...(wish.store === undefined ? [] : ['--store', wish.store]), ...(wish.http === undefined ? [] : ['--http', wish.http]), ...(wish.usersSocket === undefined ? [] : ['--users-socket', wish.usersSocket]), ...(wish.driver === undefined ? [] : ['--driver', wish.driver]), ...(wish.libvirtUri === undefined ? [] : ['--driver', 'libvirt', '--switches', 'none', '--libvirt-uri', wish.libvirtUri]), ...(wish.fleet === undefined ? [] : ['--driver', 'memory', '--hosts', String(wish.fleet.hosts), '--vms-per-host', String(wish.fleet.vmsPerHost)])]
     const [file, argv] = wish.namespace === undefined ? [process.execPath, args] : ['ip', ['netns', 'exec', wish.namespace, process.execPath, ...args]]
     const child = spawn(file, argv, { cwd: this.root, env: this.env(data), stdio: ['ignore', 'pipe', 'pipe'] })
     this.#children.add(child)

@@ -1,7 +1,8 @@
 // `kumoi acl grant|deny|revoke WHO RIGHTS on PATH`: one rule more, or fewer rights in those that there are.
 
+import { errorCode, LIMITS } from '../../../fabric/base.ts'
 import { checkRulePrincipal, findPath, rightsOf, ruleText, splitOn } from '../../acl.ts'
-import type { FoundPath } from '../../acl.ts'
+import type { FoundPath, Ruled } from '../../acl.ts'
 import { defineCommand } from '../../command.ts'
 import type { AnyCommand } from '../../command.ts'
 import { EXIT } from '../../errors.ts'
@@ -43,9 +44,24 @@ async function warn({ out }: Shell, dc: DataCenter, principal: string, effect: E
   if (!allowed) out.warn(`you may not change the rules of ${path} any more; an administrator of a machine always can`)
 }
 
+const CHANGED: ReadonlySet<string | undefined> = new Set(['RMO_ERR_VERSION_CONFLICT', 'KALI_ERR_CHANGED'])
+
+/** Of two who change the rules of an object at once neither undoes what the other did: who comes second reads them again. */
+async function changeRules({ world: { clock } }: Shell, object: Ruled, next: (rules: readonly AclRule[]) => readonly AclRule[]): Promise<readonly AclRule[]> {
+  for (let tried = 1; ; tried++) {
+    const was = await object.acls()
+    try {
+      return await object.acls(next(was), { was })
+    } catch (error) {
+      if (!CHANGED.has(errorCode(error)) || tried === LIMITS.aclTriesMax) throw error
+      await clock.sleep(LIMITS.aclAgainMs)
+    }
+  }
+}
+
 async function change(shell: Shell, dc: DataCenter, path: string, principal: string, effect: Effect | undefined, next: (rules: readonly AclRule[]) => readonly AclRule[]): Promise<number> {
   const found = await findPath(dc, shell.out, path)
-  const rules = await found.object.acls(next(await found.object.acls()))
+  const rules = await changeRules(shell, found.object, next)
   shell.out.result(rules, () => (rules.length === 0 ? `${path} has no rules of its own` : rules.map(ruleText).join('\n')))
   await warn(shell, dc, principal, effect, found)
   return EXIT.done

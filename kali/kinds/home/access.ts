@@ -10,7 +10,7 @@
 
 import { LIMITS } from '../../../fabric/base.ts'
 import type { Clock } from '../../../fabric/base.ts'
-import { ACL_VERBS } from '../../../rmo/mod.ts'
+import { ACL_VERBS, canonicalText } from '../../../rmo/mod.ts'
 import type { AccessPolicy, AclRule, Decision, KindRegistry, Ledger, ObjectKey, Policy } from '../../../rmo/mod.ts'
 import type { CloudBook } from '../../cloud/parts.ts'
 import type { NodeCloudView } from '../../cloud/view.ts'
@@ -69,11 +69,13 @@ export function createGlobalAccess({ view, book, kinds, clock }: GlobalAccessOpt
         if (SHARED.has(of.kind)) return view.access(of.kind, of.uuid)?.rules ?? own.rules(of)
         return isGlobal(of.kind) ? view.access(of.kind, of.uuid)?.rules ?? NO_RULES : own.rules(of)
       },
-      async setRules(of, rules) {
+      async setRules(of, rules, was) {
         const shared = SHARED.has(of.kind)
         if (!shared && !isGlobal(of.kind)) return own.setRules(of, rules)
         // An empty list of a VM is written: a copy that an earlier home kept must not come back.
-        await view.until(await book.setAccess(of, rules.length === 0 && !shared ? undefined : rules))
+        // Without a record in the store a VM's or a machine's are those of its home, which has just compared them.
+        const none = shared ? own.rules(of) : NO_RULES
+        await view.until(await book.setAccess(of, rules.length === 0 && !shared ? undefined : rules, was === undefined ? undefined : (present) => canonicalText(present ?? none) === canonicalText(was)))
         if (shared) await own.setRules(of, rules)
       },
     }),

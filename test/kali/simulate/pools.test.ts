@@ -107,7 +107,7 @@ export default defineFunction({ name: 'greedy', trigger: { every: '10s' }, singl
 test('pools that a function makes by itself; what pools name and nobody gave is told', async (t) => {
   const lines: LogLine[] = []
   const maker = await bundleOf(`import { defineFunction } from 'kumoi'
-export default defineFunction({ name: 'maker', rights: ['global:read', 'global:create', 'pool:read', 'pool:create', 'pm:read', 'vm:read', 'vm:create'],
+export default defineFunction({ name: 'maker', rights: ['global:read', 'global:create', 'pool:read', 'pool:create', 'pm:read', 'pm:administer', 'vm:read', 'vm:create'],
   async run({ globals, pms, log }) {
     const [global] = await globals
     const pool = await global.add(await global.createPool({ name: 'mine', policies: ['kali-ha'] }))

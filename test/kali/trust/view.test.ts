@@ -55,7 +55,7 @@ test('logins, roles and revocations are seen as they are written', async (t) => 
   const changes: TrustChange[] = []
   view.onChange((change) => changes.push(change))
   t.equal(view.user('alice'), undefined)
-  t.same(view.role('reader'), ['*:read', '*:watch'])
+  t.same(view.role('reader'), ['*:read', '*:watch', 'function:run'])
   const before = view.version
   await book.login({ name: 'alice', dn: 'uid=alice', groups: ['ops'] })
   t.ok(view.version > before)
@@ -65,7 +65,7 @@ test('logins, roles and revocations are seen as they are written', async (t) => 
   t.same(view.user('alice')?.roles, ['operator', 'mine'])
   t.same(view.role('operator'), ['vm:start'], 'a record stands for the built-in one')
   await book.removeRole('operator')
-  t.same(view.role('operator'), ['*:operate', '*:read', '*:update', '*:watch'])
+  t.same(view.role('operator'), ['*:operate', '*:read', '*:update', '*:watch', 'function:invoke', 'function:run'])
   await book.revokeUser('alice')
   t.same(view.user('alice'), { groups: ['ops'], roles: ['mine'], revoked: true })
   await t.rejects(book.login({ name: 'alice', dn: '', groups: [] }), { code: 'KALI_ERR_USER_REVOKED' })

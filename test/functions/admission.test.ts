@@ -1,0 +1,46 @@
+// What one node refuses by its own rules: by size, by package, by right; before anything ran, named, and only there.
+
+import t from 'tap'
+import { createAdmission, rightsMeet } from '../../functions/admission.ts'
+import { fc } from '../support/property.ts'
+import { makeHooks, makeJob, never, openSandbox, valuesOf } from '../support/sandbox.ts'
+
+const manifest = { name: 'sweep', rights: ['vm:start', 'vm:delete'], packages: [{ name: 'lodash' }], bytes: 2_000 }
+const REFUSED = 'FUNCTIONS_ERR_ADMISSION_REFUSED'
+
+t.test('a manifest against a rule is refused, with the rule and the node', async (t) => {
+  const by = (rules: Parameters<typeof createAdmission>[0]) => () => createAdmission(rules, 'beta').manifest(manifest)
+  t.throws(by({ refuseRights: ['vm:delete'] }), { code: REFUSED, message: /beta .*sweep.*"vm:delete".*--refuse-right vm:delete/ })
+  t.throws(by({ refuseRights: ['*:delete'] }), { code: REFUSED })
+  t.throws(by({ refuseModules: ['lodash'] }), { code: REFUSED, message: /--refuse-module lodash/ })
+  t.throws(by({ codeBytesMax: 1_999 }), { code: REFUSED, message: /2000 bytes.*--code-max 1999/ })
+  t.doesNotThrow(by({}))
+  t.doesNotThrow(by({ refuseRights: ['pool:delete', 'vm:stop'], refuseModules: ['lodash-es'], codeBytesMax: 2_000 }))
+  t.throws(() => createAdmission({ refuseRights: ['vm:delete'] }, 'beta').manifest({ ...manifest, rights: ['vm:*'] }), { code: REFUSED }, 'a pattern that covers it')
+})
+
+t.test('patterns meet where a right is in both', async () => {
+  const word = fc.constantFrom('vm', 'pool', '*')
+  const verb = fc.constantFrom('start', 'delete', '*')
+  fc.assert(fc.property(word, verb, word, verb, (kindA, verbA, kindB, verbB) => {
+    const covers = (kind: string, of: string, right: readonly [string, string]): boolean => (kind === '*' || kind === right[0]) && (of === '*' || of === right[1])
+    const rights = ['vm', 'pool', 'other'].flatMap((kind) => ['start', 'delete', 'else'].map((name) => [kind, name] as const))
+    return rightsMeet(`${kindA}:${verbA}`, `${kindB}:${verbB}`) === rights.some((right) => covers(kindA, verbA, right) && covers(kindB, verbB, right))
+  }))
+})
+
+t.test('a sandbox with rules: shipped code above the size is refused before a cell sees it', async (t) => {
+  const { sandbox, close } = await openSandbox({ admission: createAdmission({ codeBytesMax: 500 }, 'beta'), spareCells: 0 })
+  t.teardown(close)
+  const large = `(x) => x // ${'.'.repeat(500)}`
+  await t.rejects(sandbox.run(makeJob({ source: large }), makeHooks(), never), { code: REFUSED, message: /^beta does not run code of \d+ bytes/ })
+  await t.rejects(sandbox.run(makeJob({ source: large }), makeHooks(), never), { code: REFUSED }, 'again: nothing was kept')
+  t.same(valuesOf(await sandbox.run(makeJob({ source: '(x) => x + 1', items: [1] }), makeHooks(), never)), [2])
+})
+
+t.test('a package that it refuses is not there, with the reason', async (t) => {
+  const { sandbox, close } = await openSandbox({ admission: createAdmission({ refuseModules: ['fast-check'] }, 'beta'), spareCells: 0 })
+  t.teardown(close)
+  const source = '(x) => runtime.package("fast-check", "fast-check", "4.0.0") && x'
+  t.match(String(valuesOf(await sandbox.run(makeJob({ source }), makeHooks(), never))[0]), /beta does not run code that uses the npm package fast-check/)
+})
