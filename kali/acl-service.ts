@@ -6,8 +6,8 @@
 
 import type { NodeId } from '../fabric/base.ts'
 import type { CallContext, RpcPeer, RpcRegistry } from '../fabric/mod.ts'
-import { ACL_VERBS, parsePrincipal, RMO, serviceRight } from '../rmo/mod.ts'
-import type { AccessPolicy, AclVerb, Ancestors, Explained, Ledger, NodeCapabilities, ObjectKey, Policy, TrustView } from '../rmo/mod.ts'
+import { ACL_VERBS, namesKind, parsePrincipal, RMO, serviceRight } from '../rmo/mod.ts'
+import type { AccessPolicy, AclVerb, Ancestors, Explained, KindRegistry, Ledger, NodeCapabilities, ObjectKey, Policy, TrustView } from '../rmo/mod.ts'
 import { ACL_METHODS } from './acl-wire.ts'
 import type { AclAnswer, AclLevel, AclQuestion } from './acl-wire.ts'
 

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { createAdmission, rightsMeet } from '../../functions/admission.ts'
 import { fc } from '../support/property.ts'
-import { makeHooks, makeJob, never, openSandbox, valuesOf } from '../support/sandbox.ts'
+import { makeHooks, makeJob, never, openSandbox, outcomes, sha256, valuesOf } from '../support/sandbox.ts'
 
 const manifest = { name: 'sweep', rights: ['vm:start', 'vm:delete'], packages: [{ name: 'lodash' }], bytes: 2_000 }
 const REFUSED = 'FUNCTIONS_ERR_ADMISSION_REFUSED'
@@ -41,6 +41,9 @@ t.test('a sandbox with rules: shipped code above the size is refused before a ce
 t.test('a package that it refuses is not there, with the reason', async (t) => {
   const { sandbox, close } = await openSandbox({ admission: createAdmission({ refuseModules: ['fast-check'] }, 'beta'), spareCells: 0 })
   t.teardown(close)
-  const source = '(x) => runtime.package("fast-check", "fast-check", "4.0.0") && x'
-  t.match(String(valuesOf(await sandbox.run(makeJob({ source }), makeHooks(), never))[0]), /beta does not run code that uses the npm package fast-check/)
+  const code = '/*packages [["fast-check","fast-check","4.0.0"]]*/(environment, runtime) => runtime.link(environment, [[0, () => () => (x) => x]], [])'
+  const bytes = new TextEncoder().encode(code)
+  const made = makeJob({ source: '(x) => x' })
+  const job = { ...made, stages: [{ verb: 'map' as const, code: sha256(bytes), environment: made.stages[0]?.environment ?? '', name: 'packaged' }], blob: () => bytes }
+  t.match(outcomes(await sandbox.run(job, makeHooks(), never)), [{ status: 'error', code: REFUSED, message: /beta does not run code that uses the npm package fast-check/ }])
 })
