@@ -80,7 +80,7 @@ export const FABRIC = /* @__PURE__ */ defineErrors('FABRIC_ERR', {
   },
   // local socket
   NO_NODE: {
-    message: (d: { path: string }) => `No node listens on ${d.path}. Start one with "kumoi up", or name its directory with --data.`,
+    message: (d: { path: string }) => `No node listens on ${d.path}. Start one with "kumoi up", or name its directory with --data, or its users' socket with --socket.`,
     outcome: 'not-started',
   },
   DATA_DIRECTORY: {

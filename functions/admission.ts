@@ -32,7 +32,7 @@ const meet = (a: string, b: string): boolean => a === b || a === '*' || b === '*
 export function createAdmission(rules: AdmissionRules, node: string): Admission {
   const { refuseRights = [], refuseModules = [], codeBytesMax } = rules
   const refused = (what: string, rule: string): never => { throw FUNCTIONS.ADMISSION_REFUSED({ node, what, rule }) }
-  const sized = (what: string, bytes: number): void => { if (codeBytesMax !== undefined && bytes > codeBytesMax) refused(`${what} of ${bytes} bytes`, `--code-max ${codeBytesMax}`) }
+  const sized = (what: string, bytes: number): void => { if (codeBytesMax !== undefined && bytes > codeBytesMax) refused(`${what} of ${bytes} bytes`, `a limit of ${codeBytesMax} bytes of code (--code-max)`) }
   const module = (name: string): void => { if (refuseModules.includes(name)) refused(`code that uses the npm package ${name}`, `--refuse-module ${name}`) }
   return {
     program: (bytes) => sized('code', bytes),

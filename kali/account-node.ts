@@ -15,6 +15,7 @@ import type { AccountAnswer, AccountQuery, AccountRow } from './account-wire.ts'
 
 const PRICES_KEY = 'account/prices'
 const USER_CHARS_MAX = 128
+const SETTLED_MS = 3_600_000
 const READ = 'account:read'
 
 export interface AccountServiceOptions {
@@ -73,8 +74,8 @@ export function serveAccounts({ fabric, store, accounts, may, clock }: AccountSe
   }
   const rowsHere = async (query: AccountQuery, context: CallContext): Promise<readonly AccountRow[]> => {
     const { owner } = visible(context, query)
-    // As of now, not of the last tick.
-    if (query.untilMs >= clock.wallMs()) await accounts.settle()
+    // As of now, not of the last tick; what is long past is written.
+    if (query.untilMs > clock.wallMs() - SETTLED_MS) await accounts.settle()
     return summed(accounts.book.rows(query).filter((row) => owner === undefined || row.owner === owner), nameHere())
   }
 

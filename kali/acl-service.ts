@@ -51,7 +51,9 @@ export function serveAcl({ registry, capabilities, policy, may, ancestors, ledge
     return object === undefined ? uuid.slice(0, 8) : String(capabilities.kinds.kindOf(kind).observe(object.local).name)
   }
   const level = async (on: ObjectKey, context: CallContext): Promise<AclLevel> => {
-    const name = nameOf(on)
+    const full = nameOf(on)
+    const read = await policy({ principal: context.principal, trace: context.trace, node: capabilities.self, kind: on.kind, uuid: on.uuid, name: full, verb: 'info', acl: 'read' })
+    const name = read.allowed ? full : on.uuid.slice(0, 8)
     // Asked without the log: what is not for him is left out, and nothing was tried.
     const answer = await policy({ principal: context.principal, trace: context.trace, node: capabilities.self, kind: on.kind, uuid: on.uuid, name, verb: 'acls', acl: 'administer' })
     return { kind: on.kind, uuid: on.uuid, name, ...(answer.allowed ? { rules: ledger.rules(on) } : {}) }

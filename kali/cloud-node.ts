@@ -144,7 +144,12 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
     choose: createChoose({ run: createUserRun({ sandbox, invoker, clock: systemClock, random: systemRandom }), clock: systemClock }),
     vote: base.vote, members: () => membership.members(),
     observe: (kind, signal, answerMs) => capabilities.list(kind, { withAttributes: true, everyHome: true }, own(signal, answerMs)),
-    async settingsOf(vm, by) { return ((await capabilities.invoke(vm, 'info', [], by)) as VmInfo).settings },
+    async settingsOf(vm, by) {
+      const { settings, concealed } = (await capabilities.invoke(vm, 'info', [], by)) as VmInfo
+      // Made again from a part of them, it would be another VM.
+      if (concealed !== undefined) await capabilities.passOn(vm, 'inspect', 'inspect', by)
+      return settings
+    },
     async metric(name, payload, signal) {
       const outcome = await invoker.invoke({ reference: name, payload: encodeArray([payload]), cause: { type: 'call' }, timeoutMs: LIMITS.metricTimeoutMs }, own(signal, LIMITS.metricTimeoutMs))
       if (outcome.status !== 'value') throw fromErrorRecord(outcome.error)
@@ -157,6 +162,7 @@ export function createCloud({ base, fabric, objects, capabilities, hosts, sandbo
   const kinds = serveCloudKinds({
     self, service, book, objects, clock: systemClock, random: systemRandom,
     administers: (what, authority) => capabilities.passOn(what, 'acls', 'administer', authority),
+    executes: (machine, authority) => capabilities.passOn(machine, 'exec', 'execute', authority),
     list: async (kind, authority) => (await capabilities.list(kind, { withAttributes: true }, authority)).references,
     onError: (error) => log.warn('a watcher of the cloud failed', { reason: String(error) }),
   })

@@ -16,7 +16,7 @@ import { checkArguments, operationOf } from './check.ts'
 import { byNameThenUuid, createDirectory } from './directory.ts'
 import type { Directory, Target } from './directory.ts'
 import { RMO } from './errors.ts'
-import { ACL_VERBS } from './gate.ts'
+import { ACL_VERBS, shortId } from './gate.ts'
 import type { AclVerb, Gate } from './gate.ts'
 import type { Kind } from './kind.ts'
 import { rmoKinds } from './kinds/index.ts'
@@ -29,6 +29,7 @@ import { createOperations } from './operations.ts'
 import type { KindRegistry } from './registry.ts'
 import { referenceRecord } from './schema.ts'
 import { createVerbRunner } from './run-verb.ts'
+import { furtherQuestions } from './further-rights.ts'
 
 /** One call to another member; its errors arrive as CodedErrors. */
 export type CallPeer = (node: NodeId, method: string, body: unknown, authority: Authority) => Promise<unknown>
@@ -161,7 +162,10 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
     return shown
   }
 
-  const runVerb = createVerbRunner({ pass, operations, ledger, clock })
+  const runVerb = createVerbRunner({
+    pass, passOn, denial, operations, ledger, clock,
+    further: ({ kind, object }, rights) => furtherQuestions({ kind: kind.kind, uuid: object.uuid }, rights, objects, (name, local) => String(kindOf(name).observe(local).name)),
+  })
   const runHere = async (target: Target, verb: string, args: readonly unknown[], authority: Authority): Promise<unknown> => {
     const found = find(target)
     const answer = await runVerb(found, verb, args, authority)
@@ -272,8 +276,8 @@ export function createCapabilities(options: CapabilitiesOptions): NodeCapabiliti
         try {
           const refused = refusals.get(reference.kind)
           if (refused !== undefined) throw refused
-          const { kind, object, name } = find(reference)
-          if (readable?.has(reference) === false) throw RMO.DENIED({ principal, kind: kind.kind, name, verb: 'info', acl: 'read', reason: 'no rule and no role allows it, or one denies it ("kumoi acl why")' })
+          const { kind, object } = find(reference)
+          if (readable?.has(reference) === false) throw RMO.DENIED({ principal, kind: kind.kind, name: shortId(reference.uuid), verb: 'info', acl: 'read', reason: 'no rule and no role allows it, or one denies it ("kumoi acl why")' })
           return recordOf(kind, object)
         } catch (error) {
           return { error: toErrorRecord(error, RMO.OBJECT_UNKNOWN.code) }

@@ -60,14 +60,17 @@ export function commonVerbs(subject: Subject): Readonly<Record<'dump' | 'patch' 
   return {
     dump: {
       ...COMMON_VERBS.dump,
-      run(local): ObjectDump {
+      async run(local, _args, _authority, home): Promise<ObjectDump> {
         const { name, uuid, ...attributes } = subject.observe(local)
         const settings = settingsOf(subject, local)
-        return { kind: subject.kind, uuid: String(uuid), name: String(name), attributes, settings, version: versionOf(settings) }
+        const secret = subject.settings?.secret?.filter((key) => settings[key] !== undefined) ?? []
+        const shown = secret.length === 0 || await home.allows('inspect') ? settings : Object.fromEntries(Object.entries(settings).filter(([key]) => !secret.includes(key)))
+        return { kind: subject.kind, uuid: String(uuid), name: String(name), attributes, settings: shown, version: versionOf(settings) }
       },
     },
     patch: {
       ...COMMON_VERBS.patch,
+      also: ([change], local) => subject.settings?.also?.(local, change) ?? [],
       run: (local, [change, options], authority, home) => patch(subject, local, change as Settings, (options ?? {}) as { version?: string }, authority, home),
     },
     acls: {

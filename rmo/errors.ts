@@ -12,6 +12,7 @@ const meant = (near: string | undefined): string => near === undefined ? '' : ` 
 const DEEDS: ReadonlyMap<string, string> = new Map(Object.entries({
   acls: 'see or change the access rules of', audit: 'see what was done to', account: 'see what was used of', info: 'see', stats: 'see the figures of', dump: 'see all of',
   patch: 'change the settings of', exec: 'run programs on', readFile: 'read files of', writeFile: 'write files of', open: 'see',
+  createPool: 'make pools in', createVM: 'make VMs on', 'VMM.add': 'add VMs to', 'VMM.remove': 'remove VMs from', 'Pool.add': 'add VMs to', 'Pool.remove': 'take members out of',
 }))
 const who = (principal: string): string => (principal === 'nobody' ? 'Whoever is not logged in' : principal)
 
@@ -49,7 +50,7 @@ export const RMO = defineErrors('RMO_ERR', {
   },
   DENIED: {
     message: (d: { principal: string; kind: string; name: string; verb: string; acl: string; reason: string }) =>
-      `${who(d.principal)} may not ${DEEDS.get(d.verb) ?? d.verb} ${d.kind} ${d.name} (needs "${d.acl}"): ${d.reason}.`,
+      `${who(d.principal)} may not ${DEEDS.get(`${d.kind}.${d.verb}`) ?? DEEDS.get(d.verb) ?? d.verb} ${d.kind === 'Global' ? 'the fabric' : `${d.kind} ${d.name}`} (needs "${d.acl}"): ${d.reason}.`,
     outcome: 'not-started',
   },
   GONE: {

@@ -52,7 +52,13 @@ export interface Gate {
 
 export interface GateOptions { readonly policy: Policy; readonly log: GateLog; readonly clock: Clock }
 
+/** What an object is called by who may not know its name. */
+export const shortId = (uuid: string): string => uuid.slice(0, 8)
+
 export function createGate({ policy, log, clock }: GateOptions): Gate {
+  /** A refusal tells no more than a listing. Machines are members, whose names everybody has who may say who he is. */
+  const mayName = async (request: GateRequest): Promise<boolean> =>
+    request.kind === 'PhysicalMachine' || request.kind === 'Global' || (request.acl !== 'read' && (await policy({ ...request, verb: 'info', acl: 'read' })).allowed)
   return {
     judge: policy,
     async pass(request) {
@@ -60,8 +66,8 @@ export function createGate({ policy, log, clock }: GateOptions): Gate {
       const decision = answer instanceof Promise ? await answer : answer
       if (ACL_VERBS[request.acl].privileged) log({ ...request, atMs: clock.wallMs(), allowed: decision.allowed, reason: decision.reason })
       if (!decision.allowed) {
-        const { principal, kind, name, verb, acl } = request
-        throw RMO.DENIED({ principal, kind, name, verb, acl, reason: decision.reason })
+        const { principal, kind, uuid, name, verb, acl } = request
+        throw RMO.DENIED({ principal, kind, name: await mayName(request) ? name : shortId(uuid), verb, acl, reason: decision.reason })
       }
     },
   }

@@ -11,11 +11,12 @@ import { COMMON_ATTRIBUTES, COMMON_VERBS, WATCH_VERBS } from './common.ts'
 import { commonVerbs } from './common-verbs.ts'
 import type { CommonVerbName } from './common.ts'
 import type { ByteChannel } from './byte-streams.ts'
+import type { FurtherRight } from './further-rights.ts'
 import type { AclVerb } from './gate.ts'
 import type { ObjectEvent, ResourceObject } from './object.ts'
 import { bareReference } from './schema.ts'
 import type { Type } from './schema.ts'
-import type { Attribute, EventSpec, Parameter, ResultSpec, Verb } from './verb.ts'
+import type { Attribute, EventSpec, Home, Parameter, ResultSpec, Verb } from './verb.ts'
 
 // ---------------------------------------------------------------- what a kind consists of
 
@@ -30,10 +31,14 @@ export interface WatchSpec<L, O> {
 export interface SettingsSpec<L> {
   /** Every setting with its type; one whose name is an attribute can be assigned (`vm.name = ...`). */
   readonly fields: Readonly<Record<string, Type<unknown>>>
+  /** Settings that only who may inspect it is shown: passwords may lie in them. */
+  readonly secret?: readonly string[]
   /** All settings as of now, plain. */
   read(local: L): Readonly<Record<string, unknown>>
   /** Carries out a checked change (only fields that differ). All or nothing. */
   apply(local: L, change: Readonly<Record<string, unknown>>, authority: Authority): Promise<void>
+  /** What else whoever makes that change needs; it has not been checked yet. */
+  also?(local: L, change: unknown): readonly FurtherRight[]
 }
 
 /** A named byte stream of an object, such as a serial console. */
@@ -90,10 +95,11 @@ export interface VerbSpec<F, L> {
   readonly parameters: ParameterList<Required<Arguments<F>>>
   readonly result: ResultSpec
   budgetMs?(args: Arguments<F>): number | undefined
+  also?(args: readonly unknown[], local: L): readonly FurtherRight[]
   run(local: L, args: Arguments<F>, authority: Authority): unknown
 }
 type CommonSpec<U, L> =
-  { readonly [K in 'info' | 'stats']: (local: L, authority: Authority) => Answer<K extends keyof U ? U[K] : never> | Promise<Answer<K extends keyof U ? U[K] : never>> }
+  { readonly [K in 'info' | 'stats']: (local: L, authority: Authority, home: Home) => Answer<K extends keyof U ? U[K] : never> | Promise<Answer<K extends keyof U ? U[K] : never>> }
 
 export interface KindSpec<U extends ResourceObject, L> {
   readonly kind: string
@@ -127,14 +133,14 @@ const readVerb = (doc: string, kind: string, run: Verb['run']): Verb =>
 export function defineKind<U extends ResourceObject, L>(spec: KindSpec<U, L>): Kind {
   // The declaration was checked against U and L; inside the registry kinds are of one erased type.
   const own = Object.entries(spec.verbs as unknown as Readonly<Record<string, Verb>>)
-  const common = Object.entries(spec.common as Readonly<Record<string, (local: L, authority: Authority) => unknown>>)
+  const common = Object.entries(spec.common as Readonly<Record<string, (local: L, authority: Authority, home: Home) => unknown>>)
   const collections = spec.collections as Readonly<Record<string, { kind: string; doc: string; list(local: unknown, authority: Authority): Promise<readonly ReferenceRecord[]> }>>
   const references = spec.references as Readonly<Record<string, { kind: string; doc: string; get(local: unknown, authority: Authority): Promise<ReferenceRecord> }>>
   const observe = spec.observe as (local: unknown) => Readonly<Record<string, unknown>>
 
   const settings = spec.settings as SettingsSpec<unknown> | undefined
   const verbs: Record<string, Verb> = { ...commonVerbs({ kind: spec.kind, settings, observe }) }
-  for (const [name, run] of common) verbs[name] = { ...COMMON_VERBS[name as CommonVerbName], run: (local, _args, authority) => run(local as L, authority) }
+  for (const [name, run] of common) verbs[name] = { ...COMMON_VERBS[name as CommonVerbName], run: (local, _args, authority, home) => run(local as L, authority, home) }
   for (const [name, verb] of own) verbs[name] = verb
 
   const operations = new Map(Object.entries(verbs))

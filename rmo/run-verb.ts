@@ -13,6 +13,7 @@ import type { Authority } from '../functions/mod.ts'
 import { admitted } from './admission.ts'
 import type { FoundObject, NodeCapabilities } from './capabilities.ts'
 import { checkArguments, operationOf } from './check.ts'
+import type { FurtherQuestion, FurtherRight } from './further-rights.ts'
 import { audited } from './audit/audited.ts'
 import type { AuditIntent } from './audit/contract.ts'
 import { failureText } from './audit/log.ts'
@@ -23,31 +24,38 @@ import type { Home, Verb } from './verb.ts'
 
 export interface VerbRunnerOptions {
   readonly pass: NodeCapabilities['pass']
+  /** What of a verb's further rights is to be asked of whom (further-rights.ts), and the asking. */
+  readonly further: (of: FoundObject, rights: readonly FurtherRight[]) => readonly FurtherQuestion[]
+  readonly passOn: NodeCapabilities['passOn']
+  readonly denial: NodeCapabilities['denial']
   readonly operations: Operations
   readonly ledger: Ledger
   readonly clock: Clock
 }
 
-export function createVerbRunner({ pass, operations, ledger, clock }: VerbRunnerOptions): (found: FoundObject, verb: string, args: readonly unknown[], authority: Authority) => Promise<unknown> {
+export function createVerbRunner({ pass, passOn, denial, further, operations, ledger, clock }: VerbRunnerOptions): (found: FoundObject, verb: string, args: readonly unknown[], authority: Authority) => Promise<unknown> {
   const tails = new Map<string, Promise<unknown>>()
-  const homeOf = ({ kind: { kind }, object: { uuid } }: FoundObject): Home => ({
-    kind, uuid, ledger,
-    serial(work) {
-      const key = `${kind}/${uuid}`
-      const run = (tails.get(key) ?? Promise.resolve()).then(work, work)
-      tails.set(key, run)
-      const ended = (): void => { if (tails.get(key) === run) tails.delete(key) }
-      run.then(ended, ended)
-      return run
-    },
-  })
+  const homeOf = (found: FoundObject, authority: Authority): Home => {
+    const { kind: { kind }, object: { uuid } } = found
+    return {
+      kind, uuid, ledger,
+      allows: async (acl) => await denial(found, acl, acl, authority) === undefined,
+      serial(work) {
+        const key = `${kind}/${uuid}`
+        const run = (tails.get(key) ?? Promise.resolve()).then(work, work)
+        tails.set(key, run)
+        const ended = (): void => { if (tails.get(key) === run) tails.delete(key) }
+        run.then(ended, ended)
+        return run
+      },
+    }
+  }
 
   type Ask = () => Promise<void>
-  const asking = (found: FoundObject, verb: string, operation: Verb, authority: Authority): Ask => () => pass(found, verb, operation.acl, authority)
   const perform = (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority): unknown =>
-    operation.run(found.object.local, checkArguments(found.kind.kind, verb, operation, args), authority, homeOf(found))
+    operation.run(found.object.local, checkArguments(found.kind.kind, verb, operation, args), authority, homeOf(found, authority))
   const read = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority): Promise<unknown> => {
-    await asking(found, verb, operation, authority)()
+    await pass(found, verb, operation.acl, authority)
     return perform(found, verb, operation, args, authority)
   }
   const counted = async (found: FoundObject, authority: Authority, work: Promise<unknown>): Promise<unknown> => {
@@ -65,7 +73,11 @@ export function createVerbRunner({ pass, operations, ledger, clock }: VerbRunner
   const change = async (found: FoundObject, verb: string, operation: Verb, args: readonly unknown[], authority: Authority, id: string): Promise<unknown> => {
     const { principal, trace, code } = authority
     const intent: AuditIntent = { operation: id, principal, trace, verb, acl: operation.acl, object: `${found.kind.kind}/${found.object.uuid}`, name: found.name, ...(code === undefined ? {} : { code }) }
-    const ask = asking(found, verb, operation, authority)
+    const ask: Ask = async () => {
+      await pass(found, verb, operation.acl, authority)
+      const rights = operation.also?.(args, found.object.local) ?? []
+      for (const question of further(found, rights)) await passOn(question, question.verb, question.acl, authority)
+    }
     const run = (): unknown => perform(found, verb, operation, args, authority)
     await ask().catch((error: unknown) => {
       ledger.log.refused(intent, failureText(error))

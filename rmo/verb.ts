@@ -1,6 +1,7 @@
 // What kinds are made of: attributes, verbs with their parameters, events. Types only.
 
 import type { Authority } from '../functions/mod.ts'
+import type { FurtherRight } from './further-rights.ts'
 import type { AclVerb } from './gate.ts'
 import type { Ledger } from './ledger.ts'
 import type { Type } from './schema.ts'
@@ -27,6 +28,8 @@ export interface Verb {
   readonly result: ResultSpec
   /** How long the caller is ready to wait, by its arguments; a reference stretches the call's deadline to it. */
   budgetMs?(args: readonly unknown[]): number | undefined
+  /** What else the caller needs, by what the arguments name; they have not been checked yet. Asked of changing verbs only. */
+  also?(args: readonly unknown[], local: unknown): readonly FurtherRight[]
   run(local: unknown, args: readonly unknown[], authority: Authority, home: Home): unknown
 }
 /** What the home of an object lends to its common verbs. */
@@ -36,5 +39,7 @@ export interface Home {
   readonly ledger: Ledger
   /** One after the other for this object. */
   serial<T>(work: () => Promise<T>): Promise<T>
+  /** Whether the caller may do more than the verb that he asked for: what an answer shows depends on it. */
+  allows(acl: AclVerb): Promise<boolean>
 }
 export interface EventSpec { readonly doc: string; readonly fields: Readonly<Record<string, Type<unknown>>> }

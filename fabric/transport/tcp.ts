@@ -70,7 +70,8 @@ class TcpWire implements Wire {
   #phase: Phase = 'message-length'
   #want = LENGTH_BYTES
   #held = 0
-  readonly #scratch = Buffer.allocUnsafeSlow(LIMITS.recordBytes + SEAL_BYTES)
+  /** What came of a unit that is not whole. A stranger gets room for a handshake message; a record's comes with his proved key. */
+  #scratch = Buffer.allocUnsafeSlow(HANDSHAKE_BYTES_MAX)
   readonly #header = Buffer.allocUnsafeSlow(RECORD_HEADER_BYTES)
   #frame: Buffer | undefined
   #filled = 0
@@ -87,8 +88,10 @@ class TcpWire implements Wire {
     this.#options = options
     this.dialled = options.remote !== undefined
     this.address = socket.remoteAddress === undefined ? '' : `${socket.remoteAddress}:${socket.remotePort}`
-    this.#handshake = startHandshake(options.keys, options.remote)
-    if (this.dialled) this.#sendMessage()
+    if (this.dialled) {
+      this.#handshake = startHandshake(options.keys, options.remote)
+      this.#sendMessage()
+    }
     socket.on('data', (chunk: Buffer) => this.feed(chunk))
     socket.on('drain', () => this.#handlers?.drain())
     socket.on('error', (error) => { if (isSilence(errorCode(error))) this.#how = 'silent' })
@@ -188,7 +191,8 @@ class TcpWire implements Wire {
   }
 
   #takeMessage(message: Buffer): void {
-    const handshake = this.#handshake as Handshake
+    // Of somebody who knocks: no key is drawn for who does not get so far as to say a whole message.
+    const handshake = (this.#handshake ??= startHandshake(this.#options.keys, undefined))
     handshake.receive(message)
     if (!handshake.complete) this.#sendMessage()
     if (!handshake.complete) return this.#expect('message-length', LENGTH_BYTES)
@@ -196,6 +200,7 @@ class TcpWire implements Wire {
     this.#socket.write(this.#sealer.header)
     this.remote = handshake.remote().toString('hex')
     this.#opened = true
+    this.#scratch = Buffer.allocUnsafeSlow(LIMITS.recordBytes + SEAL_BYTES)
     this.#expect('seal-header', SEAL_HEADER_BYTES)
     this.#tick()
     this.#options.opened(this)

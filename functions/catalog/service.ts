@@ -138,7 +138,7 @@ async function received(request: DeployRequest, stream: RpcStream): Promise<{ re
   return { script: whole.slice(0, scriptBytes), map: whole.slice(scriptBytes) }
 }
 
-async function deploy({ blobs, describe, writer, readiness, catalog }: CatalogServiceOptions, request: DeployRequest, context: CallContext, stream: RpcStream): Promise<DeployReport> {
+async function deploy({ blobs, describe, writer, readiness, catalog, admit = admitAdministrator }: CatalogServiceOptions, request: DeployRequest, context: CallContext, stream: RpcStream): Promise<DeployReport> {
   const { options: { alias = 'stable', percent, dryRun = false, generation }, packages, files } = request
   // Steps are for people: one that cannot be sent any more is not missed.
   const step = (text: string): void => { stream.write(text).catch(() => {}) }
@@ -147,6 +147,8 @@ async function deploy({ blobs, describe, writer, readiness, catalog }: CatalogSe
   step('checking')
   const manifest = checked(await describe({ script, version, sourceMap: hashOf(map), packages, files }, context).catch((error: unknown) => { throw atOriginal(error, new TextDecoder().decode(map)) }), version)
   const { name } = manifest
+  // Its code reads what it names, and its code is the deployer's.
+  if (manifest.secrets.length > 0) admit(context, 'secret:use', `deploy a function that reads secrets (${manifest.secrets.join(', ')})`)
   const wish: Wish = { do: 'deploy', version, alias, ...(percent === undefined ? {} : { percent }), ...(generation === undefined ? {} : { generation }) }
   const before = await writer.read(name, context.signal)
   const planned = change(stateOf(name, before), wish, BOUNDS)

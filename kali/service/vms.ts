@@ -34,6 +34,9 @@ export function createVmVerbs(desk: Desk): VmVerbs {
   const addCold = async (pool: string, vm: ReferenceRecord, start: boolean, by: Authority): Promise<Added> => {
     const settings = settingsOf({ ...vm.attributes, name: vm.name }, { call: 'Pool.add', path: 'vm' })
     if (view.intents({ pool }).some(({ name }) => name === settings.name)) throw KALI.NAME_TAKEN({ what: 'VM', name: settings.name })
+    // Its agent would take the one that is there for the one it is to make, and so would whoever may add VMs to a pool.
+    const [there] = (await desk.observer.read({ fresh: true })).vm(vm.uuid)
+    if (there !== undefined) throw KALI.VM_REFUSED({ vm: settings.name, doing: `added to pool ${desk.poolOf(pool).name}`, reason: `a VM with its uuid (${vm.uuid}) is there already`, remedy: 'Add that one, which needs "administer" on it, or make another' })
     const decided = desk.decide(by.principal, `${by.principal} added it`)
     const base = newIntent(pool, vm.uuid, settings, by)
     const entry = { id: decided.decision, pool, policy: by.principal, about: [vm.uuid], action: 'place' } as const

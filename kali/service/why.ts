@@ -99,8 +99,10 @@ export async function why(desk: Desk, pool: string, about: string | undefined, b
     const said = saidOf(desk, intent)
     const lease = intent.machine === undefined ? undefined : leaseOf(intent.machine)
     const [explained, placement] = await Promise.all([rest(intent.uuid), desk.snapshot(pool).then((snapshot) => placementOf(desk, snapshot, intent, by.signal))])
+    // What the guest is told may hold passwords, and is for who may inspect the VM (its info()).
+    const { settings: { context: _, ...settings }, ...wanted } = bareOf(intent)
     return {
-      about: intent.name, summary: sentenceOfVm(desk, intent, said, lease, explained.notes), intent: bareOf(intent), ...(said === undefined ? {} : { status: bareOf(said) }),
+      about: intent.name, summary: sentenceOfVm(desk, intent, said, lease, explained.notes), intent: { ...wanted, settings }, ...(said === undefined ? {} : { status: bareOf(said) }),
       ...(lease === undefined ? {} : { lease }), placement, ...explained,
     }
   }

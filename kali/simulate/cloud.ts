@@ -118,6 +118,7 @@ export async function startCloud({ base, world, self, principal, clock, seed, sa
   const kinds = serveCloudKinds({
     self, service, book: { booked: (scope) => book.booked(scope), memory(policy, pool) { looked(policy, pool); return book.memory(policy, pool) } }, objects: world.objects, clock, random, list: (kind, authority) => world.resolve(kind, authority, 'attributes'),
     administers: (what, authority) => world.capabilities.passOn(what, 'acls', 'administer', authority),
+    executes: (machine, authority) => world.capabilities.passOn(machine, 'exec', 'execute', authority),
     onError: (error) => warn('a watcher of the cloud failed', { reason: String(error) }),
   })
 

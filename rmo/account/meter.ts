@@ -57,9 +57,11 @@ export function startMeter({ book, vms, volumes, startedMs, boot, clock, ready =
   const before = book.marked
   const same = before !== undefined && before.boot === boot.id && before.atMs <= boot.nowMs()
   const begunMs = boot.nowMs()
-  /** Ran at the last mark, and not seen since: up to when each is counted. */
-  const awaited = new Map(same ? Object.entries(before.running) : [])
+  /** Of guests that ran when this node started: what comes by migration is not among them. */
   const starts = before === undefined ? new Map<string, number>() : startedMs()
+  /** What is to be made up for, by VM, until it is read: from its mark, or from a start after all others were marked. */
+  const awaited = new Map(same ? Object.entries(before.running) : [])
+  for (const [id, startMs] of starts) if (before !== undefined && (!same || startMs >= before.atMs)) awaited.set(id, startMs)
   let stored = new Set(before?.stored ?? [])
   // Disks are there also while the machine is off; its clock may have been set meanwhile.
   let storedMs = same ? before.atMs : boot.nowMs() - (before === undefined ? 0 : Math.min(Math.max(0, clock.wallMs() - before.wallMs), LIMITS.accountDaysKept * DAY_MS))
@@ -74,8 +76,7 @@ export function startMeter({ book, vms, volumes, startedMs, boot, clock, ready =
   /** What it used while no node looked, before the `ranMs` that it says itself. */
   const missedMs = (vm: MeteredVm, ranMs: number): number => {
     const start = starts.get(vm.id)
-    // Without a mark: started after everything else was counted, or it would have been seen; so everything after the machine's own start.
-    const markMs = awaited.get(vm.id) ?? (first && before !== undefined && start !== undefined && (!same || start >= before.atMs) ? start : undefined)
+    const markMs = awaited.get(vm.id)
     awaited.delete(vm.id)
     return !vm.active || markMs === undefined || start === undefined ? 0 : Math.max(0, Math.floor(boot.nowMs() - ranMs - Math.max(markMs, start)))
   }

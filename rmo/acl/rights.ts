@@ -9,7 +9,7 @@ const table = (rights: Readonly<Record<string, AclVerb>>): ReadonlyMap<string, A
 /** By the kind's name as it stands in rights: "function:deploy". */
 export const SERVICE_RIGHTS: ReadonlyMap<string, ReadonlyMap<string, AclVerb>> = new Map(Object.entries({
   function: table({ list: 'read', run: 'execute', invoke: 'execute', emit: 'execute', deploy: 'create', change: 'update', remove: 'delete', calls: 'inspect', redrive: 'operate', discard: 'delete', logs: 'inspect', metrics: 'read' }),
-  secret: table({ list: 'read', set: 'administer', remove: 'administer' }),
+  secret: table({ list: 'read', use: 'inspect', set: 'administer', remove: 'administer' }),
   node: table({ watch: 'watch', admit: 'administer', revoke: 'administer', down: 'administer' }),
   store: table({ status: 'read' }),
   audit: table({ read: 'administer' }),

@@ -86,6 +86,8 @@ export interface VmInfo {
   readonly createdBy?: string
   /** The hypervisor's own text: domain XML. */
   readonly definition: string
+  /** What was left out, because the caller may not inspect it: its context may hold passwords. */
+  readonly concealed?: readonly string[]
   /** The last migration, with its phases. */
   readonly migration?: MigrationRecord
 }

@@ -3,6 +3,7 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { ReferenceRecord } from '../../functions/mod.ts'
+import { MACHINE_READ } from '../further-rights.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { ObjectEvent } from '../object.ts'
 import { bareReference, boolean, byteCount, nothing, oneOf, optional, ratio, record, reference, text } from '../schema.ts'
@@ -78,6 +79,7 @@ export const storagePool = defineKind<StoragePool, LocalPool>({
       doc: 'Copies a file of the host in as an immutable image; the same bytes again are done already.', acl: 'create', idempotent: true,
       parameters: [parameter('image', record({ name: imageNameText, path: source, description: optional(text({ charsMax: LIMITS.imageDescriptionCharsMax })) }), 'name, path, description.')],
       result: { doc: 'the Image', type: reference('Image') as unknown as Type<Image> },
+      also: () => [MACHINE_READ],
       run: async (pool, [image], authority) => bareReference(await pool.importImage(image, authority)),
     },
     remove: { doc: 'Forgets the pool; its files are left.', acl: 'delete', idempotent: true, parameters: [], result: { doc: 'nothing', type: nothing() }, run: (pool, _args, authority) => pool.remove(authority) },

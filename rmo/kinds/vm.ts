@@ -6,6 +6,7 @@
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
 import type { ByteChannel } from '../byte-streams.ts'
+import { diskRights } from '../further-rights.ts'
 import { defineKind, parameter } from '../kind.ts'
 import type { Changed, ObjectEvent } from '../object.ts'
 import { anything, bareReference, boolean, byteCount, either, integer, list, number, oneOf, optional, ratio, record, reference, text } from '../schema.ts'
@@ -106,13 +107,21 @@ export const vm = defineKind<VM, LocalVm>({
     devices: { doc: 'Disks and interfaces.', type: devices, column: 'none' },
   },
   common: {
-    info: (local, authority) => local.info(authority),
+    async info(local, authority, home) {
+      const info = await local.info(authority)
+      if (info.settings.context === undefined || await home.allows('inspect')) return info
+      const { context: _, ...settings } = info.settings
+      // The hypervisor's own text has all of them.
+      return { ...info, settings, definition: '', concealed: ['context', 'definition'] }
+    },
     stats: (local) => local.stats(),
   },
   settings: {
     fields: VM_FIELDS,
+    secret: ['context'],
     read: (local) => allSettings(local.settings()),
     apply: (local, change, authority) => local.apply(change as Partial<VmSettings>, authority),
+    also: (local, change) => diskRights((change as { readonly devices?: unknown } | undefined)?.devices, local.settings().devices),
   },
   coldVerbs: {
     add: { setting: 'devices', how: 'append' },
@@ -124,6 +133,7 @@ export const vm = defineKind<VM, LocalVm>({
       doc: 'Adds a device, also while it runs.', acl: 'update', idempotent: false,
       parameters: [parameter('device', device, 'FileDisk..., Bridge..., or plain data.')],
       result: changed,
+      also: ([wish], local) => diskRights([wish], local.settings().devices),
       run: (local, [wish], authority) => local.addDevice(wish, authority),
     },
     remove: {

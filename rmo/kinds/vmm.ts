@@ -5,9 +5,12 @@
 
 import { LIMITS } from '../../fabric/base.ts'
 import type { Authority, ReferenceRecord } from '../../functions/mod.ts'
+import { MACHINE_FILES, diskRights } from '../further-rights.ts'
+import type { FurtherRight } from '../further-rights.ts'
 import { defineKind, parameter } from '../kind.ts'
+import type { AclVerb } from '../gate.ts'
 import type { ObjectEvent } from '../object.ts'
-import { anything, bareReference, boolean, integer, number, oneOf, optional, record, reference, text, uuid } from '../schema.ts'
+import { anything, bareReference, boolean, integer, number, oneOf, optional, record, reference, referenceRecord, text, uuid } from '../schema.ts'
 import type { Type } from '../schema.ts'
 import { linkName, newVm, vmName } from '../vm-schema.ts'
 import type { NewVm, Network, StoragePool, Switch, VM, VMM, VmmInfo, VmmStats } from './interfaces.ts'
@@ -44,6 +47,11 @@ export interface LocalVmm {
 const aVm = reference('VM') as unknown as Type<VM>
 const recordOf = (object: unknown): ReferenceRecord => object as ReferenceRecord
 const answer = <T>(kind: string, doc: string): { doc: string; type: Type<T> } => ({ doc, type: reference(kind) as unknown as Type<T> })
+/** Of a VM that is there, whatever its reference says of being cold. Whoever may work on all VMs of a machine may not thereby on one that is closed to him. */
+const onVm = (local: LocalVmm, vm: unknown, verb: string, acl: AclVerb): readonly FurtherRight[] => {
+  const record = referenceRecord(vm)
+  return record === undefined || !local.related('VM').some(({ uuid }) => uuid === record.uuid) ? [] : [{ on: 'object', kind: 'VM', uuid: record.uuid, name: record.name, verb, acl }]
+}
 const shortName = text({ charsMax: 255, pattern: /^[^\p{Cc}/]+$/u, expected: 'a name without control characters and "/"' })
 const count = integer({ unit: 'count' })
 
@@ -81,24 +89,28 @@ export const vmm = defineKind<VMM, LocalVmm>({
       parameters: [parameter('vm', aVm, 'A cold VM, of createVM() or load().'), parameter('options', optional(record({ start: optional(boolean()) })), 'start: also starts it.')],
       result: answer<VM>('VM', 'The VM, live.'),
       budgetMs: () => LIMITS.callTimeoutMs * 4,
+      also: ([vm, options], local) => [...diskRights(referenceRecord(vm)?.attributes.devices), ...((options as { readonly start?: unknown } | undefined)?.start === true ? onVm(local, vm, 'start', 'operate') : [])],
       run: async (local, [vm, options], authority) => bareReference(await local.add(recordOf(vm), options ?? {}, authority)),
     },
     remove: {
       doc: 'Removes a stopped VM with the disks that Kumoi made for it.', acl: 'delete', idempotent: true,
       parameters: [parameter('vm', aVm, 'Which.'), parameter('options', optional(record({ force: optional(boolean()), keepDisks: optional(boolean()) })), 'force: also a running one; keepDisks.')],
       result: { doc: 'nothing', type: anything() },
+      also: ([vm], local) => onVm(local, vm, 'remove', 'delete'),
       run: (local, [vm, options], authority) => local.remove(recordOf(vm), options ?? {}, authority),
     },
     adopt: {
       doc: 'A VM that somebody else defined becomes one of ours.', acl: 'create', idempotent: true,
       parameters: [parameter('vm', aVm, 'Which.')],
       result: answer<VM>('VM', 'The VM.'),
+      also: ([vm], local) => onVm(local, vm, 'patch', 'update'),
       run: async (local, [vm], authority) => bareReference(await local.adopt(recordOf(vm), authority)),
     },
     createPool: {
       doc: 'Makes a storage pool of a directory.', acl: 'create', idempotent: false,
       parameters: [parameter('pool', record({ name: shortName, path: text({ charsMax: 4_096, pattern: /^\/[^\0]*$/, expected: 'an absolute path' }), uuid: optional(uuid()) }), 'name, path, uuid.')],
       result: answer<StoragePool>('StoragePool', 'The pool.'),
+      also: () => [MACHINE_FILES],
       run: async (local, [pool], authority) => bareReference(await local.createPool(pool, authority)),
     },
     createNetwork: {

@@ -19,12 +19,12 @@ export interface AbuseReport { readonly row: AbuseRow; readonly status: string; 
 /** Ends in a value or an error of its own: it leaves its cell whole, and takes milliseconds. */
 export const isMild = (row: AbuseRow): boolean => row.outcomes.every((outcome) => outcome === 'value' || outcome === 'error') && row.timeoutMs === undefined
 
-export async function runRow(sandbox: Sandbox, row: AbuseRow, times = 1): Promise<AbuseReport> {
-  const principal = row.outcomes.every((outcome) => outcome === 'value' || outcome === 'error') ? 'mild' : `row-${row.row}-${row.title}-${times}`
+export async function runRow(sandbox: Sandbox, row: AbuseRow, time = 1): Promise<AbuseReport> {
+  const principal = row.outcomes.every((outcome) => outcome === 'value' || outcome === 'error') ? 'mild' : `row-${row.row}-${row.title}-${time}`
   const problems: string[] = []
   const timeoutMs = row.timeoutMs ?? TIMEOUT_MS
   await sandbox.warm(principal)
-  const job = makeJob({ source: row.body, items: [machine] }, {
+  const job = makeJob({ source: `/* ${time} */ ${row.body}`, items: [machine] }, {
     principal, limits: { timeoutMs, ...(row.resultBytes === undefined ? {} : { resultBytes: row.resultBytes }), ...(row.hostCalls === undefined ? {} : { hostCalls: row.hostCalls }) },
   })
   const startMs = performance.now()

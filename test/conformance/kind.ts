@@ -29,7 +29,7 @@ export async function kindSuite(t: Test, { kind, setup, authority }: KindSetup):
   t.teardown(() => teardown())
   const { shape } = kind
   const ledger = createLedger({ store: createMemoryStore(), clock: systemClock })
-  const home: Home = { kind: kind.kind, uuid: String(kind.observe(local).uuid), ledger, serial: (work) => work() }
+  const home: Home = { kind: kind.kind, uuid: String(kind.observe(local).uuid), ledger, serial: (work) => work(), allows: async () => true }
 
   t.test('says what it is', async (t) => {
     t.match(kind.kind, /^[A-Z][A-Za-z]+$/)

@@ -3,6 +3,10 @@
 import t from 'tap'
 import { createAdmission, rightsMeet } from '../../functions/admission.ts'
 import { fc } from '../support/property.ts'
+import { fakeSandbox } from '../support/fake-sandbox.ts'
+import { openInvokeFabric } from '../support/invoke-nodes.ts'
+import type { InvokeFabric } from '../support/invoke-nodes.ts'
+import { failure } from '../support/rpc-pair.ts'
 import { makeHooks, makeJob, never, openSandbox, outcomes, sha256, valuesOf } from '../support/sandbox.ts'
 
 const manifest = { name: 'sweep', rights: ['vm:start', 'vm:delete'], packages: [{ name: 'lodash' }], bytes: 2_000 }
@@ -13,7 +17,7 @@ t.test('a manifest against a rule is refused, with the rule and the node', async
   t.throws(by({ refuseRights: ['vm:delete'] }), { code: REFUSED, message: /beta .*sweep.*"vm:delete".*--refuse-right vm:delete/ })
   t.throws(by({ refuseRights: ['*:delete'] }), { code: REFUSED })
   t.throws(by({ refuseModules: ['lodash'] }), { code: REFUSED, message: /--refuse-module lodash/ })
-  t.throws(by({ codeBytesMax: 1_999 }), { code: REFUSED, message: /2000 bytes.*--code-max 1999/ })
+  t.throws(by({ codeBytesMax: 1_999 }), { code: REFUSED, message: /2000 bytes.*limit of 1999 bytes.*--code-max/ })
   t.doesNotThrow(by({}))
   t.doesNotThrow(by({ refuseRights: ['pool:delete', 'vm:stop'], refuseModules: ['lodash-es'], codeBytesMax: 2_000 }))
   t.throws(() => createAdmission({ refuseRights: ['vm:delete'] }, 'beta').manifest({ ...manifest, rights: ['vm:*'] }), { code: REFUSED }, 'a pattern that covers it')
@@ -46,4 +50,19 @@ t.test('a package that it refuses is not there, with the reason', async (t) => {
   const made = makeJob({ source: '(x) => x' })
   const job = { ...made, stages: [{ verb: 'map' as const, code: sha256(bytes), environment: made.stages[0]?.environment ?? '', name: 'packaged' }], blob: () => bytes }
   t.match(outcomes(await sandbox.run(job, makeHooks(), never)), [{ status: 'error', code: REFUSED, message: /beta does not run code that uses the npm package fast-check/ }])
+})
+
+t.test('a deployed function with a right that one node refuses runs on the other, and there only', async (t) => {
+  const fabric = await openInvokeFabric(2, { sandbox: () => fakeSandbox(), admission: (n) => createAdmission(n === 0 ? { refuseRights: ['vm:delete'] } : {}, `n${n}`) })
+  t.teardown(() => fabric.close())
+  const [first, second] = fabric.nodes as [InvokeFabric['nodes'][0], InvokeFabric['nodes'][0]]
+  fabric.deploy('sweep-first', '() => 1', { rights: ['vm:*'], target: 'node:n0' })
+  fabric.deploy('sweep-second', '() => 2', { rights: ['vm:*'], target: 'node:n1' })
+  fabric.deploy('harmless', '() => 3', { rights: ['vm:start'], target: 'node:n0' })
+  for (const from of [first, second]) {
+    t.match(await failure(from.client.invoke('sweep-first')), { code: REFUSED, outcome: 'not-started', message: /^n0 does not run function sweep-first/ })
+    t.equal(await from.client.invoke('sweep-second'), 2)
+    t.equal(await from.client.invoke('harmless'), 3)
+  }
+  t.same(first.chunks.length, 2, 'nothing of it came near a cell')
 })

@@ -15,6 +15,7 @@ import type { CallAuthority, CallRecord, Catalog, FunctionManifest, FunctionReco
 import { createCallsClient, createInvoke } from '../../functions/invoke/mod.ts'
 import type { CallsClient, Invoke } from '../../functions/invoke/mod.ts'
 import type { HostCaller, HostCalls } from '../../functions/plan/host-calls.ts'
+import type { Admission } from '../../functions/admission.ts'
 import { createSandbox } from '../../functions/sandbox/sandbox.ts'
 import { decodeValue, encodeValue } from '../../functions/value/mod.ts'
 import { sha256 } from './sandbox.ts'
@@ -57,6 +58,8 @@ export interface InvokeFabricOptions {
   /** In place of real cells. */
   readonly sandbox?: (node: number) => Sandbox
   readonly workers?: number
+  /** Rules of a node's own about what it runs. */
+  readonly admission?: (node: number) => Admission
   readonly holder?: (name: string) => { readonly node: number; readonly epoch: number } | undefined
   readonly start?: false
   readonly subscribers?: (topic: string, deployer: string) => readonly string[]
@@ -120,6 +123,7 @@ export async function openInvokeFabric(count: number, options: InvokeFabricOptio
       peer: (to) => peers.get(`${n}>${ids.indexOf(to)}`)!,
       fetchVersion: async (_name, version) => records.get(version),
       subscribers: options.subscribers ?? (() => []),
+      ...(options.admission === undefined ? {} : { admission: options.admission(n) }),
     })
     if (options.start !== false) invoke.start()
     const door = createChannelPair()

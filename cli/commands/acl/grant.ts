@@ -47,14 +47,14 @@ async function warn({ out }: Shell, dc: DataCenter, principal: string, effect: E
 const CHANGED: ReadonlySet<string | undefined> = new Set(['RMO_ERR_VERSION_CONFLICT', 'KALI_ERR_CHANGED'])
 
 /** Of two who change the rules of an object at once neither undoes what the other did: who comes second reads them again. */
-async function changeRules({ world: { clock } }: Shell, object: Ruled, next: (rules: readonly AclRule[]) => readonly AclRule[]): Promise<readonly AclRule[]> {
+async function changeRules({ world: { clock }, interrupt }: Shell, object: Ruled, next: (rules: readonly AclRule[]) => readonly AclRule[]): Promise<readonly AclRule[]> {
   for (let tried = 1; ; tried++) {
     const was = await object.acls()
     try {
       return await object.acls(next(was), { was })
     } catch (error) {
       if (!CHANGED.has(errorCode(error)) || tried === LIMITS.aclTriesMax) throw error
-      await clock.sleep(LIMITS.aclAgainMs)
+      await interrupt.race(new Promise<void>((resolve) => { clock.after(LIMITS.aclAgainMs, resolve) }))
     }
   }
 }

@@ -1,5 +1,6 @@
 // `kumoi role ...`, `kumoi key rotate`: rights by role on the whole fabric, and the end of all tokens.
 
+import { rightsOf } from '../../acl.ts'
 import { defineCommand, repeated, text } from '../../command.ts'
 import { confirm } from '../../confirm.ts'
 import { CLI, EXIT } from '../../errors.ts'
@@ -39,13 +40,16 @@ export const setCommand = defineCommand({
     { command: 'kumoi role set vm-ops --group ops --right vm:read --right vm:operate', does: 'a role of one\'s own' },
   ],
   output: 'value',
-  run: (shell, [name = ''], { group: groups = [], user: users = [], right }) => withDataCenter(shell, async (dc) => {
-    const patterns = right ?? (await dc.trust.roles()).find((role) => role.name === name)?.patterns
-    if (patterns === undefined) throw CLI.USAGE({ problem: `kumoi role set: ${name} is a new role and has no rights`, hint: 'Name them: --right vm:read --right vm:start.' })
-    const role = await dc.trust.setRole({ name, groups, users, patterns })
-    shell.out.result(role, () => `${role.name}: ${role.patterns.join(' ')} for ${[...role.groups.map((group) => `group ${group}`), ...role.users].join(', ') || 'nobody'}`)
-    return EXIT.done
-  }),
+  async run(shell, [name = ''], { group: groups = [], user: users = [], right }) {
+    const rights = right === undefined ? undefined : await rightsOf(right)
+    return withDataCenter(shell, async (dc) => {
+      const patterns = rights ?? (await dc.trust.roles()).find((role) => role.name === name)?.patterns
+      if (patterns === undefined) throw CLI.USAGE({ problem: `kumoi role set: ${name} is a new role and has no rights`, hint: 'Name them: --right vm:read --right vm:start.' })
+      const role = await dc.trust.setRole({ name, groups, users, patterns })
+      shell.out.result(role, () => `${role.name}: ${role.patterns.join(' ')} for ${[...role.groups.map((group) => `group ${group}`), ...role.users].join(', ') || 'nobody'}`)
+      return EXIT.done
+    })
+  },
 })
 
 export const rmCommand = defineCommand({

@@ -59,10 +59,14 @@ export async function makeEmptyRoot({ directory, scripts, programs, modules }: E
       .concat(`proc ${escaped(join(root, PROC))} proc ${PROC_OPTIONS} 0 0\n`).join(''), { mode: 0o600 })
     try {
       const namespace = await mounted(table)
+      let open = true
       return {
         enter: [programPath('nsenter'), `--mount=/proc/${process.pid}/fd/${namespace}`, programPath('chroot'), root],
         scripts: inside,
         close: () => {
+          // Once: the number may be another file's by the second time.
+          if (!open) return
+          open = false
           closeSync(namespace)
           rmSync(root, { recursive: true, force: true })
         },

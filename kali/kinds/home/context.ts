@@ -16,6 +16,8 @@ export interface CloudHome {
   readonly list: (kind: string, authority: Authority) => Promise<readonly ReferenceRecord[]>
   /** Rejects unless the caller may administer that machine or VM: a pool's rules hold for what is added to it. */
   readonly administers: (what: ReferenceRecord, authority: Authority) => Promise<void>
+  /** Rejects unless the caller may run programs on that machine, and so may name its files. */
+  readonly executes: (machine: ReferenceRecord, authority: Authority) => Promise<void>
   readonly clock: Clock
   readonly random: Random
   /** A listener of an event threw. */
@@ -75,7 +77,7 @@ export async function machineRecords({ list }: CloudHome, machines: readonly Mac
 }
 
 /** A VM as its intent knows it: where it ought to be, made from what. */
-export function vmRecord(self: NodeId, { uuid, name, machine, settings }: IntentRecord): ReferenceRecord {
+export function vmRecord(self: NodeId, { uuid, name, machine, settings: { context: _, ...settings } }: IntentRecord): ReferenceRecord {
   return bareRecord('VM', uuid, machine?.node ?? self, name, { ...settings, host: machine?.name ?? '' })
 }
 /** VMs with the figures of those that are found. */

@@ -4,7 +4,7 @@
 // call that failed half way can be repeated.
 
 import type { Authority, ReferenceRecord } from '../../../functions/mod.ts'
-import { RMO, coldVm, randomUuid } from '../../../rmo/base.ts'
+import { RMO, coldVm, namedDisks, randomUuid } from '../../../rmo/base.ts'
 import type { MachineRecord, PoolRecord, Stored } from '../../cloud/contract.ts'
 import { KALI } from '../../errors.ts'
 import { protectionUuidOf } from '../high-availability-settings.ts'
@@ -12,7 +12,7 @@ import type { LocalPool } from '../pool.ts'
 import { changeOfPool, settingsOfPool } from '../pool-settings.ts'
 import { schedulerText } from '../types.ts'
 import { poolFigures } from './capacity.ts'
-import { cachedBy, eachAtOnce, machineRecords, vmRecords } from './context.ts'
+import { bareRecord, cachedBy, eachAtOnce, machineRecords, vmRecords } from './context.ts'
 import type { CloudHome, EventSource } from './context.ts'
 import { draftOf, protectionOf, specOf, vmOf } from './drafts.ts'
 import { recordHere } from './records.ts'
@@ -46,6 +46,23 @@ export function createPool(home: CloudHome, uuid: string, events: EventSource): 
     return record
   }
 
+  /** A pool's rules hold for what it manages, and its agents work as root: neither lets anybody reach what he could not before. */
+  const mayTake = async (vm: ReferenceRecord, authority: Authority): Promise<void> => {
+    if (view.intent(vm.uuid)?.pool === uuid) return
+    if (vm.cold !== true) return home.administers(vm, authority)
+    // It may be placed on any of them.
+    if (namedDisks(vm.attributes.devices).length > 0) for (const { uuid: machine, node, name } of view.machines(uuid)) await home.executes(bareRecord('PhysicalMachine', machine, node, name), authority)
+  }
+  /** Verbs about one of its own; who may operate a pool may not operate another. */
+  const ownMachine = (machine: ReferenceRecord): string => {
+    if (view.machine(machine.uuid)?.pool !== uuid) throw KALI.MACHINE_UNKNOWN({ machine: machine.name, where: `pool ${present().name}` })
+    return machine.uuid
+  }
+  const ownVm = (vm: ReferenceRecord): string => {
+    if (view.intent(vm.uuid)?.pool !== uuid) throw KALI.VM_UNKNOWN({ vm: vm.name })
+    return vm.uuid
+  }
+
   const addOne = async (what: ReferenceRecord, options: { readonly start?: boolean }, authority: Authority): Promise<ReferenceRecord> => {
     switch (what.kind) {
       case 'PhysicalMachine':
@@ -55,16 +72,21 @@ export function createPool(home: CloudHome, uuid: string, events: EventSource): 
         return what
       case 'VM': {
         if (what.cold !== true && view.intent(what.uuid)?.pool === uuid) return what
-        if (what.cold !== true) await home.administers(what, authority)
+        await mayTake(what, authority)
         const { vm } = await service.addVm(uuid, what, options, authority)
         return vmHere(vm, authority)
       }
       case 'Elasticity':
-        if (view.group(what.uuid) === undefined) await service.addGroup(uuid, { uuid: what.uuid, name: what.name, vm: vmOf(what, 'Pool.add'), spec: specOf(what) }, authority)
+        if (view.group(what.uuid) === undefined) {
+          const vm = vmOf(what, 'Pool.add')
+          await mayTake(vm, authority)
+          await service.addGroup(uuid, { uuid: what.uuid, name: what.name, vm, spec: specOf(what) }, authority)
+        }
         return recordHere(home, 'Elasticity', what.uuid)
       default: {
         if (protectedVm(what.uuid) === undefined) {
           const vm = vmOf(what, 'Pool.add')
+          await mayTake(vm, authority)
           if (vm.cold === true && view.intent(vm.uuid) === undefined) await service.addVm(uuid, vm, { start: true }, authority)
           await service.protect(uuid, vm, protectionOf(what), authority)
         }
@@ -124,11 +146,11 @@ export function createPool(home: CloudHome, uuid: string, events: EventSource): 
     async remove(what, options, authority) { await eachAtOnce(what, (each) => removeOne(each, options, authority)) },
     place: (vm, scheduler, authority) => service.tryPlace(uuid, vm, scheduler, authority),
     why: (about, authority) => service.why(uuid, typeof about === 'object' ? (about.kind === 'HighAvailability' ? protectedVm(about.uuid) : about.uuid) : about, authority),
-    async setMode(machine, mode, authority) { await service.setMachineMode(machine.uuid, mode, authority) },
+    async setMode(machine, mode, authority) { await service.setMachineMode(ownMachine(machine), mode, authority) },
     rule: (rule, authority) => service.putRule({ ...rule, hard: rule.hard ?? true, pool: uuid }, authority),
     removeRule: (name, authority) => service.removeRule(uuid, name, authority),
     rules: () => view.rules(uuid),
-    async clear(vm, options, authority) { await service.clear(vm.uuid, options, authority) },
+    async clear(vm, options, authority) { await service.clear(ownVm(vm), options, authority) },
     async migrate(vm, to, authority) {
       await service.migrateVm(uuid, vm.uuid, to?.uuid, authority)
       return vmHere(vm.uuid, authority)

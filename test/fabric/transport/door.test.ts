@@ -44,3 +44,19 @@ test('one source starts a burst, then so many handshakes a second; others are no
   t.equal(allowed, LIMITS.handshakesPerSourcePerSecond)
   t.end()
 })
+
+test('one source never has all the places', (t) => {
+  const door = new Door()
+  const speaks = (source: string): boolean => {
+    const place = door.enter(source, () => {})
+    if (place === undefined) return false
+    const allowed = door.speak(place, 0)
+    if (!allowed) door.leave(place)
+    return allowed
+  }
+  const taken = Array.from({ length: LIMITS.handshakeBurst }, () => speaks('a')).filter(Boolean).length
+  t.equal(taken, LIMITS.pendingPerSourceMax)
+  t.ok(speaks('b'), 'there is room for another')
+  t.equal(door.occupied, LIMITS.pendingPerSourceMax + 1)
+  t.end()
+})

@@ -47,6 +47,7 @@ t.test('three nodes: beta is revoked by alpha', async (t) => {
   t.match(await a.call('node.admit', { node: 'gamma' }), { as: 'member' })
   t.match(await a.call('node.admit', { node: 'beta' }), { as: 'readmitted', name: 'beta' })
   await until('the members agree', () => all([a, b, c], ['alpha', 'beta', 'gamma']))
+  await until('its own records say so', async () => (await b.call('node.info') as { revoked?: unknown }).revoked === undefined)
   t.ok(await b.call('node.ticket', {}), 'it serves its shell again')
 })
 
