@@ -151,6 +151,8 @@ async function deploy({ blobs, describe, writer, readiness, catalog, admit = adm
   if (manifest.secrets.length > 0) admit(context, 'secret:use', `deploy a function that reads secrets (${manifest.secrets.join(', ')})`)
   const wish: Wish = { do: 'deploy', version, alias, ...(percent === undefined ? {} : { percent }), ...(generation === undefined ? {} : { generation }) }
   const before = await writer.read(name, context.signal)
+  // Its callers, its state and what it handles come with the name.
+  if (before.versions.size > 0 && [...before.versions.values()].every(({ by }) => by !== context.principal)) admit(context, 'function:change', `deploy over function ${name}, which is somebody else's`)
   const planned = change(stateOf(name, before), wish, BOUNDS)
   const reportOf = ({ record: present, versions }: Pick<typeof before, 'record' | 'versions'>, changed: boolean): Pick<DeployReport, 'name' | 'manifest' | 'outcome' | 'previous' | 'changes'> => {
     const previous = (present?.aliases[alias] ?? present?.aliases['stable'])?.version

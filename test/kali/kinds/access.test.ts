@@ -50,6 +50,22 @@ t.test('rules of a pool that are set on one node are judged by on every node', a
   await here.ledger.setRules(POOL, [])
 })
 
+t.test('rules changed on two nodes at once from the same ones: one of the two is told', async (t) => {
+  const [here, there] = await twoNodes(t)
+  const vm = { kind: 'VM', uuid: 'v1' }
+  for (const object of [POOL, vm]) {
+    const outcomes = await Promise.all([here, there].map(({ ledger }) => ledger.setRules(object, MAY_CREATE, []).then(() => 'done', (error: { readonly code?: string }) => error.code)))
+    t.same(outcomes.sort(), ['KALI_ERR_CHANGED', 'done'])
+    await Promise.all([here, there].map(({ view }) => view.until(Math.max(here.view.revision, there.view.revision))))
+    await there.ledger.setRules(object, [], MAY_CREATE)
+    t.same(there.ledger.rules(object), [])
+  }
+  const alone = { kind: 'VM', uuid: 'v2' }
+  await here.own.setRules(alone, MAY_CREATE)
+  await here.ledger.setRules(alone, [], MAY_CREATE)
+  t.same(here.ledger.rules(alone), [], 'those that only its home has are compared too')
+})
+
 t.test('rules of what stays at its home stay there', async (t) => {
   const [here, there] = await twoNodes(t)
   const volume = { kind: 'Volume', uuid: 'v1' }
