@@ -45,8 +45,8 @@ export const upCommand = defineCommand({
     hosts: { flags: '--hosts <n>', help: 'memory driver: simulate a fleet of n machines on this node', parse: count },
     vmsPerHost: { flags: '--vms-per-host <n>', help: 'fleet: VMs that run on each from the start', parse: count },
     usersSocket: { flags: '--users-socket <path>', help: 'a socket for other users of this machine, who log in there', parse: text },
-    refuseRights: { flags: '--refuse-right <right>', help: 'run no deployed function with this right, such as vm:delete; repeatable', parse: rightPatterns },
-    refuseModules: { flags: '--refuse-module <package>', help: 'run nothing that uses this npm package; repeatable', parse: repeated },
+    refuseRight: { flags: '--refuse-right <right>', help: 'run no deployed function with this right, such as vm:delete; repeatable', parse: rightPatterns },
+    refuseModule: { flags: '--refuse-module <package>', help: 'run nothing that uses this npm package; repeatable', parse: repeated },
     codeMax: { flags: '--code-max <KiB>', help: 'run no more code than this at once, or in one function', parse: integer(1, LIMITS.codeBytesMax / KIBIBYTE) },
     detach: { flags: '--detach', help: 'return when the node is ready' },
   },
@@ -55,7 +55,7 @@ export const upCommand = defineCommand({
     { command: 'kumoi up --name beta --join "$(cat ticket)" --detach', does: 'another machine joins' },
   ],
   output: 'value',
-  async run(shell, _operands, { name, listen, join, http, httpCert, httpKey, httpInsecure, usersSocket, refuseRights, refuseModules, codeMax, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
+  async run(shell, _operands, { name, listen, join, http, httpCert, httpKey, httpInsecure, usersSocket, refuseRight: refuseRights, refuseModule: refuseModules, codeMax, detach, store, driver, libvirtUri, migrationUri, switches, ovsSocket, hosts, vmsPerHost }) {
     const wish = {
       ...(name === undefined ? {} : { name }),
       ...(listen === undefined ? {} : { listen }),

@@ -65,7 +65,7 @@ test('who may move it, but may not add to the other machine, is refused there', 
   const tenant = await as('tenant')
   const [theirs, target] = await machines(tenant)
   const own = must((await theirs.vms)[0]) as VM
-  await t.rejects(Promise.resolve(own.migrate(target)), { code: 'RMO_ERR_MIGRATION_REFUSED', message: /may not add VMM/ })
+  await t.rejects(Promise.resolve(own.migrate(target)), { code: 'RMO_ERR_MIGRATION_REFUSED', message: /may not add VMs to VMM/ })
   t.same([await namesOn(one), (await vm.info()).host], [[vm.name], one.name], 'it is where it was')
   await (await two.vmm).acls([{ effect: 'allow', principal, verbs: ['create'] }])
   await own.migrate(target)

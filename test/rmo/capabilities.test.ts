@@ -91,7 +91,7 @@ test('the gate stands at the home, for everybody, and logs privileged verbs', as
   const narrowed = authority({ principal: 'local:0/tenant' })
   for (const n of [1, 2]) {
     t.match(await capabilities.invoke(target(n), 'info', [], narrowed), { version: '0.1.0' })
-    await t.rejects(capabilities.invoke(target(n), 'exec', ['id'], narrowed), { code: 'RMO_ERR_DENIED', message: /^local:0\/tenant may not exec PhysicalMachine [ab] \(needs "execute"\)/ })
+    await t.rejects(capabilities.invoke(target(n), 'exec', ['id'], narrowed), { code: 'RMO_ERR_DENIED', message: /^local:0\/tenant may not run programs on PhysicalMachine [ab] \(needs "execute"\)/ })
     await t.rejects(capabilities.invoke(target(n), 'exec', ['id', 'wrong'], narrowed), { code: n === 1 ? 'RMO_ERR_DENIED' : 'RMO_ERR_ARGUMENT_INVALID' })
     await t.rejects(capabilities.invoke(target(n), 'info', [], authority({ principal: 'nobody' })), { code: 'RMO_ERR_DENIED' })
   }

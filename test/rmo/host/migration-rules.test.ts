@@ -81,7 +81,7 @@ test('the destination asks its own gate, for whoever moves it', async (t) => {
     },
   })
   const vm = await a.add({ name: 'web' }, { start: true })
-  await t.rejects(vm.migrate(b.pm, {}, authority({ principal: 'local:0/tenant' })), { code: 'RMO_ERR_MIGRATION_REFUSED', message: /may not add VMM host2/ })
+  await t.rejects(vm.migrate(b.pm, {}, authority({ principal: 'local:0/tenant' })), { code: 'RMO_ERR_MIGRATION_REFUSED', message: /may not add VMs to VMM host2/ })
   t.equal(a.vm(vm.uuid).attributes().state, 'running')
   await vm.migrate(b.pm, {}, authority({ principal: 'local:0' }))
   t.same(asked, ['host2 local:0/tenant', 'host2 local:0'])
