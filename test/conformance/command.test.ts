@@ -7,8 +7,8 @@ import { COMMANDS, everyCommand } from '../../cli/commands/index.ts'
 import { shellRun } from '../support/shell-run.ts'
 
 const OPERANDS: Readonly<Record<string, readonly string[]>> = { eval: ['1 + 1'], explain: ['x => x'], run: ['file.ts'], completion: ['bash'], invoke: ['mail'], redrive: ['mail'], discard: ['mail', '--yes'], 'secret rm': ['token'], 'store copy': ['etcd://a:2379'] }
-/** `up` stays in the foreground; its JSON is tried in test/cli/shell.test.ts. Those of deployed functions: test/cli/functions.test.ts; the rest has effects, or reads files and standard input. */
-const NOT_RUN = (name: string): boolean => name === 'up' || /^(deploy|rollback|alias|pause|resume|rm|simulate|secret set)$/.test(name) || /^(vm|image|lab|pool|ha|elastic)\b/.test(name) && !['vms'].includes(name)
+/** `up` stays in the foreground; its JSON is tried in test/cli/shell.test.ts. Those of deployed functions: test/cli/functions.test.ts; of trust, whose node has users: test/cli/{trust,acl,audit,quota,account,node}.test.ts; the rest has effects, or reads files and standard input. */
+const NOT_RUN = (name: string): boolean => name === 'up' || /^(deploy|rollback|alias|pause|resume|rm|simulate|secret set|login|logout|whoami|token)$/.test(name) || /^(vm|image|lab|pool|ha|elastic|node|user|role|trust|key|acl|audit|quota|account)\b/.test(name) && !['vms'].includes(name)
 
 for (const entry of everyCommand()) {
   t.test(entry.name, async (t) => {
