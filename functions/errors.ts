@@ -46,6 +46,7 @@ export const FUNCTIONS = defineErrors('FUNCTIONS_ERR', {
   SANDBOX_CLOSED: { message: (_: object) => 'the sandbox of this node is closed', outcome: 'not-started' },
   SANDBOX_START: { message: (d: { reason: string }) => `a sandbox cell did not start: ${d.reason}; run kumoi doctor`, retryable: true, outcome: 'not-started' },
   ADMISSION_REFUSED: { message: (d: { node: string; what: string; rule: string }) => `${d.node} does not run ${d.what}: it was started with ${d.rule}; run it on another node, or start that one without the rule`, outcome: 'not-started' },
+  DEPLOYER_CUT_OFF: { message: (d: { name: string; deployer: string }) => `function ${d.name} does not run: ${d.deployer}, who deployed it, has been cut off; deploy it again as somebody else, or restore him (kumoi user restore)`, outcome: 'not-started' },
   SANDBOX_ENGINE: { message: (d: { version: string; reason: string }) => `this node runs no user code: its V8 is ${d.version}, and ${d.reason}; install the newest Node 24 and start it again`, outcome: 'not-started' },
   SANDBOX_QUARANTINED: { message: (d: { name: string; kills: number; seconds: number }) => `function ${d.name} killed its sandbox ${d.kills} times and is refused for ${d.seconds} s; mend it first`, outcome: 'not-started' },
   SANDBOX_CRASH: { message: (d: { index: number; how: string }) => `the sandbox died (${d.how}) while it ran element ${d.index}; the function asks V8 for something that aborts it, such as one huge string or array`, outcome: 'unknown' },

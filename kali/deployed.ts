@@ -69,6 +69,8 @@ export interface DeployedOptions extends Pick<DeployedBase, 'catalog' | 'holders
   readonly admit: Admit
   /** What this node refuses to run. */
   readonly admission: Admission
+  /** Whether somebody's functions run no more. */
+  readonly cutOff: (principal: string) => boolean
   /** Told of each call of a deployed function that ran here. */
   readonly used: (use: FunctionUse) => void
 }
@@ -81,7 +83,7 @@ export interface Deployed {
   stop(): Promise<void>
 }
 
-export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, admission, used, catalog, holders, rules }: DeployedOptions): Deployed {
+export function createDeployed({ fabric, store, capabilities, objects, sandbox, functions, admit, admission, cutOff, used, catalog, holders, rules }: DeployedOptions): Deployed {
   const { id: self, registry, log, membership } = fabric
   const { hostCalls } = functions
   const selfName = membership.self.name
@@ -121,7 +123,7 @@ export function createDeployed({ fabric, store, capabilities, objects, sandbox, 
     registry, store, sandbox, catalog, holders, observer, clock: systemClock, random: systemRandom, self: { id: self, name: selfName }, lanes: availableParallelism(),
     nodes: () => members.list(), peer, hostCalls,
     subscribers: (topic, deployer) => subscribersOf(catalog, topic, deployer).map(({ manifest }) => manifest.name),
-    admit, admission, originalStack, redact: (error) => secrets.redactor.error(error),
+    admit, admission, cutOff, originalStack, redact: (error) => secrets.redactor.error(error),
     // A call may come before this node's catalog has followed the deploy.
     fetchVersion: (name, version) => findVersion({ store, signer: fabric.signer }, name, version).catch(() => undefined),
   })

@@ -30,6 +30,7 @@ import type { Hosts } from './hosts.ts'
 import type { HttpDoor } from './http.ts'
 import { httpToken } from './http-token.ts'
 import { Stopping } from './stopping.ts'
+import { userOf } from './cloud/owners.ts'
 import { startTrust, startTrustBase } from './trust-node.ts'
 import type { Trust, TrustBase } from './trust-node.ts'
 import type { Directory } from './trust/directory.ts'
@@ -110,7 +111,7 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
     tellWalls(fabric, sandbox)
     const functions = serveFunctions(fabric, capabilities, sandbox)
     parts.add('load', gossipLoad(fabric, machine, sandbox))
-    const deployed = createDeployed({ admission, fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
+    const deployed = createDeployed({ admission, fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), cutOff: (principal) => { const user = userOf(principal); return user !== undefined && trustBase.view.user(user)?.revoked === true }, used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
     parts.add('deployed functions', () => deployed.stop())
     const cloud = createCloud({ base: cloudBase, fabric, objects, capabilities, hosts: hosts.hosts, sandbox, invoker: deployed.invoker, data })
     parts.add('cloud', () => cloud.stop())

@@ -55,6 +55,8 @@ export interface RunnerOptions {
   readonly lanes: number
   /** What this node refuses to run; default: nothing. */
   readonly admission?: Admission
+  /** Whoever deployed it has been cut off: his functions run no more. */
+  readonly cutOff?: (principal: string) => boolean
   /** Answers the calls out of running functions. */
   readonly hostCalls: Pick<HostCalls, 'answer'>
   /** Frames of a bundle's stack in the lines of its sources (functions/bundle). */

@@ -99,6 +99,8 @@ export class Runner {
     const { manifest } = call.resolved
     this.#calls++
     try {
+      const { name, deployer } = call.resolved
+      if (this.#options.cutOff?.(deployer) === true) throw FUNCTIONS.DEPLOYER_CUT_OFF({ name, deployer })
       const present = this.#versions.get(manifest.version)
       const loaded = present === undefined || present instanceof Promise ? await this.#load(call, authority.signal) : present
       return await this.#run(call, authority, loaded)

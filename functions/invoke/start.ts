@@ -31,6 +31,8 @@ export interface InvokeOptions extends InvokeSurroundings {
   readonly admit?: Admit
   /** What this node refuses to run; default: nothing. */
   readonly admission?: Admission
+  /** Whether somebody's functions run no more; default: nobody's. */
+  readonly cutOff?: (principal: string) => boolean
   /** Takes secrets out of what functions throw. */
   redact?(error: ErrorRecord): ErrorRecord
 }

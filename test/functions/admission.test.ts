@@ -66,3 +66,17 @@ t.test('a deployed function with a right that one node refuses runs on the other
   }
   t.same(first.chunks.length, 2, 'nothing of it came near a cell')
 })
+
+t.test('functions of somebody who has been cut off run no more, and again when he is let in', async (t) => {
+  const out = new Set<string>()
+  const fabric = await openInvokeFabric(1, { sandbox: () => fakeSandbox(), cutOff: (principal) => out.has(principal) })
+  t.teardown(() => fabric.close())
+  const [node] = fabric.nodes as [InvokeFabric['nodes'][0]]
+  fabric.deploy('sweep', '() => 1')
+  t.equal(await node.client.invoke('sweep'), 1)
+  out.add('local:0')
+  t.match(await failure(node.client.invoke('sweep')), { code: 'FUNCTIONS_ERR_DEPLOYER_CUT_OFF', outcome: 'not-started', message: /local:0, who deployed it, has been cut off/ })
+  t.equal(node.chunks.length, 1, 'nothing of it came near a cell')
+  out.clear()
+  t.equal(await node.client.invoke('sweep'), 1)
+})

@@ -60,6 +60,7 @@ export interface InvokeFabricOptions {
   readonly workers?: number
   /** Rules of a node's own about what it runs. */
   readonly admission?: (node: number) => Admission
+  readonly cutOff?: (principal: string) => boolean
   readonly holder?: (name: string) => { readonly node: number; readonly epoch: number } | undefined
   readonly start?: false
   readonly subscribers?: (topic: string, deployer: string) => readonly string[]
@@ -124,6 +125,7 @@ export async function openInvokeFabric(count: number, options: InvokeFabricOptio
       fetchVersion: async (_name, version) => records.get(version),
       subscribers: options.subscribers ?? (() => []),
       ...(options.admission === undefined ? {} : { admission: options.admission(n) }),
+      ...(options.cutOff === undefined ? {} : { cutOff: options.cutOff }),
     })
     if (options.start !== false) invoke.start()
     const door = createChannelPair()
