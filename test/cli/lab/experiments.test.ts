@@ -14,6 +14,7 @@ import { decision, machineView, poolSnapshot, vmView } from '../../support/fake-
 const HOSTS = ['host1', 'host2', 'host3', 'host4', 'host5']
 const record: LabRecord = { version: 1, id: 'none', name: 'none', driver: 'memory', switch: 'linux', createdAtMs: 0, hosts: HOSTS.map((name, i) => ({ name, index: i + 1, address: '127.0.0.1', data: `/nowhere/none/${name}/node` })) }
 
+const REAL_MS = 3
 interface Script { vms(nowMs: number): readonly VmView[]; readonly decisions?: readonly DecisionRecord[] }
 
 function stageOf(clock: SimClock, { vms, decisions = [] }: Script): { readonly stage: Stage; readonly said: string[]; readonly over: AbortController } {
@@ -29,12 +30,12 @@ function stageOf(clock: SimClock, { vms, decisions = [] }: Script): { readonly s
   return { said, over, stage: { world: { clock, directory: '/nowhere/none' } as unknown as LabWorld, record, dc, signal: over.signal, driver: 'memory', tell() {}, pause: async () => {} } }
 }
 
-/** Lets virtual time pass until the work is done. */
+/** Lets virtual time pass until the work is done; slower than the real files that the blow to a host looks at. */
 async function run<T>(clock: SimClock, work: Promise<T>): Promise<T> {
   let settled = false
   work.then(() => { settled = true }, () => { settled = true })
   while (!settled) {
-    await new Promise(setImmediate)
+    await new Promise((resolve) => { setTimeout(resolve, REAL_MS) })
     clock.advance(250)
   }
   return work
