@@ -111,7 +111,11 @@ export async function startNode(options: StartNodeOptions, { directory }: NodePa
     tellWalls(fabric, sandbox)
     const functions = serveFunctions(fabric, capabilities, sandbox)
     parts.add('load', gossipLoad(fabric, machine, sandbox))
-    const deployed = createDeployed({ admission, fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), cutOff: (principal) => { const user = userOf(principal); return user !== undefined && trustBase.view.user(user)?.revoked === true }, used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
+    const cutOff = (principal: string): boolean => {
+      const user = userOf(principal)
+      return user !== undefined && trustBase.view.user(user)?.revoked === true
+    }
+    const deployed = createDeployed({ admission, fabric, store, capabilities, objects, sandbox, functions, admit: admitBy(may), cutOff, used: (use) => accounts.called(use), catalog: base.catalog, holders: base.holders, rules: base.rules })
     parts.add('deployed functions', () => deployed.stop())
     const cloud = createCloud({ base: cloudBase, fabric, objects, capabilities, hosts: hosts.hosts, sandbox, invoker: deployed.invoker, data })
     parts.add('cloud', () => cloud.stop())
