@@ -53,7 +53,8 @@ export async function configureLibvirt(place: Place, host: LabHost): Promise<voi
 export async function startDaemon(place: Place, host: LabHost, command: readonly string[], log: string): Promise<void> {
   const [file = '', ...args] = [...await enter(place, host.name), ...command]
   const voice = await open(log, 'a', 0o600)
-  const child = spawn(file, args, { cwd: '/', detached: true, stdio: ['ignore', voice.fd, voice.fd] })
+  // In the C locale libvirt cuts a domain's name between the bytes of a letter, and cannot start it.
+  const child = spawn(file, args, { cwd: '/', detached: true, env: { ...process.env, LC_ALL: 'C.UTF-8' }, stdio: ['ignore', voice.fd, voice.fd] })
   child.once('error', () => {})
   await voice.close()
   child.unref()

@@ -248,10 +248,10 @@ t.test('a full disk: typed errors, and nothing that was acknowledged is lost', {
   // A little is left: some are kept yet.
   truncateSync(filler, statSync(filler).size - 500_000)
   await put(30)
-  t.same([...codes].filter((code) => !/^(FABRIC|FUNCTIONS)_ERR_/.test(code)), [], `refused with ${[...codes].join(', ')}; ${kept.length} kept`)
+  t.same([...codes].filter((code) => !/^(FABRIC|FUNCTIONS|RMO)_ERR_/.test(code)), [], `refused with ${[...codes].join(', ')}; ${kept.length} kept`)
   t.ok(codes.size > 0, 'the disk was full')
   const deploy = await deploySource(small, dc, 'plain', versioned(`new ${'y'.repeat(200_000)}`)).then(() => 'done', codeOf)
-  t.match(deploy, /^(FABRIC|FUNCTIONS)_ERR_/)
+  t.match(deploy, /^(FABRIC|FUNCTIONS|RMO)_ERR_/)
   t.same(await dc.fn('plain')(), ['kept', 'kept', 'kept'], 'calls go on')
 
   await small.kill(node)

@@ -103,7 +103,7 @@ export async function startLibvirtd(name = 'host'): Promise<Libvirtd> {
 
   async function start(): Promise<void> {
     daemon = spawn('nsenter', [`--target=${first}`, '--mount', '--uts', '--pid', DAEMON, '--listen', '-f', join(directory, 'libvirtd.conf'), '-p', pidFile],
-      { stdio: ['ignore', 'ignore', process.env['KUMOI_TEST_VERBOSE'] === undefined ? 'ignore' : 'inherit'] })
+      { env: { ...process.env, LC_ALL: 'C.UTF-8' }, stdio: ['ignore', 'ignore', process.env['KUMOI_TEST_VERBOSE'] === undefined ? 'ignore' : 'inherit'] })
     const until = Date.now() + START_MS
     while (!await listening(socket)) {
       if (Date.now() > until || daemon.exitCode !== null) throw new Error(`libvirtd did not start (code ${daemon.exitCode})`)
