@@ -22,7 +22,7 @@ const methodsOf = (self: string): Readonly<Record<string, DescribeMethod>> => ({
   'node.ticket': ofNode('ticket'),
   'node.revoke': (body) => ({ verb: 'node.revoke', object: `node/${shown(fieldsOf(body)['node'])}` }),
   'node.admit': (body) => ({ verb: 'node.admit', object: `node/${shown(fieldsOf(body)['node'])}` }),
-  'node.down': ofNode('down'),
+  'node.down': () => ({ verb: 'down', object: '', unrecorded: 'go-on' }),
   'node.store.copy': (body) => ({ verb: 'store.copy', object: '', name: shown(Array.isArray(body) ? body[0] : '').replace(/\/\/[^@/]*@/, '//') }),
   'functions.deploy': (body) => ({ verb: 'deploy', object: '', name: shown((fieldsOf(body)['files'] as readonly unknown[] | undefined)?.[0]) }),
   ...Object.fromEntries(['rollback', 'alias', 'pause', 'resume', 'remove'].map(changesFunction)),

@@ -16,7 +16,7 @@ import type { AuditLog } from './contract.ts'
 import { failureText } from './log.ts'
 
 /** What a call is, for the audit; undefined: this one is not privileged. Must bear any body. */
-export type DescribeMethod = (body: unknown, context: CallContext) => { readonly verb: string; readonly object: string; readonly name?: string } | undefined
+export type DescribeMethod = (body: unknown, context: CallContext) => { readonly verb: string; readonly object: string; readonly name?: string; readonly unrecorded?: 'go-on' } | undefined
 
 export interface AuditMethodsOptions {
   readonly registry: Pick<RpcRegistry, 'around'>
@@ -46,8 +46,9 @@ export function auditMethods({ registry, log, clock, operation, methods }: Audit
 
   return Object.entries(methods).flatMap(([method, describe]) => {
     const found = registry.around(method, (inner) => async (body, context, stream) => {
-      const what = describe(body, context)
-      if (what === undefined) return inner(body, context, stream)
+      const described = describe(body, context)
+      if (described === undefined) return inner(body, context, stream)
+      const { unrecorded = 'refuse', ...what } = described
       const { principal, trace } = context
       const intent = { operation: operation(), trace, principal, ...what }
       if (mustWait(principal)) {
@@ -56,7 +57,7 @@ export function auditMethods({ registry, log, clock, operation, methods }: Audit
         throw error
       }
       try {
-        return await audited(log, intent, () => inner(body, context, stream), stream === undefined ? {} : STREAM)
+        return await audited(log, intent, () => inner(body, context, stream), { ...stream === undefined ? {} : STREAM, unrecorded })
       } catch (error) {
         if (isDenial(errorCode(error))) note(principal)
         throw error

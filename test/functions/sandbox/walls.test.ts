@@ -65,7 +65,7 @@ const throughNode = (secrets: { readonly file: string; readonly socket: string; 
   'connect to this machine': `await connected({ host: "127.0.0.1", port: ${secrets.port} })`,
   'connect to a socket in the data directory': `await connected({ path: ${JSON.stringify(secrets.socket)} })`,
   'connect to libvirt': 'await connected({ path: "/var/run/libvirt/libvirt-sock" })',
-  'write /tmp': 'fs.mkdirSync("/tmp"); fs.writeFileSync("/tmp/x", "x")',
+  'write /tmp': 'fs.mkdirSync("/tmp", { recursive: true }); fs.writeFileSync("/tmp/x", "x")',
   'write beside its scripts': 'fs.writeFileSync("/cell/x", "x")',
   'write over its scripts': 'fs.writeFileSync("/cell/cell-main.mjs", "x")',
   'mount with a program': 'const { status, error } = require("node:child_process").spawnSync("mount", ["-t", "tmpfs", "x", "/cell"]); if (error) throw error',
